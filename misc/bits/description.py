@@ -1,0 +1,118 @@
+"""Text stream: what is in the picture, to bytes and back.
+
+    Description ─► fields joined by line feeds ─► text coder ─► coder's number (8 bits) | coder's bytes
+
+The fields are the overall description, then name and detail of every item in turn; they hold no line feeds, so one
+symbol parts two fields. Whether a field is missing or empty is the same thing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from misc.bits.text import CODERS, TextCoder, coder_by_number
+from misc.errors import BitstreamError, InputError, ModelMismatchError
+
+__all__ = ["MAX_ITEMS", "MAX_WORDS", "Description", "Item", "from_json", "pack", "to_json", "unpack"]
+
+MAX_ITEMS = 16
+MAX_WORDS = 64
+
+
+@dataclass(frozen=True)
+class Item:
+    """A thing in the picture: its name and what it looks like."""
+
+    name: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Description:
+    """Items and the description of the whole: at most 16 items, at most 64 words a part, no line feeds."""
+
+    overall: str = ""
+    items: tuple[Item, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.items) > MAX_ITEMS:
+            raise InputError(f"a description has at most {MAX_ITEMS} items, not {len(self.items)}")
+        for part in self.fields():
+            if len(part.split()) > MAX_WORDS:
+                raise InputError(f"a part of a description has at most {MAX_WORDS} words, not {len(part.split())}")
+            if "\n" in part:
+                raise InputError("a part of a description is one line")
+        if any(not item.name for item in self.items):
+            raise InputError("an item of a description needs a name")
+
+    def fields(self) -> list[str]:
+        """Overall description, name and detail of every item."""
+        return [self.overall, *(part for item in self.items for part in (item.name, item.detail))]
+
+    def symbols(self) -> bytes:
+        """Canonical bytes of the content, for checksums."""
+        return "\n".join(self.fields()).encode()
+
+
+def pack(description: Description, coder: TextCoder | None = None) -> bytes:
+    """Bytes by the given coder, or by whichever needs the fewest."""
+    text = "\n".join(description.fields()).removesuffix("\n")
+    packed = (bytes([each.number]) + each.pack(text) for each in ([coder] if coder else CODERS))
+    return min(packed, key=len)
+
+
+def unpack(data: bytes) -> Description:
+    """The description.
+
+    Raises:
+        BitstreamError: the bytes are not a description. ModelMismatchError: its coder is not in this version.
+    """
+    if not data:
+        raise BitstreamError("the text stream is empty")
+    coder = coder_by_number(data[0])
+    if coder is None:
+        raise ModelMismatchError(f"the text was written by coder {data[0]}, which this version does not have")
+    overall, *parts = coder.unpack(data[1:]).split("\n")
+    parts += [""] * (len(parts) % 2)
+    try:
+        return Description(overall, tuple(map(Item, parts[::2], parts[1::2])))
+    except InputError as error:
+        raise BitstreamError(f"the text stream is damaged: {error}") from error
+
+
+def from_json(value: Any) -> Description:
+    """From {"overall": TEXT, "items": [{"name": TEXT, "detail": TEXT}, ...]}, white space normalised.
+
+    Raises:
+        InputError: another shape or beyond the limits.
+    """
+    if not isinstance(value, Mapping) or not set(value) <= {"overall", "items"}:
+        raise InputError('a description is an object with "overall" and "items"')
+    items = value.get("items", [])
+    if not isinstance(items, list) or not all(
+        isinstance(item, Mapping) and set(item) <= {"name", "detail"} for item in items
+    ):
+        raise InputError('"items" is a list of objects with "name" and "detail"')
+    return Description(
+        line(value.get("overall", "")),
+        tuple(Item(line(item.get("name", "")), line(item.get("detail", ""))) for item in items),
+    )
+
+
+def line(text: Any) -> str:
+    """One line with single spaces."""
+    if not isinstance(text, str):
+        raise InputError("the parts of a description are texts")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError("the description holds a character that is not Unicode text") from error
+    return " ".join(text.split())
+
+
+def to_json(description: Description) -> dict[str, Any]:
+    """Inverse of from_json."""
+    items = [{"name": item.name, "detail": item.detail} for item in description.items]
+    return {"overall": description.overall, "items": items}

@@ -1,0 +1,128 @@
+"""Networks whose result is the same on every machine: integers held in floats.
+
+Every number is an integer in a float array. A layer's largest possible partial sum is bounded from its weights
+and the largest input when it is built; it then runs in float32 (bound below 2^24), in float64 (below 2^53) or is
+refused. Below that bound every partial sum is exact, so the order of summation, the number of threads, fused
+multiply-add and the BLAS in use cannot change a bit. Between layers values are shifted right by powers of two,
+rounded half up and clipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Conv2d", "ExactNet", "PixelShuffle", "Relu", "accumulator", "exact_matmul", "requantise"]
+
+MAX_COLUMNS = 1 << 22  # elements of the unrolled input at a time: bounds the memory of large pictures
+
+Floats = npt.NDArray[np.floating]
+Integers = npt.NDArray[np.integer]
+
+
+def accumulator(bound: float) -> type[np.float32] | type[np.float64]:
+    """The float type in which sums up to `bound` are exact.
+
+    Raises:
+        OverflowError: no float type holds them.
+    """
+    if bound < 2**24:
+        return np.float32
+    if bound < 2**53:
+        return np.float64
+    raise OverflowError(f"sums may reach {bound:.3g}, beyond 2^53: use fewer bits or split the sum")
+
+
+def exact_matmul(a: Floats, b: Floats, bound: float) -> Floats:
+    """Exact product of integer matrices, (..., n, k) x (..., k, m), whose partial sums stay within `bound`."""
+    kind = accumulator(bound)
+    return np.matmul(a.astype(kind, copy=False), b.astype(kind, copy=False))
+
+
+def requantise(x: Floats, shift: int, limit: int) -> Floats:
+    """x / 2^shift rounded half up, clipped to [-limit, limit]; exact while |x| < 2^52."""
+    scaled = np.floor(x.astype(np.float64) * 2.0**-shift + 0.5)
+    return np.clip(scaled, -limit, limit)
+
+
+@dataclass(frozen=True)
+class Conv2d:
+    """Convolution with zero padding that keeps the size, then requantisation.
+
+    Attributes:
+        weight: (outputs, inputs, k, k) integers, k odd. bias: (outputs,) integers, in units of the sums.
+        shift: right shift after the sum. limit: largest output. input_limit: largest input it is built for.
+    """
+
+    weight: Integers
+    bias: Integers
+    shift: int
+    limit: int
+    input_limit: int
+
+    @property
+    def bound(self) -> float:
+        """Largest magnitude that any partial sum can reach."""
+        weight = np.abs(self.weight.astype(np.float64)).reshape(len(self.weight), -1).sum(1)
+        return float((weight * self.input_limit + np.abs(self.bias.astype(np.float64))).max()) + 2.0**self.shift
+
+    def __post_init__(self) -> None:
+        accumulator(self.bound)
+
+    def __call__(self, x: Floats) -> Floats:
+        """x: (B, inputs, H, W) integers within input_limit. Returns (B, outputs, H, W)."""
+        batch, inputs, height, width = x.shape
+        outputs, expected, k, _ = self.weight.shape
+        if inputs != expected:
+            raise ValueError(f"the layer takes {expected} channels, not {inputs}")
+        pad = k // 2
+        kind = accumulator(self.bound)
+        padded = np.pad(x.astype(kind), ((0, 0), (0, 0), (pad, pad), (pad, pad)))
+        windows = np.lib.stride_tricks.sliding_window_view(padded, (k, k), axis=(2, 3))
+        weight = self.weight.reshape(outputs, -1).astype(kind)
+        bias = self.bias.astype(kind)[:, None]
+        result = np.empty((batch, outputs, height, width))
+        rows = max(1, MAX_COLUMNS // (batch * weight.shape[1] * width))
+        for top in range(0, height, rows):
+            part = windows[:, :, top : top + rows].transpose(0, 1, 4, 5, 2, 3)
+            columns = part.reshape(batch, weight.shape[1], -1)
+            sums = exact_matmul(weight, columns, self.bound) + bias
+            done = requantise(sums, self.shift, self.limit)
+            result[:, :, top : top + rows] = done.reshape(batch, outputs, -1, width)
+        return result
+
+
+@dataclass(frozen=True)
+class Relu:
+    """max(x, 0)."""
+
+    def __call__(self, x: Floats) -> Floats:
+        return np.maximum(x, 0)
+
+
+@dataclass(frozen=True)
+class PixelShuffle:
+    """(B, C * r^2, H, W) to (B, C, H * r, W * r), channels in torch's order."""
+
+    factor: int
+
+    def __call__(self, x: Floats) -> Floats:
+        batch, channels, height, width = x.shape
+        r = self.factor
+        split = x.reshape(batch, channels // r**2, r, r, height, width).transpose(0, 1, 4, 2, 5, 3)
+        return split.reshape(batch, channels // r**2, height * r, width * r)
+
+
+@dataclass(frozen=True)
+class ExactNet:
+    """Layers in a row."""
+
+    layers: Sequence[Conv2d | Relu | PixelShuffle]
+
+    def __call__(self, x: Floats) -> Floats:
+        for layer in self.layers:
+            x = layer(x)
+        return x

@@ -1,0 +1,277 @@
+"""Pixel stream, exact side: integer latents to bytes and back.
+
+    quality ─┐
+    z ───────┴─► h_s ─► features ─► first ─► means, scale indices of the anchors ─► y, first pass
+                            └──── + context(y, first pass) ─► second ─► ... of the others ─► y, second pass
+
+    bytes: quality (8 bits) | range coder: z, y at even row + column, y at odd row + column
+
+The networks are `exact_net`s. y is held in units of 1/64: its mean (an integer of that unit) plus a whole symbol.
+In every pass symbols are coded in the order of their scale index, then of their position (channel, row, column);
+one outside its table is an escape, and the escaped values follow the pass at 16 bits each.
+"""
+
+from __future__ import annotations
+
+import functools
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import safe_open
+
+from misc.bits.exact_net import Conv2d, ExactNet, PixelShuffle, Relu
+from misc.bits.range_coder import FrequencyTable, RangeDecoder, RangeEncoder
+from misc.errors import BitstreamError, WeightsError
+
+__all__ = ["LatentModel", "PixelLatents", "load", "pack", "quantise", "quality_weights", "shapes", "unpack"]
+
+STRIDE = 32
+UNIT_BITS = 6
+UNIT = 1 << UNIT_BITS
+ACTIVATION_BITS, WEIGHT_BITS = 10, 12
+ACTIVATION_LIMIT = 1 << 19
+Y_LIMIT = 1 << 15
+INDEX_SLOPE_BITS = 3
+LEVELS = 8
+
+SYMBOL_LIMIT = 1 << 15
+
+Array = npt.NDArray[np.integer]
+Floats = npt.NDArray[np.floating]
+Code = Callable[[Array, Array, npt.NDArray[np.bool_]], Array]
+
+
+@dataclass(frozen=True)
+class PixelLatents:
+    """What the pixel stream carries.
+
+    Attributes:
+        quality: 0 (fewest bits) to 255.
+        z: (n, ceil(h / 2), ceil(w / 2)) int32.
+        y: (m, h, w) int32 in units of 1/64; h and w are the picture's height and width over 32, rounded up.
+    """
+
+    quality: int
+    z: Array
+    y: Array
+
+    def symbols(self) -> bytes:
+        """Canonical bytes of the content, for checksums."""
+        return bytes([self.quality]) + self.z.astype("<i4").tobytes() + self.y.astype("<i4").tobytes()
+
+
+def shapes(width: int, height: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Rows and columns of y and of z for a picture."""
+    h, w = -(-height // STRIDE), -(-width // STRIDE)
+    return (h, w), (-(-h // 2), -(-w // 2))
+
+
+def quality_weights(quality: int) -> npt.NDArray[np.int64]:
+    """(LEVELS,) interpolation weights of a quality in 0..255, in units of 2^-ACTIVATION_BITS."""
+    distance = np.abs((LEVELS - 1) * quality - 255 * np.arange(LEVELS))
+    return ((np.maximum(255 - distance, 0) << ACTIVATION_BITS) + 127) // 255
+
+
+class LatentModel:
+    """The entropy model of the pixel stream.
+
+    Args:
+        arrays: integer arrays as `misc.train.hyperprior` exports them: `<layer>.weight`, `<layer>.bias` for the
+            layers h_s.0-2, first.0-1, context.0, second.0-1; `z_scale_index` (256, n); `frequencies` (scales, r + 2).
+
+    Attributes:
+        fingerprint: 0 to 255, from the CRC-32 of all arrays. z_channels, y_channels: n and m.
+    """
+
+    def __init__(self, arrays: Mapping[str, Array]) -> None:
+        try:
+            self._h_s = ExactNet(
+                [
+                    conv(arrays, "h_s.0"),
+                    Relu(),
+                    conv(arrays, "h_s.1"),
+                    PixelShuffle(2),
+                    Relu(),
+                    conv(arrays, "h_s.2"),
+                    Relu(),
+                ]
+            )
+            self._first = conv(arrays, "first.0")
+            self._context = conv(arrays, "context.0", UNIT_BITS, Y_LIMIT)
+            self._second = conv(arrays, "second.0")
+            self._first_heads = heads(arrays, "first.1")
+            self._second_heads = heads(arrays, "second.1")
+            self._z_scale_index = arrays["z_scale_index"].astype(np.int64)
+            self._tables = [symmetric_table(row) for row in arrays["frequencies"].astype(np.int64)]
+        except KeyError as error:
+            raise WeightsError(f"the pixel stream's weights lack {error.args[0]}") from error
+        content = (arrays[name].astype("<i4").tobytes() for name in sorted(arrays))
+        self.fingerprint = functools.reduce(lambda crc, part: zlib.crc32(part, crc), content, 0) & 0xFF
+        self.z_channels = self._z_scale_index.shape[1]
+        self.y_channels = len(self._first_heads[0].weight)
+
+    def features(self, z: Array, quality: int, shape: tuple[int, int]) -> Floats:
+        """(1, k, h, w) features of the hyper-latents at y's positions."""
+        scaled = np.clip(z.astype(np.float64) * (1 << ACTIVATION_BITS), -ACTIVATION_LIMIT, ACTIVATION_LIMIT)
+        planes = np.broadcast_to(quality_weights(quality)[:, None, None], (LEVELS, *z.shape[1:]))
+        result = self._h_s(np.concatenate([scaled, planes])[None])
+        return result[:, :, : shape[0], : shape[1]]
+
+    def anchor_parameters(self, features: Floats) -> tuple[Array, Array]:
+        """Means (m, h, w), in units of 1/64, and scale indices of the positions coded first."""
+        return self._parameters(Relu()(self._first(features)), self._first_heads)
+
+    def other_parameters(self, features: Floats, y_anchor: Array) -> tuple[Array, Array]:
+        """The same of the positions coded second; y_anchor: (m, h, w), zero where not yet known."""
+        context = self._context(np.clip(y_anchor, -Y_LIMIT, Y_LIMIT).astype(np.float64)[None])
+        mixed = np.clip(Relu()(features + context), 0, ACTIVATION_LIMIT)
+        return self._parameters(Relu()(self._second(mixed)), self._second_heads)
+
+    def _parameters(self, hidden: Floats, layers: tuple[Conv2d, Conv2d]) -> tuple[Array, Array]:
+        means, index = (layer(hidden)[0].astype(np.int32) for layer in layers)
+        return means, np.clip(index, 0, len(self._tables) - 1)
+
+    def z_index(self, quality: int, shape: tuple[int, int]) -> Array:
+        """Scale indices (n, rows, columns) of z."""
+        index = self._z_scale_index[quality][:, None, None]
+        return np.broadcast_to(index, (self.z_channels, *shape))
+
+    def encode(self, coder: RangeEncoder, symbols: Array, index: Array) -> None:
+        """Append symbols, (count,) with scale indices (count,)."""
+        escaped: list[Array] = []
+        for table, where in self._groups(index):
+            values = symbols[where]
+            radius = table.frequencies.size // 2 - 1
+            outside = np.abs(values) > radius
+            coder.encode(np.where(outside, 2 * radius + 1, values + radius), table)
+            escaped.append(values[outside])
+        if escaped:
+            coder.encode_raw(np.concatenate(escaped) + SYMBOL_LIMIT)
+
+    def decode(self, coder: RangeDecoder, index: Array) -> Array:
+        """The next symbols, (count,) for scale indices (count,)."""
+        symbols = np.empty(index.shape, np.int32)
+        escapes = []
+        for table, where in self._groups(index):
+            radius = table.frequencies.size // 2 - 1
+            values = coder.decode(table, len(where))
+            symbols[where] = values - radius
+            escapes.append(where[values == 2 * radius + 1])
+        places = np.concatenate(escapes) if escapes else np.empty(0, np.int64)
+        if places.size:
+            symbols[places] = coder.decode_raw(places.size) - SYMBOL_LIMIT
+        return symbols
+
+    def _groups(self, index: Array) -> list[tuple[FrequencyTable, npt.NDArray[np.intp]]]:
+        """Tables in use, each with the positions that it codes, in order."""
+        order = np.argsort(index, kind="stable")
+        counts = np.bincount(index, minlength=len(self._tables))
+        ends = np.cumsum(counts)
+        return [(self._tables[i], order[ends[i] - counts[i] : ends[i]]) for i in np.flatnonzero(counts)]
+
+
+def conv(
+    arrays: Mapping[str, Array], name: str, input_bits: int = ACTIVATION_BITS, input_limit: int = ACTIVATION_LIMIT
+) -> Conv2d:
+    """A layer whose output has ACTIVATION_BITS fraction bits."""
+    shift = input_bits + WEIGHT_BITS - ACTIVATION_BITS
+    return Conv2d(arrays[f"{name}.weight"], arrays[f"{name}.bias"], shift, ACTIVATION_LIMIT, input_limit)
+
+
+def heads(arrays: Mapping[str, Array], name: str) -> tuple[Conv2d, Conv2d]:
+    """The last layer's two halves: means in units of 1/64, scale indices as whole numbers."""
+    weights, biases = (np.split(arrays[f"{name}.{part}"], 2) for part in ("weight", "bias"))
+    bits = ACTIVATION_BITS + WEIGHT_BITS
+    shifts = (bits - UNIT_BITS, bits - INDEX_SLOPE_BITS)
+    first, second = (
+        Conv2d(w, b, s, ACTIVATION_LIMIT, ACTIVATION_LIMIT) for w, b, s in zip(weights, biases, shifts, strict=True)
+    )
+    return first, second
+
+
+def symmetric_table(row: npt.NDArray[np.int64]) -> FrequencyTable:
+    """row: frequencies of 0, 1 .. r, zeros, and last the escape's. Returns the table of -r .. r and escape."""
+    half = row[:-1][row[:-1] > 0]
+    return FrequencyTable(np.concatenate([half[:0:-1], half, row[-1:]]))
+
+
+def anchors(shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    """(h, w): positions of the first pass, where row + column is even."""
+    return np.add.outer(np.arange(shape[0]), np.arange(shape[1])) % 2 == 0
+
+
+def walk(model: LatentModel, z: Array, quality: int, shape: tuple[int, int], code: Code) -> Array:
+    """Go through both passes; `code` gives the values (m, positions) of each pass's y. Returns y (m, h, w)."""
+    features = model.features(z, quality, shape)
+    first = anchors(shape)
+    y = np.zeros((model.y_channels, *shape), np.int32)
+    means, index = model.anchor_parameters(features)
+    y[:, first] = code(means[:, first], index[:, first], first)
+    if not first.all():
+        means, index = model.other_parameters(features, y)
+        y[:, ~first] = code(means[:, ~first], index[:, ~first], ~first)
+    return y
+
+
+def quantise(y: Floats, z: Floats, quality: int, model: LatentModel) -> PixelLatents:
+    """Round float latents, y (m, h, w) and z (n, rows, columns), to what the stream can carry."""
+    z_symbols = whole(z)
+
+    def code(means: Array, index: Array, mask: npt.NDArray[np.bool_]) -> Array:
+        return whole(y[:, mask] - means / UNIT) * UNIT + means
+
+    return PixelLatents(quality, z_symbols, walk(model, z_symbols, quality, (y.shape[1], y.shape[2]), code))
+
+
+def whole(x: Floats) -> npt.NDArray[np.int32]:
+    """Nearest integers, within what an escape can carry."""
+    return np.clip(np.rint(x), -SYMBOL_LIMIT, SYMBOL_LIMIT - 1).astype(np.int32)
+
+
+def pack(latents: PixelLatents, model: LatentModel) -> bytes:
+    """Bytes of the latents under the model; ValueError if they are not what `quantise` makes."""
+    z, quality = latents.z, latents.quality
+    coder = RangeEncoder()
+    model.encode(coder, z.reshape(-1), model.z_index(quality, (z.shape[1], z.shape[2])).reshape(-1))
+
+    def code(means: Array, index: Array, mask: npt.NDArray[np.bool_]) -> Array:
+        values = latents.y[:, mask]
+        if np.any((values - means) % UNIT):
+            raise ValueError("these latents do not belong to this model")
+        model.encode(coder, ((values - means) // UNIT).reshape(-1), index.reshape(-1))
+        return values
+
+    walk(model, z, quality, (latents.y.shape[1], latents.y.shape[2]), code)
+    return bytes([quality]) + coder.finish()
+
+
+def unpack(data: bytes, width: int, height: int, model: LatentModel) -> PixelLatents:
+    """Latents of a picture of this size.
+
+    Raises:
+        BitstreamError: the bytes cannot be such latents.
+    """
+    if not data:
+        raise BitstreamError("the pixel stream is empty")
+    quality, coder = data[0], RangeDecoder(data[1:])
+    y_shape, z_shape = shapes(width, height)
+    z = model.decode(coder, model.z_index(quality, z_shape).reshape(-1)).reshape(-1, *z_shape)
+
+    def code(means: Array, index: Array, mask: npt.NDArray[np.bool_]) -> Array:
+        return model.decode(coder, index.reshape(-1)).reshape(means.shape) * UNIT + means
+
+    return PixelLatents(quality, z, walk(model, z, quality, y_shape, code))
+
+
+def load(path: Path) -> LatentModel:
+    """The model from the tensors named `exact.*` of a safetensors file; the others are not read."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            names = [name for name in file.keys() if name.startswith("exact.")]  # noqa: SIM118
+            return LatentModel({name.removeprefix("exact."): file.get_tensor(name) for name in names})
+    except FileNotFoundError as error:
+        raise WeightsError(f"the weights {path.name} are missing") from error

@@ -1,0 +1,71 @@
+"""All streams of a picture to a file and back: the border between the neural and the exact layer.
+
+    Streams ─► pack each ─► File ─► bytes ─► File ─► unpack each, check its symbols ─► the same Streams
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from misc.bits import container, description, latents
+from misc.bits.container import MAX_PIXELS, File, Section, symbol_check
+from misc.bits.description import Description
+from misc.bits.latents import LatentModel, PixelLatents
+from misc.bits.text import TextCoder
+from misc.errors import BitstreamError, ModelMismatchError
+
+__all__ = ["Streams", "decode", "encode"]
+
+
+@dataclass(frozen=True)
+class Streams:
+    """What a file says about a picture of width x height pixels; any subset of the streams."""
+
+    width: int
+    height: int
+    seed: int = 0
+    text: Description | None = None
+    pixels: PixelLatents | None = None
+
+
+def encode(streams: Streams, model: LatentModel, text_coder: TextCoder | None = None) -> bytes:
+    """Bytes of a `.misc` file; text by the given coder or by whichever needs the fewest bytes."""
+    text = pixels = None
+    if streams.text is not None:
+        payload = description.pack(streams.text, text_coder)
+        text = Section(payload, symbol_check("text", streams.text.symbols()))
+    if streams.pixels is not None:
+        payload = latents.pack(streams.pixels, model)
+        pixels = Section(payload, symbol_check("pixels", streams.pixels.symbols()))
+    file = File(streams.width, streams.height, model.fingerprint, streams.seed, text, None, pixels)
+    return container.write(file)
+
+
+def decode(data: bytes, model: LatentModel, *, max_pixels: int = MAX_PIXELS, partial: bool = False) -> Streams:
+    """Streams of a file.
+
+    Args:
+        max_pixels: the largest picture that is accepted.
+        partial: accept a file that was cut at the end of a section, as the smaller file.
+
+    Raises:
+        BitstreamError, LimitError, ModelMismatchError: as `container.read`; also where symbols fail their check.
+    """
+    file = container.read(data, profile=model.fingerprint, max_pixels=max_pixels, partial=partial)
+    text = pixels = None
+    if file.regions is not None:
+        raise ModelMismatchError("the file has region maps, which this version cannot read")
+    if file.text is not None:
+        text = description.unpack(file.text.payload)
+        check_symbols("text", text.symbols(), file.text)
+    if file.pixels is not None:
+        pixels = latents.unpack(file.pixels.payload, file.width, file.height, model)
+        check_symbols("pixels", pixels.symbols(), file.pixels)
+    return Streams(file.width, file.height, file.seed, text, pixels)
+
+
+def check_symbols(name: str, symbols: bytes, section: Section) -> None:
+    if symbol_check(name, symbols) != section.check:
+        raise BitstreamError(
+            f"the {name} stream decodes to other symbols than were written: it is damaged or of other models"
+        )

@@ -1,0 +1,305 @@
+"""The command line: `misc encode`, `decode`, `info`, `verify`, `roundtrip`.
+
+Results go to files and standard output, everything else to standard error. Exit codes: 0 done, 1 failed, 2 usage,
+3 corrupt file, 4 missing or other model.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from misc.errors import InputError, MiscError
+
+if TYPE_CHECKING:
+    from misc.bits.description import Description
+    from misc.codec import Codec
+    from misc.pictures import Picture
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="misc",
+    help="An image codec for ultra-low bitrates: text, regions and pixels in one small file.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class ModeName(str, Enum):
+    """Modes of `encode`."""
+
+    TEXT = "text"
+    PIXEL = "pixel"
+    MISC = "misc"
+
+
+Input = Annotated[str, typer.Argument(metavar="IN", help="a file, or - for standard input")]
+Output = Annotated[str, typer.Argument(metavar="OUT", help="a file, or - for standard output")]
+ModeOption = Annotated[ModeName, typer.Option(help="which streams to write; misc is all that can be had")]
+Bpp = Annotated[float | None, typer.Option(min=0, help="bits of the whole file a pixel, at most [default: 0.024]")]
+Bytes = Annotated[int | None, typer.Option("--bytes", min=0, help="bytes of the whole file, at most")]
+Quality = Annotated[int | None, typer.Option(min=0, max=255, help="quality of the pixel stream instead of a size")]
+Describe = Annotated[str | None, typer.Option(metavar="FILE.json", help="the text: overall description and items")]
+ProfileOption = Annotated[str, typer.Option("--profile", help="the set of models")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="of the decoder's noise, stored in the file")]
+DecodeSeed = Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="of the noise, instead of the file's")]
+Draft = Annotated[bool, typer.Option("--draft", help="the pixel stream's own picture, without a generator")]
+Partial = Annotated[bool, typer.Option("--partial", help="accept a file that was cut at the end of a section")]
+Json = Annotated[bool, typer.Option("--json", help="print the result as JSON on standard output")]
+
+
+@app.command()
+def encode(
+    source: Input,
+    target: Output,
+    mode: ModeOption = ModeName.MISC,
+    bpp: Bpp = None,
+    max_bytes: Bytes = None,
+    quality: Quality = None,
+    describe: Describe = None,
+    seed: Seed = 0,
+    profile: ProfileOption = "embedded",
+    as_json: Json = False,
+) -> None:
+    """Compress a picture into a .misc file."""
+    data, picture, codec = compress(source, mode, bpp, max_bytes, quality, describe, seed, profile)
+    refuse_mixed_output(target, as_json)
+    write(target, data)
+    facts = file_facts(data, codec)
+    report(facts, as_json, f"{size_line(facts)} -> {target}")
+
+
+@app.command()
+def decode(
+    source: Input,
+    target: Output,
+    seed: DecodeSeed = None,
+    draft: Draft = False,
+    partial: Partial = False,
+    profile: ProfileOption = "embedded",
+    as_json: Json = False,
+) -> None:
+    """Draw the picture of a .misc file (PNG, JPEG, WebP or AVIF by extension; PNG on standard output)."""
+    from misc.codec import Codec
+    from misc.pictures import encode_picture, format_of
+
+    refuse_mixed_output(target, as_json)
+    format_name = "PNG" if target == "-" else format_of(Path(target))
+    data = read(source)
+    with working("decoding"):
+        image = Codec(profile).decode(data, seed=seed, draft=draft, partial=partial)
+    write(target, encode_picture(image, format_name))
+    facts = {"width": image.width, "height": image.height, "bytes": len(data)}
+    report(facts, as_json, f"{image.width}x{image.height} from {len(data)} bytes -> {target}")
+
+
+@app.command()
+def roundtrip(
+    source: Input,
+    target: Annotated[str, typer.Argument(metavar="OUT.png", help="the picture as a decoder would draw it")],
+    mode: ModeOption = ModeName.MISC,
+    bpp: Bpp = None,
+    max_bytes: Bytes = None,
+    quality: Quality = None,
+    describe: Describe = None,
+    seed: Seed = 0,
+    draft: Draft = False,
+    profile: ProfileOption = "embedded",
+    as_json: Json = False,
+) -> None:
+    """Compress and draw again in one go, and say what was lost."""
+    from misc.pictures import encode_picture, format_of, psnr
+
+    refuse_mixed_output(target, as_json)
+    format_name = "PNG" if target == "-" else format_of(Path(target))
+    data, picture, codec = compress(source, mode, bpp, max_bytes, quality, describe, seed, profile)
+    with working("decoding"):
+        image = codec.decode(data, draft=draft)
+    write(target, encode_picture(image, format_name))
+    facts = file_facts(data, codec) | {"psnr": round(psnr(picture.image, image), 3)}
+    report(facts, as_json, f"{size_line(facts)}, {facts['psnr']:.2f} dB -> {target}")
+
+
+@app.command()
+def info(source: Input, as_json: Json = False) -> None:
+    """Tell what a .misc file holds."""
+    from misc.bits import container, description
+
+    data = read(source)
+    file = container.read(data)
+    facts = {
+        "width": file.width,
+        "height": file.height,
+        "bytes": len(data),
+        "bpp": rate(data, file),
+        "profile": f"{file.profile:02x}",
+        "seed": file.seed,
+        "sections": {name: len(section.payload) for name, section in file.sections()},
+        "overhead": len(data) - sum(len(section.payload) for _, section in file.sections()),
+    }
+    if file.text is not None:
+        facts["text"] = description.to_json(description.unpack(file.text.payload))
+    lines = [size_line(facts), f"profile {facts['profile']}, seed {facts['seed']}, overhead {facts['overhead']} bytes"]
+    if file.text is not None:
+        text = description.unpack(file.text.payload)
+        lines += [f"text: {text.overall}", *(f"  {item.name}: {item.detail}" for item in text.items)]
+    report(facts, as_json, "\n".join(lines), to_stdout=True)
+
+
+@app.command()
+def verify(source: Input, profile: ProfileOption = "embedded", as_json: Json = False) -> None:
+    """Decode every stream of a .misc file, without drawing, and compare the checks."""
+    from misc.bits import streams
+    from misc.models.profile import load_profile
+
+    data = read(source)
+    content = streams.decode(data, load_profile(profile).entropy_model)
+    facts = {"width": content.width, "height": content.height, "bytes": len(data), "intact": True}
+    report(facts, as_json, f"{source}: intact", to_stdout=True)
+
+
+def compress(
+    source: str,
+    mode: ModeName,
+    bpp: float | None,
+    max_bytes: int | None,
+    quality: int | None,
+    describe: str | None,
+    seed: int,
+    profile: str,
+) -> tuple[bytes, Picture, Codec]:
+    """The file of a picture, the picture, and the codec that made it."""
+    from misc.codec import Codec
+    from misc.pictures import decode_picture
+
+    text = description_file(describe) if describe else None
+    picture = decode_picture(read(source))
+    for notice in picture.notices:
+        say(notice)
+    if mode is ModeName.MISC and text is None:
+        say("no --describe file: the text stream is left out")
+    codec = Codec(profile)
+    with working("encoding"):
+        data = codec.encode(
+            picture.image,
+            mode=mode.value,
+            bpp=bpp,
+            max_bytes=max_bytes,
+            quality=quality,
+            description=text,
+            seed=seed,
+        )
+    return data, picture, codec
+
+
+def description_file(name: str) -> Description:
+    from misc.bits.description import from_json
+
+    try:
+        value = json.loads(read(name))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{name} is not JSON: {error}") from error
+    return from_json(value)
+
+
+def file_facts(data: bytes, codec: Codec) -> dict[str, Any]:
+    from misc.bits import container
+
+    file = container.read(data)
+    return {
+        "width": file.width,
+        "height": file.height,
+        "bytes": len(data),
+        "bpp": rate(data, file),
+        "sections": {name: len(section.payload) for name, section in file.sections()},
+        "quality": file.pixels.payload[0] if file.pixels else None,
+        "profile": codec.profile.name,
+    }
+
+
+def rate(data: bytes, file: Any) -> float:
+    """Bits of the whole file a pixel."""
+    return round(8 * len(data) / (file.width * file.height), 6)
+
+
+def size_line(facts: dict[str, Any]) -> str:
+    sections = ", ".join(f"{name} {size}" for name, size in facts["sections"].items())
+    return f"{facts['width']}x{facts['height']}, {facts['bytes']} bytes ({sections}), {facts['bpp']:.4f} bpp"
+
+
+def read(name: str) -> bytes:
+    from misc.files import read_bytes
+
+    return read_bytes(name)
+
+
+def write(name: str, data: bytes) -> None:
+    from misc.files import write_bytes
+
+    write_bytes(name, data)
+
+
+def refuse_mixed_output(target: str, as_json: bool) -> None:
+    if target == "-" and as_json:
+        raise typer.BadParameter("--json and the output - would both write to standard output")
+
+
+def report(facts: dict[str, Any], as_json: bool, line: str, *, to_stdout: bool = False) -> None:
+    """Facts as JSON on standard output, or the line for people."""
+    if as_json:
+        print(json.dumps(facts, ensure_ascii=False))
+    elif to_stdout:
+        print(line)
+    else:
+        say(line)
+
+
+def say(line: str) -> None:
+    print(f"misc: {line}", file=sys.stderr)
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """A spinner on standard error while something runs, when a person is watching."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(what):
+        yield
+
+
+def main() -> None:
+    """Entry point: every expected failure is one sentence and an exit code."""
+    try:
+        app()
+    except MiscError as error:
+        say(str(error))
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        say(f"{error.strerror or error}")
+        sys.exit(1)
+    except MemoryError:
+        say("there is not enough memory for this picture")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

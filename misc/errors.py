@@ -1,0 +1,51 @@
+"""Every error that MISC raises on purpose, with the exit code of the command line."""
+
+from __future__ import annotations
+
+__all__ = [
+    "BitstreamError",
+    "BudgetError",
+    "InputError",
+    "LimitError",
+    "MiscError",
+    "ModelMismatchError",
+    "WeightsError",
+]
+
+
+class MiscError(Exception):
+    """Base of every error that MISC raises on purpose. `exit_code` is the command line's."""
+
+    exit_code = 1
+
+
+class InputError(MiscError):
+    """The picture, text or option that was given cannot be used."""
+
+
+class BudgetError(MiscError):
+    """No encoding is small enough for the requested size."""
+
+
+class BitstreamError(MiscError):
+    """The data is damaged, cut short or not a MISC file."""
+
+    exit_code = 3
+
+
+class LimitError(MiscError):
+    """The data asks for more than a declared limit."""
+
+    exit_code = 3
+
+
+class ModelMismatchError(MiscError):
+    """The data is intact but was written with other models than the ones at hand."""
+
+    exit_code = 4
+
+
+class WeightsError(MiscError):
+    """Weights that a profile needs are missing or not the ones it names."""
+
+    exit_code = 4

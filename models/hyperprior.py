@@ -1,0 +1,184 @@
+"""Pixel stream, neural side: an image to integer latents and back.
+
+    image ─► g_a ─► y·gain ─► round ─► PixelLatents ─► y_hat/gain ─► g_s ─► picture
+                      └─► h_a ─► z ─► round ─► h_s (integers, misc.bits.latents) ─► means, scales
+
+A mean-scale hyperprior (Balle 2018, arXiv 1802.01436; Minnen 2018, arXiv 1809.02736) aimed at 0.002 to
+0.05 bpp: y at 1/32, z at 1/64 of the picture's side, a two-pass checkerboard context (He 2021, arXiv
+2103.15306) and gain units for one checkpoint at every rate (Cui 2021, arXiv 2003.02012).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from compressai.entropy_models import GaussianConditional
+from compressai.layers import conv1x1, conv3x3
+from compressai.models import CompressionModel
+from compressai.ops import quantize_ste
+from torch import Tensor, nn
+
+from misc.bits.latents import LEVELS, STRIDE, UNIT, LatentModel, PixelLatents, pack, quantise, unpack
+from misc.models.integers import INDEX_SLOPE, INDEX_START, SCALE_COUNT, SCALE_MIN, exact_arrays, scale_of
+from misc.models.transforms import GainUnit, Stage, Transform, level_weights, upsample
+
+__all__ = ["Hyperprior"]
+
+
+class Hyperprior(CompressionModel):
+    """Mean-scale hyperprior with CompressAI's contract, one checkpoint for every rate.
+
+    forward:    x (B, 3, H, W) in [0, 1], H and W multiples of 64 -> {"x_hat", "likelihoods": {"y", "z"}}
+
+    Args:
+        channels: features at 1/4, 1/8, 1/16 and 1/32 of the picture's side.
+        y_channels, z_channels, hyper_channels: latents, hyper-latents, features of the hyper transforms.
+    """
+
+    def __init__(
+        self,
+        channels: tuple[int, int, int, int] = (64, 128, 160, 192),
+        y_channels: int = 192,
+        z_channels: int = 48,
+        hyper_channels: int = 128,
+    ) -> None:
+        super().__init__()
+        a, b, c, d = channels
+        m, n, k = y_channels, z_channels, hyper_channels
+        self.config = {"channels": list(channels), "y_channels": m, "z_channels": n, "hyper_channels": k}
+        self.g_a = Transform(
+            [
+                Stage(nn.Sequential(nn.PixelUnshuffle(4), conv3x3(48, a)), a, 1),
+                Stage(conv3x3(a, b, stride=2), b, 1),
+                Stage(conv3x3(b, c, stride=2), c, 1),
+                Stage(conv3x3(c, d, stride=2), d, 1),
+            ],
+            conv3x3(d, m),
+        )
+        self.g_s = Transform(
+            [
+                Stage(conv3x3(m, d), d, 2),
+                Stage(upsample(d, c), c, 3),
+                Stage(upsample(c, b), b, 3),
+                Stage(upsample(b, a), a, 2),
+            ],
+            nn.Sequential(conv3x3(a, 48), nn.PixelShuffle(4)),
+        )
+        self.h_a = nn.Sequential(
+            conv3x3(m, k), nn.LeakyReLU(), conv3x3(k, k, stride=2), nn.LeakyReLU(), conv1x1(k, n)
+        )
+        self.h_s = nn.Sequential(
+            conv3x3(n + LEVELS, k),
+            nn.ReLU(),
+            conv1x1(k, 4 * k),
+            nn.PixelShuffle(2),
+            nn.ReLU(),
+            conv3x3(k, k),
+            nn.ReLU(),
+        )
+        self.first = nn.Sequential(conv1x1(k, k), nn.ReLU(), conv1x1(k, 2 * m))
+        self.context = conv3x3(m, k)
+        self.second = nn.Sequential(nn.ReLU(), conv1x1(k, k), nn.ReLU(), conv1x1(k, 2 * m))
+        self.gain = GainUnit(m, 0.3, 3.0)
+        self.inverse_gain = GainUnit(m, 1 / 0.3, 1 / 3.0)
+        self.z_scale_index = nn.Parameter(torch.full((LEVELS, n), 20.0))
+        table = [float(scale_of(torch.tensor(float(i)))) for i in range(SCALE_COUNT)]
+        self.gaussian = GaussianConditional(table, scale_bound=SCALE_MIN)
+        self.exact: LatentModel | None = None
+
+    def forward(self, x: Tensor, quality: Tensor | None = None) -> dict[str, Any]:
+        """x: (B, 3, H, W) in [0, 1]; quality: (B,) in [0, 1], 0.75 unless given. Returns x_hat and likelihoods."""
+        if quality is None:
+            quality = x.new_full((x.shape[0],), 0.75)
+        y = self.g_a(x - 0.5, quality).float() * self.gain(quality)
+        with torch.autocast(x.device.type, enabled=False):
+            y_hat, likelihoods = self._code(y, quality)
+        x_hat = self.g_s(y_hat * self.inverse_gain(quality), quality).float() + 0.5
+        return {"x_hat": x_hat, "likelihoods": likelihoods}
+
+    def _code(self, y: Tensor, quality: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Quantise with straight-through gradients; rates by uniform noise (Minnen & Singh 2020, arXiv 2007.08739)."""
+        z = self.h_a(y)
+        weights = level_weights(quality)
+        z_scales = scale_of(weights @ self.z_scale_index)[:, :, None, None].expand_as(z)
+        _, z_likelihoods = self.gaussian(z, z_scales)
+        planes = weights[:, :, None, None].expand(-1, -1, *z.shape[2:])
+        features = self.h_s(torch.cat([quantize_ste(z), planes], 1))[:, :, : y.shape[2], : y.shape[3]]
+        anchors = checkerboard(y)
+        means, index = self._parameters_of(self.first(features))
+        y_anchor = (quantize_ste(y - means) + means) * anchors
+        means_2, index_2 = self._parameters_of(self.second(features + self.context(y_anchor)))
+        means = torch.where(anchors, means, means_2)
+        index = torch.where(anchors, index, index_2)
+        y_hat = quantize_ste(y - means) + means
+        _, y_likelihoods = self.gaussian(y, scale_of(index), means)
+        return y_hat, {"y": y_likelihoods, "z": z_likelihoods}
+
+
+    @staticmethod
+    def _parameters_of(output: Tensor) -> tuple[Tensor, Tensor]:
+        """Means and fractional scale indices from the last layer's output."""
+        means, index = output.chunk(2, 1)
+        return means, index * INDEX_SLOPE + INDEX_START
+
+    def update(self, scale_table: Any = None, force: bool = False) -> bool:
+        """Make the integer entropy model from the weights, as CompressAI's tools ask for before coding."""
+        if self.exact is not None and not force:
+            return False
+        self.exact = LatentModel(exact_arrays(self))
+        return True
+
+    @torch.inference_mode()
+    def analyse(self, image: npt.NDArray[np.uint8], quality: int) -> PixelLatents:
+        """image: (H, W, 3) uint8, any size; quality: 0 to 255. Borders are replicated to multiples of 32."""
+        height, width, _ = image.shape
+        x = torch.from_numpy(np.array(image)).to(self.device).permute(2, 0, 1)[None].float() / 255
+        x = F.pad(x, (0, -width % STRIDE, 0, -height % STRIDE), mode="replicate")
+        q = torch.tensor([quality / 255], device=x.device)
+        y = self.g_a(x - 0.5, q).float() * self.gain(q)
+        z = self.h_a(y)
+        return quantise(y[0].cpu().numpy(), z[0].cpu().numpy(), quality, self.entropy_model)
+
+    @torch.inference_mode()
+    def synthesise(self, latents: PixelLatents, width: int, height: int) -> npt.NDArray[np.uint8]:
+        """The picture of the latents, (height, width, 3) uint8."""
+        q = torch.tensor([latents.quality / 255], device=self.device)
+        y = torch.from_numpy(latents.y).to(self.device)[None].float() / UNIT
+        x = self.g_s(y * self.inverse_gain(q), q).float() + 0.5
+        pixels = (x[0, :, :height, :width].clamp(0, 1) * 255).round().byte()
+        return pixels.permute(1, 2, 0).contiguous().cpu().numpy()
+
+    @property
+    def entropy_model(self) -> LatentModel:
+        """The integer entropy model; made from the weights when first asked for."""
+        self.update()
+        assert self.exact is not None
+        return self.exact
+
+    @property
+    def device(self) -> torch.device:
+        return self.gain.log_gain.device
+
+    def compress(self, x: Tensor, quality: int = 191) -> dict[str, Any]:
+        """x: (B, 3, H, W) in [0, 1], H and W multiples of 64. Returns {"strings": [[bytes] * B], "shape": z's}."""
+        images = (x.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+        strings = [pack(self.analyse(image, quality), self.entropy_model) for image in images]
+        return {"strings": [strings], "shape": (x.shape[2] // 64, x.shape[3] // 64)}
+
+    def decompress(self, strings: list[list[bytes]], shape: tuple[int, int]) -> dict[str, Tensor]:
+        """Inverse of compress: {"x_hat": (B, 3, H, W) in [0, 1]}."""
+        height, width = shape[0] * 64, shape[1] * 64
+        latents = (unpack(data, width, height, self.entropy_model) for data in strings[0])
+        pictures = np.stack([self.synthesise(each, width, height) for each in latents])
+        return {"x_hat": torch.from_numpy(pictures).to(self.device).permute(0, 3, 1, 2).float() / 255}
+
+
+def checkerboard(y: Tensor) -> Tensor:
+    """(1, 1, H, W) bool: the positions that are coded first, those whose row and column add up to an even number."""
+    rows = torch.arange(y.shape[2], device=y.device)[:, None]
+    columns = torch.arange(y.shape[3], device=y.device)[None, :]
+    return ((rows + columns) % 2 == 0)[None, None]

@@ -1,0 +1,59 @@
+"""Checkpoints of the pixel stream: half-precision transforms and an integer entropy model in one safetensors file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from misc.bits.latents import WEIGHT_BITS, LatentModel
+from misc.errors import WeightsError
+from misc.models.hyperprior import Hyperprior
+from misc.models.integers import driving_layers, exact_arrays, index_start
+
+__all__ = ["load_hyperprior", "save_hyperprior"]
+
+
+def save_hyperprior(model: Hyperprior, path: Path) -> None:
+    """Write a checkpoint: transforms in half precision, the entropy model as integers, the configuration."""
+    exact_names = {id(p) for layer, _ in driving_layers(model).values() for p in layer.parameters()}
+    exact_names.add(id(model.z_scale_index))
+    tensors = {n: p.detach().half() for n, p in model.named_parameters() if id(p) not in exact_names}
+    tensors["z_levels"] = model.z_scale_index.detach().half()
+    for name, array in exact_arrays(model).items():
+        small = np.abs(array).max() < 2**15
+        tensors[f"exact.{name}"] = torch.from_numpy(array.astype(np.int16) if small else array)
+    contiguous = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
+    save_file(contiguous, path, {"config": json.dumps(model.config)})
+
+
+def load_hyperprior(path: Path, device: str | torch.device = "cpu") -> Hyperprior:
+    """The model of a checkpoint, ready to code; its entropy model is the file's, bit by bit.
+
+    Raises:
+        WeightsError: the file is missing or is not such a checkpoint.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            config: dict[str, Any] = json.loads(file.metadata()["config"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise WeightsError(f"the weights {path.name} are missing") from error
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"{path.name} is not a checkpoint of the pixel stream") from error
+    model = Hyperprior(**config)
+    floats = {name: tensor.float() for name, tensor in tensors.items() if not name.startswith("exact.")}
+    floats["z_scale_index"] = floats.pop("z_levels")
+    model.load_state_dict(floats, strict=False)
+    with torch.no_grad():
+        for name, (layer, bits) in driving_layers(model).items():
+            bias = tensors[f"exact.{name}.bias"].double()
+            layer.bias.copy_((bias - index_start(name, len(bias), bits)) / 2 ** (bits + WEIGHT_BITS))
+            layer.weight.copy_(tensors[f"exact.{name}.weight"].double() / 2**WEIGHT_BITS)
+    model.exact = LatentModel({n.removeprefix("exact."): t.numpy() for n, t in tensors.items() if n[:6] == "exact."})
+    return model.eval().to(device)

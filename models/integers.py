@@ -1,0 +1,83 @@
+"""The pixel stream's entropy model as integers, from trained floats.
+
+Weights get 12 fraction bits, biases the bits of their layer's sums, Gaussian tables 24-bit frequencies. The floats
+are read once, when a checkpoint is written; whoever decodes reads only the integers of the file.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from misc.bits.latents import ACTIVATION_BITS, INDEX_SLOPE_BITS, UNIT_BITS, WEIGHT_BITS, quality_weights
+from misc.bits.range_coder import TOTAL
+
+if TYPE_CHECKING:
+    from misc.models.hyperprior import Hyperprior
+
+__all__ = ["driving_layers", "exact_arrays", "gaussian_frequencies", "scale_of"]
+
+SCALE_MIN, SCALE_MAX, SCALE_COUNT = 0.11, 64.0, 64
+LOG_SCALE_STEP = math.log(SCALE_MAX / SCALE_MIN) / (SCALE_COUNT - 1)
+INDEX_SLOPE, INDEX_START = float(1 << INDEX_SLOPE_BITS), 16.0
+
+Ints = npt.NDArray[np.int32]
+
+
+def scale_of(index: Tensor) -> Tensor:
+    """Standard deviation at a (fractional) index of the logarithmic scale table."""
+    return SCALE_MIN * torch.exp(LOG_SCALE_STEP * index.clamp(0, SCALE_COUNT - 1))
+
+
+def driving_layers(model: Hyperprior) -> dict[str, tuple[nn.Conv2d, int]]:
+    """Name in the file, layer, and fraction bits of its input, of every layer that drives decoding."""
+    convolutions = [layer for layer in model.h_s if isinstance(layer, nn.Conv2d)]
+    named = {f"h_s.{i}": layer for i, layer in enumerate(convolutions)}
+    named |= {"first.0": model.first[0], "first.1": model.first[2]}
+    named |= {"second.0": model.second[1], "second.1": model.second[3], "context.0": model.context}
+    return {name: (layer, UNIT_BITS if name == "context.0" else ACTIVATION_BITS) for name, layer in named.items()}
+
+
+def exact_arrays(model: Hyperprior) -> dict[str, Ints]:
+    """The integer arrays that `misc.bits.latents.LatentModel` takes."""
+    arrays: dict[str, Ints] = {}
+    for name, (layer, bits) in driving_layers(model).items():
+        bias = layer.bias.detach().double() * 2 ** (bits + WEIGHT_BITS)
+        arrays[f"{name}.weight"] = integers(layer.weight.detach().double() * 2**WEIGHT_BITS)
+        arrays[f"{name}.bias"] = integers(bias + index_start(name, len(bias), bits))
+    levels = model.z_scale_index.detach().double().cpu().numpy()
+    weights = np.stack([quality_weights(quality) for quality in range(256)]) / 2**ACTIVATION_BITS
+    arrays["z_scale_index"] = np.clip(np.rint(weights @ levels), 0, SCALE_COUNT - 1).astype(np.int32)
+    arrays["frequencies"] = gaussian_frequencies()
+    return arrays
+
+
+def index_start(name: str, outputs: int, bits: int) -> Tensor:
+    """(outputs,) what a layer's bias gains in the file, so that its second half gives scale indices."""
+    start = torch.zeros(outputs, dtype=torch.float64)
+    if name in ("first.1", "second.1"):
+        start[outputs // 2 :] = INDEX_START * 2 ** (bits + WEIGHT_BITS - INDEX_SLOPE_BITS)
+    return start
+
+
+def integers(x: Tensor) -> Ints:
+    return x.round().to(torch.int32).cpu().numpy()
+
+
+def gaussian_frequencies() -> Ints:
+    """(SCALE_COUNT, r + 2): 24-bit frequencies of 0, 1 .. r at each scale, zeros beyond its radius, the escape's."""
+    radii = [math.ceil(6 * SCALE_MIN * math.exp(LOG_SCALE_STEP * i)) + 4 for i in range(SCALE_COUNT)]
+    rows = np.zeros((SCALE_COUNT, max(radii) + 2), np.int32)
+    for i, (row, radius) in enumerate(zip(rows, radii, strict=True)):
+        scale = SCALE_MIN * math.exp(LOG_SCALE_STEP * i) * math.sqrt(2)
+        upper = [math.erfc((k - 0.5) / scale) / 2 for k in range(radius + 2)]
+        for k in range(1, radius + 1):
+            row[k] = max(1, round(TOTAL * (upper[k] - upper[k + 1])))
+        row[-1] = max(1, round(TOTAL * 2 * upper[radius + 1]))
+        row[0] = TOTAL - 2 * int(row[1 : radius + 1].sum()) - int(row[-1])
+    return rows

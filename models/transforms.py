@@ -1,0 +1,65 @@
+"""Analysis and synthesis transforms: residual stages between resolutions, with gains that follow the quality."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from compressai.layers import ResidualBlock, conv1x1
+from torch import Tensor, nn
+
+from misc.bits.latents import LEVELS
+
+__all__ = ["GainUnit", "Stage", "Transform", "level_weights", "upsample"]
+
+
+class GainUnit(nn.Module):
+    """Per-channel gain, interpolated geometrically between `LEVELS` learned levels of quality."""
+
+    def __init__(self, channels: int, low: float = 1.0, high: float = 1.0) -> None:
+        super().__init__()
+        start = torch.linspace(math.log(low), math.log(high), LEVELS)
+        self.log_gain = nn.Parameter(start[:, None].repeat(1, channels))
+
+    def forward(self, quality: Tensor) -> Tensor:
+        """quality: (B,) in [0, 1]. Returns gains (B, C, 1, 1)."""
+        log_gain = level_weights(quality) @ self.log_gain
+        return log_gain.exp()[:, :, None, None]
+
+
+def level_weights(quality: Tensor) -> Tensor:
+    """Linear interpolation weights of the quality levels: (B,) in [0, 1] to (B, LEVELS), rows sum to one."""
+    position = quality.clamp(0, 1)[:, None] * (LEVELS - 1)
+    levels = torch.arange(LEVELS, device=quality.device, dtype=quality.dtype)
+    return (1 - (position - levels).abs()).clamp(min=0)
+
+
+class Stage(nn.Module):
+    """A change of resolution, a gain that follows the quality, and residual blocks."""
+
+    def __init__(self, resample: nn.Module, channels: int, blocks: int) -> None:
+        super().__init__()
+        self.resample = resample
+        self.gain = GainUnit(channels)
+        self.blocks = nn.Sequential(*(ResidualBlock(channels, channels) for _ in range(blocks)))
+
+    def forward(self, x: Tensor, quality: Tensor) -> Tensor:
+        return self.blocks(self.resample(x) * self.gain(quality))
+
+
+class Transform(nn.Module):
+    """Stages, then a last layer: the analysis or the synthesis transform."""
+
+    def __init__(self, stages: list[Stage], last: nn.Module) -> None:
+        super().__init__()
+        self.stages = nn.ModuleList(stages)
+        self.last = last
+
+    def forward(self, x: Tensor, quality: Tensor) -> Tensor:
+        for stage in self.stages:
+            x = stage(x, quality)
+        return self.last(x)
+
+
+def upsample(inputs: int, outputs: int) -> nn.Module:
+    return nn.Sequential(conv1x1(inputs, outputs * 4), nn.PixelShuffle(2))

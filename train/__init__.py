@@ -1,0 +1,4 @@
+"""Training scripts, one a trained part."""
+
+if __name__ != "misc.train":
+    raise ImportError("this folder is the package misc.train: install the project and `import misc.train`")
