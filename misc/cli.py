@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +20,7 @@ import typer
 from misc.errors import InputError, MiscError
 
 if TYPE_CHECKING:
+    from misc.bits.container import File
     from misc.bits.description import Description
     from misc.codec import Codec
     from misc.pictures import Picture
@@ -36,7 +37,7 @@ app = typer.Typer(
 )
 
 
-class ModeName(str, Enum):
+class ModeName(StrEnum):
     """Modes of `encode`."""
 
     TEXT = "text"
@@ -73,8 +74,8 @@ def encode(
     as_json: Json = False,
 ) -> None:
     """Compress a picture into a .misc file."""
-    data, picture, codec = compress(source, mode, bpp, max_bytes, quality, describe, seed, profile)
     refuse_mixed_output(target, as_json)
+    data, _, codec = compress(source, mode, bpp, max_bytes, quality, describe, seed, profile)
     write(target, data)
     facts = file_facts(data, codec)
     report(facts, as_json, f"{size_line(facts)} -> {target}")
@@ -228,7 +229,7 @@ def file_facts(data: bytes, codec: Codec) -> dict[str, Any]:
     }
 
 
-def rate(data: bytes, file: Any) -> float:
+def rate(data: bytes, file: File) -> float:
     """Bits of the whole file a pixel."""
     return round(8 * len(data) / (file.width * file.height), 6)
 

@@ -1,8 +1,8 @@
 """The codec: a picture to the bytes of a `.misc` file and back.
 
-    encode: image ─► Hyperprior.analyse ─► PixelLatents ─┐
-                     description ──────────► Description ─┴─► misc.bits.streams ─► bytes
-    decode: bytes ─► misc.bits.streams ─► PixelLatents ─► Hyperprior.synthesise ─► image
+encode: image ─► Hyperprior.analyse ─► PixelLatents ─┐
+                 description ──────────► Description ─┴─► misc.bits.streams ─► bytes
+decode: bytes ─► misc.bits.streams ─► PixelLatents ─► Hyperprior.synthesise ─► image
 """
 
 from __future__ import annotations

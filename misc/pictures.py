@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from misc.errors import InputError, LimitError
 
@@ -70,15 +70,12 @@ def to_rgb(image: Image.Image) -> Picture:
         scale = 255 if samples.max() <= 1 else 1
         grey = np.clip(np.rint(samples * scale), 0, 255).astype(np.uint8)
         return Picture(Image.fromarray(grey).convert("RGB"), ("floating-point samples were reduced to 8 bits",))
-    if mode == "LAB":
-        transform = ImageCms.buildTransform(ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB")
-        converted = ImageCms.applyTransform(image, transform)
-        assert converted is not None
-        return Picture(converted)
+    if mode in ("La", "RGBa"):  # premultiplied
+        image = image.convert(mode.upper())
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
-        notices = ("transparency was laid on white",) if layer.getextrema()[3] != (255, 255) else ()
+        notices = ("transparency was laid on white",) if layer.getchannel("A").getextrema() != (255, 255) else ()
         return Picture(Image.alpha_composite(white, layer).convert("RGB"), notices)
     return Picture(image.convert("RGB"))
 

@@ -20,16 +20,16 @@ from compressai.entropy_models import GaussianConditional
 from compressai.layers import conv1x1, conv3x3
 from compressai.models import CompressionModel
 from compressai.ops import quantize_ste
+from misc.models.integers import INDEX_SLOPE, INDEX_START, SCALE_COUNT, SCALE_MIN, exact_arrays, scale_of
+from misc.models.transforms import GainUnit, Stage, Transform, level_weights, upsample
 from torch import Tensor, nn
 
 from misc.bits.latents import LEVELS, STRIDE, UNIT, LatentModel, PixelLatents, pack, quantise, unpack
-from misc.models.integers import INDEX_SLOPE, INDEX_START, SCALE_COUNT, SCALE_MIN, exact_arrays, scale_of
-from misc.models.transforms import GainUnit, Stage, Transform, level_weights, upsample
 
 __all__ = ["Hyperprior"]
 
 
-class Hyperprior(CompressionModel):
+class Hyperprior(CompressionModel):  # type: ignore[misc]  # compressai is untyped
     """Mean-scale hyperprior with CompressAI's contract, one checkpoint for every rate.
 
     forward:    x (B, 3, H, W) in [0, 1], H and W multiples of 64 -> {"x_hat", "likelihoods": {"y", "z"}}
@@ -68,9 +68,7 @@ class Hyperprior(CompressionModel):
             ],
             nn.Sequential(conv3x3(a, 48), nn.PixelShuffle(4)),
         )
-        self.h_a = nn.Sequential(
-            conv3x3(m, k), nn.LeakyReLU(), conv3x3(k, k, stride=2), nn.LeakyReLU(), conv1x1(k, n)
-        )
+        self.h_a = nn.Sequential(conv3x3(m, k), nn.LeakyReLU(), conv3x3(k, k, stride=2), nn.LeakyReLU(), conv1x1(k, n))
         self.h_s = nn.Sequential(
             conv3x3(n + LEVELS, k),
             nn.ReLU(),
@@ -118,7 +116,6 @@ class Hyperprior(CompressionModel):
         _, y_likelihoods = self.gaussian(y, scale_of(index), means)
         return y_hat, {"y": y_likelihoods, "z": z_likelihoods}
 
-
     @staticmethod
     def _parameters_of(output: Tensor) -> tuple[Tensor, Tensor]:
         """Means and fractional scale indices from the last layer's output."""
@@ -150,7 +147,8 @@ class Hyperprior(CompressionModel):
         y = torch.from_numpy(latents.y).to(self.device)[None].float() / UNIT
         x = self.g_s(y * self.inverse_gain(q), q).float() + 0.5
         pixels = (x[0, :, :height, :width].clamp(0, 1) * 255).round().byte()
-        return pixels.permute(1, 2, 0).contiguous().cpu().numpy()
+        picture: npt.NDArray[np.uint8] = pixels.permute(1, 2, 0).contiguous().cpu().numpy()
+        return picture
 
     @property
     def entropy_model(self) -> LatentModel:

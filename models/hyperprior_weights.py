@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from misc.models.hyperprior import Hyperprior
+from misc.models.integers import driving_layers, exact_arrays, index_start
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from misc.bits.latents import WEIGHT_BITS, LatentModel
 from misc.errors import WeightsError
-from misc.models.hyperprior import Hyperprior
-from misc.models.integers import driving_layers, exact_arrays, index_start
 
 __all__ = ["load_hyperprior", "save_hyperprior"]
 
@@ -29,7 +29,9 @@ def save_hyperprior(model: Hyperprior, path: Path) -> None:
         small = np.abs(array).max() < 2**15
         tensors[f"exact.{name}"] = torch.from_numpy(array.astype(np.int16) if small else array)
     contiguous = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
-    save_file(contiguous, path, {"config": json.dumps(model.config)})
+    temporary = path.with_suffix(".part")
+    save_file(contiguous, temporary, {"config": json.dumps(model.config)})
+    temporary.replace(path)
 
 
 def load_hyperprior(path: Path, device: str | torch.device = "cpu") -> Hyperprior:
@@ -53,7 +55,9 @@ def load_hyperprior(path: Path, device: str | torch.device = "cpu") -> Hyperprio
     with torch.no_grad():
         for name, (layer, bits) in driving_layers(model).items():
             bias = tensors[f"exact.{name}.bias"].double()
+            assert layer.bias is not None
             layer.bias.copy_((bias - index_start(name, len(bias), bits)) / 2 ** (bits + WEIGHT_BITS))
             layer.weight.copy_(tensors[f"exact.{name}.weight"].double() / 2**WEIGHT_BITS)
     model.exact = LatentModel({n.removeprefix("exact."): t.numpy() for n, t in tensors.items() if n[:6] == "exact."})
-    return model.eval().to(device)
+    model.eval().to(device)
+    return model

@@ -7,6 +7,7 @@ are read once, when a checkpoint is written; whoever decodes reads only the inte
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,17 +37,24 @@ def scale_of(index: Tensor) -> Tensor:
 
 def driving_layers(model: Hyperprior) -> dict[str, tuple[nn.Conv2d, int]]:
     """Name in the file, layer, and fraction bits of its input, of every layer that drives decoding."""
-    convolutions = [layer for layer in model.h_s if isinstance(layer, nn.Conv2d)]
-    named = {f"h_s.{i}": layer for i, layer in enumerate(convolutions)}
-    named |= {"first.0": model.first[0], "first.1": model.first[2]}
-    named |= {"second.0": model.second[1], "second.1": model.second[3], "context.0": model.context}
-    return {name: (layer, UNIT_BITS if name == "context.0" else ACTIVATION_BITS) for name, layer in named.items()}
+    groups: dict[str, Iterable[nn.Module]] = {
+        "h_s": model.h_s,
+        "first": model.first,
+        "context": [model.context],
+        "second": model.second,
+    }
+    return {
+        f"{name}.{i}": (layer, UNIT_BITS if name == "context" else ACTIVATION_BITS)
+        for name, group in groups.items()
+        for i, layer in enumerate(layer for layer in group if isinstance(layer, nn.Conv2d))
+    }
 
 
 def exact_arrays(model: Hyperprior) -> dict[str, Ints]:
     """The integer arrays that `misc.bits.latents.LatentModel` takes."""
     arrays: dict[str, Ints] = {}
     for name, (layer, bits) in driving_layers(model).items():
+        assert layer.bias is not None
         bias = layer.bias.detach().double() * 2 ** (bits + WEIGHT_BITS)
         arrays[f"{name}.weight"] = integers(layer.weight.detach().double() * 2**WEIGHT_BITS)
         arrays[f"{name}.bias"] = integers(bias + index_start(name, len(bias), bits))

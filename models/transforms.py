@@ -44,7 +44,8 @@ class Stage(nn.Module):
         self.blocks = nn.Sequential(*(ResidualBlock(channels, channels) for _ in range(blocks)))
 
     def forward(self, x: Tensor, quality: Tensor) -> Tensor:
-        return self.blocks(self.resample(x) * self.gain(quality))
+        out: Tensor = self.blocks(self.resample(x) * self.gain(quality))
+        return out
 
 
 class Transform(nn.Module):
@@ -58,7 +59,8 @@ class Transform(nn.Module):
     def forward(self, x: Tensor, quality: Tensor) -> Tensor:
         for stage in self.stages:
             x = stage(x, quality)
-        return self.last(x)
+        out: Tensor = self.last(x)
+        return out
 
 
 def upsample(inputs: int, outputs: int) -> nn.Module:

@@ -1,8 +1,9 @@
 """Train the pixel stream: python -m misc.train.hyperprior --data SHARDS --out FOLDER
 
 Rate + lambda * (MSE + weight * ST-LPIPS) over crops at random qualities, with AdamW and an exponential
-moving average. Resumes from FOLDER/state.pt when that exists, else starts from --start weights or from scratch.
-Runs under `accelerate launch` on many GPUs. Prints its result as JSON.
+moving average, whose weights go to FOLDER/hyperprior.safetensors. Resumes from FOLDER/state.pt when that exists,
+else starts from --start weights or from scratch. Runs under `accelerate launch` on many GPUs. Prints its result
+as JSON.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ from typing import Annotated, Any
 import torch
 import typer
 from accelerate import Accelerator
+from misc.models.hyperprior import Hyperprior
+from misc.models.hyperprior_weights import load_hyperprior, save_hyperprior
+from misc.train.data import crop_loader
 from rich.progress import Progress
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.tensorboard import SummaryWriter
-
-from misc.models.hyperprior import Hyperprior
-from misc.train.data import crop_loader
 
 __all__ = ["rate_distortion", "trade_off"]
 
@@ -89,7 +90,7 @@ def save(path: Path, state: dict[str, Any]) -> None:
 def train(
     data: Annotated[list[Path], typer.Option(help="shards, images, or folders of them")],
     out: Annotated[Path, typer.Option(help="folder for state, weights and TensorBoard logs")],
-    start: Annotated[Path | None, typer.Option(help="weights to start from (a state.pt of this script)")] = None,
+    start: Annotated[Path | None, typer.Option(help="weights to start from (.safetensors)")] = None,
     steps: int = 10_000,
     batch: int = 8,
     size: int = 256,
@@ -107,9 +108,7 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
     accelerator = Accelerator(mixed_precision="bf16", cpu=not torch.cuda.is_available())
-    model = Hyperprior().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if start:
-        model.load_state_dict(torch.load(start, weights_only=True)["average"])
+    model = (load_hyperprior(start) if start else Hyperprior()).train().to(memory_format=torch.channels_last)
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.999)).to(accelerator.device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.0, fused=True)
     step, seconds, path = 0, 0.0, out / "state.pt"
@@ -132,6 +131,7 @@ def train(
             raw = accelerator.unwrap_model(model)
             state = {"model": raw.state_dict(), "average": average.module.state_dict()}
             save(path, state | {"optimizer": optimizer.state_dict(), "step": step, "seconds": time.time() - began})
+            save_hyperprior(average.module, out / "hyperprior.safetensors")
 
     with Progress(disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task("training", total=steps, completed=step)

@@ -26,6 +26,7 @@ SEED_FLAG = 1 << 3
 UNIT = 128
 MAX_SIDE = 65_535
 MAX_PIXELS = 1 << 28
+MAX_BYTES = 1 << 24
 MAX_SEED = (1 << 32) - 1
 
 
@@ -98,17 +99,19 @@ def read(data: bytes, *, profile: int | None = None, max_pixels: int = MAX_PIXEL
     """
     if len(data) < 2 or data[0] != MAGIC:
         raise BitstreamError("this is not a MISC file")
+    if len(data) > MAX_BYTES:
+        raise LimitError(f"the file has more than {MAX_BYTES} bytes")
     intact = crc8(data[:-1]) == data[-1]
     if not intact and not partial:
         raise BitstreamError("the file is damaged or incomplete: its checksum does not fit")
     body = data[:-1] if intact else data
+    if len(body) < 3:
+        raise BitstreamError("the file ends within its header")
     flags = body[1]
     if flags >> 5 != VERSION - 1:
         raise ModelMismatchError(f"the file has format version {(flags >> 5) + 1}; this program reads {VERSION}")
     if flags & 1 << 4:
         raise BitstreamError("the file has a section that this version does not know")
-    if len(body) < 3:
-        raise BitstreamError("the file ends within its header")
     if profile is not None and body[2] != profile:
         raise ModelMismatchError(f"the file was written with other models ({body[2]:02x}) than these ({profile:02x})")
     code, position = read_varint(body, 3)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +20,8 @@ __all__ = ["Conv2d", "ExactNet", "PixelShuffle", "Relu", "accumulator", "exact_m
 
 MAX_COLUMNS = 1 << 22  # elements of the unrolled input at a time: bounds the memory of large pictures
 
-Floats = npt.NDArray[np.floating]
-Integers = npt.NDArray[np.integer]
+Floats = npt.NDArray[np.floating[Any]]
+Integers = npt.NDArray[np.integer[Any]]
 
 
 def accumulator(bound: float) -> type[np.float32] | type[np.float64]:
@@ -39,13 +40,15 @@ def accumulator(bound: float) -> type[np.float32] | type[np.float64]:
 def exact_matmul(a: Floats, b: Floats, bound: float) -> Floats:
     """Exact product of integer matrices, (..., n, k) x (..., k, m), whose partial sums stay within `bound`."""
     kind = accumulator(bound)
-    return np.matmul(a.astype(kind, copy=False), b.astype(kind, copy=False))
+    product: Floats = np.matmul(a.astype(kind, copy=False), b.astype(kind, copy=False))
+    return product
 
 
 def requantise(x: Floats, shift: int, limit: int) -> Floats:
     """x / 2^shift rounded half up, clipped to [-limit, limit]; exact while |x| < 2^52."""
     scaled = np.floor(x.astype(np.float64) * 2.0**-shift + 0.5)
-    return np.clip(scaled, -limit, limit)
+    clipped: Floats = np.clip(scaled, -limit, limit)
+    return clipped
 
 
 @dataclass(frozen=True)
@@ -80,15 +83,16 @@ class Conv2d:
             raise ValueError(f"the layer takes {expected} channels, not {inputs}")
         pad = k // 2
         kind = accumulator(self.bound)
-        padded = np.pad(x.astype(kind), ((0, 0), (0, 0), (pad, pad), (pad, pad)))
-        windows = np.lib.stride_tricks.sliding_window_view(padded, (k, k), axis=(2, 3))
-        weight = self.weight.reshape(outputs, -1).astype(kind)
-        bias = self.bias.astype(kind)[:, None]
+        padded: Floats = np.pad(x.astype(kind), ((0, 0), (0, 0), (pad, pad), (pad, pad)))
+        weight: Floats = self.weight.reshape(outputs, -1).astype(kind)
+        bias: Floats = self.bias.astype(kind)[:, None]
         result = np.empty((batch, outputs, height, width))
         rows = max(1, MAX_COLUMNS // (batch * weight.shape[1] * width))
         for top in range(0, height, rows):
-            part = windows[:, :, top : top + rows].transpose(0, 1, 4, 5, 2, 3)
-            columns = part.reshape(batch, weight.shape[1], -1)
+            part = padded[:, :, top : top + rows + 2 * pad]
+            part_rows = part.shape[2] - 2 * pad
+            shifted = [part[:, :, i : i + part_rows, j : j + width] for i in range(k) for j in range(k)]
+            columns = np.stack(shifted, axis=2).reshape(batch, weight.shape[1], -1)
             sums = exact_matmul(weight, columns, self.bound) + bias
             done = requantise(sums, self.shift, self.limit)
             result[:, :, top : top + rows] = done.reshape(batch, outputs, -1, width)

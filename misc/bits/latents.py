@@ -18,16 +18,17 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from misc.bits.exact_net import Conv2d, ExactNet, PixelShuffle, Relu
 from misc.bits.range_coder import FrequencyTable, RangeDecoder, RangeEncoder
 from misc.errors import BitstreamError, WeightsError
 
-__all__ = ["LatentModel", "PixelLatents", "load", "pack", "quantise", "quality_weights", "shapes", "unpack"]
+__all__ = ["LatentModel", "PixelLatents", "load", "pack", "quality_weights", "quantise", "shapes", "unpack"]
 
 STRIDE = 32
 UNIT_BITS = 6
@@ -40,8 +41,8 @@ LEVELS = 8
 
 SYMBOL_LIMIT = 1 << 15
 
-Array = npt.NDArray[np.integer]
-Floats = npt.NDArray[np.floating]
+Array = npt.NDArray[np.integer[Any]]
+Floats = npt.NDArray[np.floating[Any]]
 Code = Callable[[Array, Array, npt.NDArray[np.bool_]], Array]
 
 
@@ -73,7 +74,8 @@ def shapes(width: int, height: int) -> tuple[tuple[int, int], tuple[int, int]]:
 def quality_weights(quality: int) -> npt.NDArray[np.int64]:
     """(LEVELS,) interpolation weights of a quality in 0..255, in units of 2^-ACTIVATION_BITS."""
     distance = np.abs((LEVELS - 1) * quality - 255 * np.arange(LEVELS))
-    return ((np.maximum(255 - distance, 0) << ACTIVATION_BITS) + 127) // 255
+    weights: npt.NDArray[np.int64] = ((np.maximum(255 - distance, 0) << ACTIVATION_BITS) + 127) // 255
+    return weights
 
 
 class LatentModel:
@@ -201,7 +203,8 @@ def symmetric_table(row: npt.NDArray[np.int64]) -> FrequencyTable:
 
 def anchors(shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
     """(h, w): positions of the first pass, where row + column is even."""
-    return np.add.outer(np.arange(shape[0]), np.arange(shape[1])) % 2 == 0
+    rows, columns = np.ogrid[: shape[0], : shape[1]]
+    return np.asarray((rows + columns) % 2 == 0)
 
 
 def walk(model: LatentModel, z: Array, quality: int, shape: tuple[int, int], code: Code) -> Array:
@@ -229,7 +232,8 @@ def quantise(y: Floats, z: Floats, quality: int, model: LatentModel) -> PixelLat
 
 def whole(x: Floats) -> npt.NDArray[np.int32]:
     """Nearest integers, within what an escape can carry."""
-    return np.clip(np.rint(x), -SYMBOL_LIMIT, SYMBOL_LIMIT - 1).astype(np.int32)
+    rounded: npt.NDArray[np.int32] = np.clip(np.rint(x), -SYMBOL_LIMIT, SYMBOL_LIMIT - 1).astype(np.int32)
+    return rounded
 
 
 def pack(latents: PixelLatents, model: LatentModel) -> bytes:
@@ -275,3 +279,5 @@ def load(path: Path) -> LatentModel:
             return LatentModel({name.removeprefix("exact."): file.get_tensor(name) for name in names})
     except FileNotFoundError as error:
         raise WeightsError(f"the weights {path.name} are missing") from error
+    except SafetensorError as error:
+        raise WeightsError(f"{path.name} is not a file of tensors") from error

@@ -63,12 +63,11 @@ class RangeEncoder:
         words = self._coder.get_compressed()
         sealed = int.from_bytes(words.astype(">u4").tobytes(), "big") << (bits - 32 * words.size)
         start = sealed - ((sealed - lower) % (1 << 64))
-        for count in range(bits // 8 + 1):
-            unit = bits - 8 * count
+        for unit in range(64, -8, -8):  # the interval is at most 2^64 wide
             value = -(-start >> unit)
             if value << unit < start + width:
-                return value.to_bytes(count, "big")
-        raise AssertionError("the coder's interval holds no value")
+                break
+        return bytes(value.to_bytes((bits - unit) // 8, "big").rstrip(b"\0"))
 
 
 class RangeDecoder:

@@ -1,6 +1,6 @@
 """All streams of a picture to a file and back: the border between the neural and the exact layer.
 
-    Streams ─► pack each ─► File ─► bytes ─► File ─► unpack each, check its symbols ─► the same Streams
+Streams ─► pack each ─► File ─► bytes ─► File ─► unpack each, check its symbols ─► the same Streams
 """
 
 from __future__ import annotations

@@ -1,0 +1,28 @@
+# MISC: `make demo` and `make test` do all their own set-up in .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+PHOTO ?=
+
+.PHONY: help demo test lint clean
+
+help: ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+.venv/ready: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "MISC needs Python 3.11 or newer")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[train,eval,dev]'
+	touch $@
+
+demo: .venv/ready ## compress a photo, draw it again in another process, show both (PHOTO=file for your own)
+	$(BIN)/python -m misc.eval.demo --out demo $(if $(PHOTO),--photo '$(PHOTO)')
+
+test: .venv/ready ## all tests, and the checks of `make lint`
+	$(BIN)/python -m pytest
+
+lint: .venv/ready ## ruff, mypy and the layer contract
+	$(BIN)/python -m pytest tests/test_lint.py
+
+clean: ## remove what the other targets made
+	rm -rf .venv build demo *.egg-info

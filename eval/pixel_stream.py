@@ -1,0 +1,186 @@
+"""Measure the pixel stream on a folder of photos, by the bytes of whole files.
+
+    python -m misc.eval.pixel_stream --data FOLDER [--baselines FILE] [--json FILE]
+
+Every photo is encoded for each budget in bits a pixel; tables give the means over the photos, the Bjontegaard rate
+against the best of AVIF, WebP and JPEG XL (`misc.eval.baselines`), seconds, and file against estimated size.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import bjontegaard
+import numpy as np
+import torch
+import typer
+from misc.eval.baselines import BUDGETS, best_of
+from misc.eval.metrics import Reference, StLpips, mean_of
+from PIL import Image
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from misc.bits.latents import pack, unpack
+from misc.bits.range_coder import RangeDecoder, RangeEncoder
+from misc.codec import Codec
+from misc.errors import BudgetError
+
+__all__ = ["bd_rate", "measure"]
+
+FIGURES = ("psnr", "st_lpips")
+
+
+def measure_photo(codec: Codec, image: Image.Image, metric: StLpips) -> dict[str, dict[str, float]]:
+    """{budget: figures} of one photo; a budget that cannot be met is left out."""
+    reference = Reference(image, metric)
+    rows = {}
+    for budget in BUDGETS:
+        try:
+            data = codec.encode(image, mode="pixel", bpp=budget)
+        except BudgetError:
+            continue
+        bpp = 8 * len(data) / (image.width * image.height)
+        rows[str(budget)] = {"bpp": bpp, "bytes": float(len(data)), **reference.measure(codec.decode(data))}
+    return rows
+
+
+def curve(photos: list[dict[str, Any]], figure: str, *, nested: bool) -> list[tuple[float, float]]:
+    """(mean bpp, mean figure) for each budget that every photo meets."""
+    points = []
+    for budget in map(str, BUDGETS):
+        rows = [photo[budget][figure] if nested else photo[budget] for photo in photos if budget in photo]
+        if len(rows) == len(photos):
+            mean = mean_of([{"bpp": row["bpp"], figure: row[figure]} for row in rows])
+            points.append((mean["bpp"], mean[figure]))
+    return points
+
+
+def bd_rate(anchor: list[tuple[float, float]], test: list[tuple[float, float]], figure: str) -> float | None:
+    """Bjontegaard delta rate in percent, Akima interpolation, over the figures that both curves reach."""
+    sign = 1 if figure == "psnr" else -1
+    a, t = (sorted((rate, sign * value) for rate, value in points) for points in (anchor, test))
+    if min(len(a), len(t)) < 4 or a[-1][1] <= t[0][1] or t[-1][1] <= a[0][1]:
+        return None
+    rates_values = [list(column) for points in (a, t) for column in zip(*points, strict=True)]
+    result = bjontegaard.bd_rate(*rates_values, method="akima", require_matching_points=False, min_overlap=0)
+    return float(result)
+
+
+def speed(codec: Codec, image: Image.Image) -> dict[str, float]:
+    """Median seconds on one photo, models loaded, and symbols a second of the entropy coder alone."""
+    codec.encode(image, mode="pixel", bpp=0.024)
+    encode_s, decode_s = [], []
+    for _ in range(5):
+        start = time.perf_counter()
+        data = codec.encode(image, mode="pixel", bpp=0.024)
+        middle = time.perf_counter()
+        codec.decode(data)
+        encode_s.append(middle - start)
+        decode_s.append(time.perf_counter() - middle)
+    return {
+        "encode_s": float(np.median(encode_s)),
+        "decode_s": float(np.median(decode_s)),
+        **coder_speed(codec),
+        "threads": float(torch.get_num_threads()),
+    }
+
+
+def coder_speed(codec: Codec) -> dict[str, float]:
+    """Symbols a second through the range coder, under the model's own tables."""
+    model = codec.profile.entropy_model
+    draw = np.random.default_rng(0)
+    index = draw.integers(0, 40, 2_000_000)
+    symbols = np.rint(draw.normal(size=index.size) * 0.3).astype(np.int32)
+    encoder = RangeEncoder()
+    start = time.perf_counter()
+    model.encode(encoder, symbols, index)
+    data = encoder.finish()
+    middle = time.perf_counter()
+    model.decode(RangeDecoder(data), index)
+    end = time.perf_counter()
+    return {"coder_encode_per_s": index.size / (middle - start), "coder_decode_per_s": index.size / (end - middle)}
+
+
+@torch.inference_mode()
+def estimate_gap(codec: Codec, image: Image.Image, quality: int) -> dict[str, float]:
+    """Bytes of a file beside the bytes that the trained model estimates from its likelihoods."""
+    model = codec.hyperprior
+    width, height = image.width // 64 * 64, image.height // 64 * 64
+    pixels = np.array(image.crop((0, 0, width, height)))
+    data = codec.encode(Image.fromarray(pixels), mode="pixel", quality=quality)
+    x = torch.from_numpy(pixels).permute(2, 0, 1)[None].float().to(model.device) / 255
+    likelihoods = model(x, torch.tensor([quality / 255], device=model.device))["likelihoods"]
+    bits = sum(float(-v.double().log2().sum()) for v in likelihoods.values())
+    return {"file": float(len(data)), "estimate": bits / 8, "beyond_1_percent": len(data) - 1.01 * bits / 8}
+
+
+def padding_cost(codec: Codec, image: Image.Image, quality: int = 160) -> dict[str, float]:
+    """Bytes of crops whose sides are one pixel over a multiple of 32, against those at the multiple."""
+    model = codec.profile.entropy_model
+    sizes = {}
+    for name, extra in (("at_multiple", 0), ("one_over", 1)):
+        pixels = np.array(image.crop((0, 0, 256 + extra, 256 + extra)))
+        data = pack(codec.hyperprior.analyse(pixels, quality), model)
+        unpack(data, 256 + extra, 256 + extra, model)
+        sizes[name] = float(len(data))
+    return sizes
+
+
+def measure(data: Path, profile: str, baselines: dict[str, Any] | None) -> dict[str, Any]:
+    """All figures of a folder of photos."""
+    codec, metric = Codec(profile), StLpips()
+    paths = sorted(path for path in data.iterdir() if path.suffix.lower() in {".png", ".jpg", ".webp"})
+    images = {path.name: Image.open(path).convert("RGB") for path in paths}
+    ours = {name: measure_photo(codec, image, metric) for name, image in track(images.items(), "pixel stream")}
+    theirs = {
+        name: (baselines or {}).get(name) or best_of(image, metric) for name, image in track(images.items(), "others")
+    }
+    curves = {f: curve(list(ours.values()), f, nested=False) for f in FIGURES}
+    anchors = {f: curve(list(theirs.values()), f, nested=True) for f in FIGURES}
+    gaps = [estimate_gap(codec, image, 192) for image in images.values()]
+    return {
+        "photos": len(images),
+        "curves": curves,
+        "best_of_others": anchors,
+        "bd_rate_percent": {f: bd_rate(anchors[f], curves[f], f) for f in FIGURES},
+        "estimate": {**mean_of(gaps), "worst_beyond_1_percent": max(gap["beyond_1_percent"] for gap in gaps)},
+        "padding_bytes": mean_of([padding_cost(codec, image) for image in images.values()]),
+        "speed": speed(codec, next(iter(images.values()))),
+        "per_photo": ours,
+    }
+
+
+def show(result: dict[str, Any], console: Console) -> None:
+    """Print the figures."""
+    table = Table("bpp", "PSNR dB", "ST-LPIPS", "others' bpp", "PSNR dB", "others' bpp", "ST-LPIPS")
+    columns = [result[source][figure] for source in ("curves", "best_of_others") for figure in FIGURES]
+    for row in itertools.zip_longest(*columns):
+        ours, ours_lpips, others, others_lpips = ([f"{v:.4f}" for v in point] if point else ["-", "-"] for point in row)
+        table.add_row(*ours, ours_lpips[1], *others, *others_lpips)
+    console.print(table)
+    for name in ("bd_rate_percent", "estimate", "padding_bytes", "speed"):
+        facts = ", ".join(f"{k} {v:,.3f}" if v is not None else f"{k} -" for k, v in result[name].items())
+        console.print(f"{name}: {facts}")
+
+
+def main(
+    data: Annotated[Path, typer.Option(help="folder of photos (Kodak)")],
+    baselines: Annotated[Path | None, typer.Option(help="figures that misc.eval.baselines wrote")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="where the figures go")] = None,
+    profile: str = "embedded",
+) -> None:
+    """Measure the pixel stream."""
+    known = json.loads(baselines.read_text()) if baselines else None
+    result = measure(data, profile, known)
+    show(result, Console())
+    if json_file:
+        json_file.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,171 @@
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from misc.bits import container
+from misc.bits.container import File, Section, read, symbol_check, write
+from misc.errors import BitstreamError, LimitError, MiscError, ModelMismatchError
+
+SIDES = st.one_of(st.integers(1, 2000), st.sampled_from([1024, 16_384, 65_535]))
+PAYLOADS = st.binary(max_size=300)
+
+
+def section(width: int) -> st.SearchStrategy[Section | None]:
+    return st.none() | st.builds(Section, PAYLOADS, st.integers(0, 256**width - 1))
+
+
+FILES = st.builds(
+    File,
+    SIDES,
+    st.integers(1, 4000),
+    st.integers(0, 255),
+    st.integers(0, 2**32 - 1),
+    section(1),
+    section(1),
+    section(2),
+)
+
+
+@given(FILES)
+def test_read_inverts_write(file: File) -> None:
+    assert read(write(file)) == file
+
+
+def overhead(file: File) -> int:
+    return len(write(file)) - sum(len(section.payload) for _, section in file.sections())
+
+
+def test_overhead_is_as_documented() -> None:
+    text, regions, pixels = Section(b"t" * 20, 1), Section(b"r" * 12, 2), Section(b"p" * 2000, 3)
+    assert overhead(File(1024, 1024, 7, 0, text)) == 6
+    assert overhead(File(1024, 1024, 7, 0, None, None, pixels)) == 7
+    assert overhead(File(1024, 1024, 7, 0, text, None, pixels)) == 9
+    assert overhead(File(1024, 1024, 7, 0, text, regions, pixels)) == 11
+    assert overhead(File(1023, 769, 7, 2**32 - 1, Section(b"t" * 200, 1), regions, pixels)) <= 14 + 5
+
+
+def test_the_bytes_are_fixed() -> None:
+    file = File(768, 512, 0xA7, 5, Section(b"hi", 0x11), None, Section(b"\x80xyz", 0x2233))
+    assert write(file).hex() == "b50da742050268691180" + "78797a2233" + f"{container.crc8(write(file)[:-1]):02x}"
+    assert container.crc8(b"123456789") == 0xFB  # ITU polynomial, start ff
+
+
+@given(FILES, st.data())
+def test_every_changed_byte_is_noticed(file: File, data: st.DataObject) -> None:
+    good = write(file)
+    at = data.draw(st.integers(0, len(good) - 1))
+    change = data.draw(st.integers(1, 255))
+    with pytest.raises(BitstreamError):
+        read(good[:at] + bytes([good[at] ^ change]) + good[at + 1 :])
+
+
+def sealed(body: bytes) -> bytes:
+    """A body with a checksum that fits."""
+    return body + bytes([container.crc8(body)])
+
+
+@given(st.binary(max_size=60))
+def test_hostile_bodies_end_in_an_error_or_a_file(body: bytes) -> None:
+    try:
+        file = read(sealed(bytes([container.MAGIC]) + body))
+    except MiscError:
+        return
+    assert file.width * file.height <= container.MAX_PIXELS
+    assert sum(len(section.payload) for _, section in file.sections()) <= len(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "error", "words"),
+    [
+        (b"", BitstreamError, "not a MISC file"),
+        (b"\x89PNG\r\n", BitstreamError, "not a MISC file"),
+        (sealed(b"\xb5"), BitstreamError, "within its header"),
+        (sealed(b"\xb5\x21\x00\x70"), ModelMismatchError, "version 2"),
+        (sealed(b"\xb5\x10\x00\x70"), BitstreamError, "does not know"),
+        (sealed(b"\xb5\x01\x00\xff\xff\xff\xff\xff\xff\x00"), BitstreamError, "too large"),
+        (sealed(b"\xb5\x01\x00\xff\xff\xff\xff\xff\x7f"), LimitError, "beyond the limit"),
+        (sealed(b"\xb5\x01\x00\xf0\x00"), BitstreamError, "overlong"),
+        (sealed(b"\xb5\x05\x00\x70\xff\xff\xff\x7f" + bytes(5)), BitstreamError, "cut short"),
+        (sealed(b"\xb5\x01\x00\x70"), BitstreamError, "cut short"),
+        (sealed(b"\xb5\x00\x00\x70\x00"), BitstreamError, "goes on"),
+        (sealed(b"\xb5\x08\x00\x70\xff\xff\xff\xff\x7f"), LimitError, "seed"),
+        (b"\xb5" * (container.MAX_BYTES + 1), LimitError, "more than"),
+    ],
+)
+def test_what_is_wrong_is_said(body: bytes, error: type[MiscError], words: str) -> None:
+    with pytest.raises(error, match=words):
+        read(body)
+
+
+def test_other_models_are_noticed() -> None:
+    data = write(File(64, 64, 3, 0, Section(b"x", 0)))
+    assert read(data, profile=3).profile == 3
+    with pytest.raises(ModelMismatchError, match="other models"):
+        read(data, profile=4)
+
+
+def test_larger_pictures_need_leave() -> None:
+    data = write(File(65_535, 65_535, 0))
+    with pytest.raises(LimitError):
+        read(data)
+    assert read(data, max_pixels=65_535**2).width == 65_535
+
+
+@pytest.mark.parametrize("size", [(0, 1), (1, 0), (65_536, 1)])
+def test_impossible_sizes_are_not_written(size: tuple[int, int]) -> None:
+    with pytest.raises(LimitError):
+        write(File(*size, 0))
+
+
+def test_cut_files_are_the_smaller_file_when_asked() -> None:
+    text, regions, pixels = Section(b"text", 1), Section(b"map", 2), Section(b"pixels", 3)
+    whole = write(File(768, 512, 9, 0, text, regions, pixels))
+    after_text, after_regions = 4 + 1 + 4 + 1, 4 + 1 + 4 + 1 + 1 + 3 + 1
+    assert read(whole[:after_text], partial=True) == File(768, 512, 9, 0, text)
+    assert read(whole[:after_regions], partial=True) == File(768, 512, 9, 0, text, regions)
+    assert read(whole, partial=True) == File(768, 512, 9, 0, text, regions, pixels)
+    with pytest.raises(BitstreamError):
+        read(whole[:after_text])
+    with pytest.raises(BitstreamError):
+        read(whole[: after_text - 2], partial=True)
+
+
+def test_symbol_checks_have_their_width() -> None:
+    assert symbol_check("text", b"abc") == 0xC2  # CRC-32 of "abc" is 352441c2
+    assert symbol_check("pixels", b"abc") == 0x41C2
+
+
+def test_a_hundred_thousand_mutated_files() -> None:
+    """Half of them with a checksum that fits, so that the parser behind it is reached."""
+    draw = random.Random(0)
+    seeds = [
+        write(File(768, 512, 9, 0, Section(b"text" * 5, 1), None, Section(bytes(range(60)), 3))),
+        write(File(1000, 77, 9, 12345, Section(b"t" * 140, 1), Section(b"r", 2), Section(b"p" * 20, 3))),
+        write(File(1024, 1024, 9, 0, Section(b"abc", 1))),
+    ]
+    parsed = 0
+    for i in range(100_000):
+        data = bytearray(draw.choice(seeds))
+        for _ in range(draw.randint(1, 4)):
+            where = draw.randrange(len(data))
+            match draw.randrange(4):
+                case 0:
+                    data[where] = draw.randrange(256)
+                case 1:
+                    del data[where : where + draw.randrange(1, 8)]
+                case 2:
+                    data[where:where] = draw.randbytes(draw.randrange(1, 8))
+                case 3:
+                    data[where] ^= 1 << draw.randrange(8)
+            data = data or bytearray(1)
+        if i % 2:
+            data[-1] = container.crc8(data[:-1])
+        try:
+            file = read(bytes(data), partial=draw.random() < 0.3)
+        except MiscError:
+            continue
+        parsed += 1
+        assert file.width * file.height <= container.MAX_PIXELS
+        assert sum(len(section.payload) for _, section in file.sections()) <= len(data)
+    assert parsed > 1000

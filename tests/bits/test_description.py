@@ -1,0 +1,100 @@
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from misc.bits.description import Description, Item, from_json, pack, to_json, unpack
+from misc.bits.text import CODERS, coder_by_number
+from misc.bits.text.deflate import Deflate
+from misc.errors import BitstreamError, InputError, LimitError, MiscError, ModelMismatchError
+
+PART = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n"), max_size=60)
+NAME = PART.filter(bool)
+DESCRIPTIONS = st.builds(Description, PART, st.lists(st.builds(Item, NAME, PART), max_size=5).map(tuple))
+
+CAT = Description("a cat sitting on a wooden bench", (Item("cat", "grey, striped"), Item("bench")))
+
+
+@given(DESCRIPTIONS)
+def test_unpack_inverts_pack(description: Description) -> None:
+    assert unpack(pack(description)) == description
+
+
+@given(DESCRIPTIONS)
+def test_json_and_back(description: Description) -> None:
+    tidy = from_json(to_json(description)) if all(i.name.split() for i in description.items) else CAT
+    assert from_json(to_json(tidy)) == tidy
+
+
+def test_the_bytes_are_fixed() -> None:
+    packed = pack(CAT, Deflate())
+    assert packed[0] == 1
+    assert zlib.decompress(packed[1:], -15) == b"a cat sitting on a wooden bench\ncat\ngrey, striped\nbench"
+
+
+@given(st.binary(max_size=100))
+def test_any_bytes_end_in_a_description_or_an_error(data: bytes) -> None:
+    try:
+        unpack(data)
+    except MiscError:
+        return
+
+
+@given(st.binary(max_size=100))
+def test_damaged_deflate_is_a_bitstream_error(data: bytes) -> None:
+    try:
+        assert isinstance(Deflate().unpack(data), str)
+    except BitstreamError:
+        return
+
+
+def test_length_bombs_are_refused() -> None:
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    bomb = packer.compress(b"a" * 10_000_000) + packer.flush()
+    with pytest.raises(LimitError):
+        Deflate().unpack(bomb)
+    with pytest.raises(LimitError):
+        Deflate().pack("a" * 70_000)
+
+
+def test_unknown_coders_are_named() -> None:
+    with pytest.raises(ModelMismatchError, match="coder 200"):
+        unpack(bytes([200, 1, 2]))
+
+
+def test_numbers_of_coders_are_unique() -> None:
+    assert len({coder.number for coder in CODERS}) == len(CODERS)
+    assert all(coder_by_number(coder.number) is coder for coder in CODERS)
+
+
+def test_limits() -> None:
+    with pytest.raises(InputError, match="16 items"):
+        Description("", tuple(Item(str(i)) for i in range(17)))
+    with pytest.raises(InputError, match="64 words"):
+        Description("a " * 65)
+    with pytest.raises(InputError, match="one line"):
+        Description("a\nb")
+    with pytest.raises(InputError, match="name"):
+        Description("", (Item(""),))
+    many = b"\n".join([b"x"] * 40)
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    with pytest.raises(BitstreamError, match="16 items"):
+        unpack(b"\x01" + packer.compress(many) + packer.flush())
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [],
+        "text",
+        {"overall": 3},
+        {"items": {}},
+        {"items": [3]},
+        {"items": [{"nam": "x"}]},
+        {"extra": 1},
+        {"overall": "\ud800"},
+    ],
+)
+def test_other_json_is_refused(value: object) -> None:
+    with pytest.raises(InputError):
+        from_json(value)

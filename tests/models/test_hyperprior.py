@@ -1,0 +1,108 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from misc.bits import latents
+from misc.bits.latents import pack, unpack
+from misc.errors import WeightsError
+from misc.models.hyperprior import Hyperprior, checkerboard
+from misc.models.hyperprior_weights import load_hyperprior, save_hyperprior
+from misc.models.transforms import GainUnit, level_weights
+
+from tests.conftest import test_picture as picture
+from tests.conftest import tiny_hyperprior
+
+
+def test_forward_keeps_compressais_contract(hyperprior: Hyperprior) -> None:
+    x = torch.rand(2, 3, 128, 64)
+    output = hyperprior(x, torch.tensor([0.2, 0.9]))
+    assert output["x_hat"].shape == x.shape
+    assert output["likelihoods"]["y"].shape == (2, 6, 4, 2)
+    assert output["likelihoods"]["z"].shape == (2, 3, 2, 1)
+    assert all(0 < float(v.min()) <= float(v.max()) <= 1 for v in output["likelihoods"].values())
+
+
+def test_compress_and_decompress_keep_compressais_contract(hyperprior: Hyperprior) -> None:
+    x = torch.rand(2, 3, 128, 64)
+    packed = hyperprior.compress(x)
+    assert packed["shape"] == (2, 1)
+    assert [len(packed["strings"]), len(packed["strings"][0])] == [1, 2]
+    x_hat = hyperprior.decompress(packed["strings"], packed["shape"])["x_hat"]
+    assert x_hat.shape == x.shape
+    with torch.no_grad():
+        quality = torch.full((2,), 191 / 255)
+        assert (x_hat - hyperprior(x, quality)["x_hat"].clamp(0, 1)).abs().mean() < 0.02
+
+
+def test_compressais_own_evaluation_drives_the_model(hyperprior: Hyperprior) -> None:
+    eval_model = pytest.importorskip("compressai.utils.eval_model.__main__")
+    facts = eval_model.inference(hyperprior, torch.rand(3, 192, 192))
+    assert 0 < facts["bpp"] < 24
+    assert facts["psnr-rgb"] > 3
+
+
+@pytest.mark.parametrize("size", [(1, 1), (31, 33), (96, 64), (65, 129)])
+def test_every_size_comes_back(hyperprior: Hyperprior, size: tuple[int, int]) -> None:
+    image = np.asarray(picture(*size))
+    model = hyperprior.entropy_model
+    data = pack(hyperprior.analyse(image, 128), model)
+    decoded = unpack(data, *size, model)
+    assert hyperprior.synthesise(decoded, *size).shape == image.shape
+
+
+def test_files_cost_what_the_model_estimates(hyperprior: Hyperprior) -> None:
+    image = np.asarray(picture(256, 192))
+    data = pack(hyperprior.analyse(image, 255), hyperprior.entropy_model)
+    x = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float() / 255
+    with torch.no_grad():
+        likelihoods = hyperprior(x, torch.ones(1))["likelihoods"]
+    estimate = sum(float(-v.double().log2().sum()) for v in likelihoods.values()) / 8
+    assert abs(len(data) - estimate) <= 0.01 * estimate + 16
+
+
+def test_weights_survive_the_file(tmp_path: Path) -> None:
+    model, path = tiny_hyperprior(), tmp_path / "w.safetensors"
+    save_hyperprior(model, path)
+    loaded = load_hyperprior(path)
+    for (name, a), (_, b) in zip(model.named_parameters(), loaded.named_parameters(), strict=True):
+        assert torch.allclose(a, b, atol=2e-3, rtol=2e-3), name
+    image = np.asarray(picture())
+    original = pack(model.analyse(image, 99), model.entropy_model)
+    assert loaded.entropy_model.fingerprint == model.entropy_model.fingerprint == latents.load(path).fingerprint
+    assert abs(len(pack(loaded.analyse(image, 99), loaded.entropy_model)) - len(original)) <= 8
+
+
+def test_missing_and_wrong_weights_are_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="missing"):
+        load_hyperprior(tmp_path / "none.safetensors")
+    (tmp_path / "bad.safetensors").write_bytes(b"no tensors at all")
+    with pytest.raises(WeightsError, match="not a checkpoint"):
+        load_hyperprior(tmp_path / "bad.safetensors")
+    with pytest.raises(WeightsError):
+        latents.load(tmp_path / "bad.safetensors")
+
+
+def test_quality_interpolates_between_levels() -> None:
+    weights = level_weights(torch.tensor([0.0, 0.5 / 7, 1.0]))
+    assert weights[0].tolist() == [1] + [0] * 7
+    assert weights[1].tolist() == pytest.approx([0.5, 0.5] + [0] * 6)
+    assert weights[2].tolist() == [0] * 7 + [1]
+    gains = GainUnit(2, 1.0, 4.0)(torch.tensor([0.0, 0.5, 1.0]))[:, 0, 0, 0]
+    assert gains.tolist() == pytest.approx([1, 2, 4])
+
+
+def test_both_passes_share_the_board() -> None:
+    mask = checkerboard(torch.zeros(1, 1, 3, 4))[0, 0].numpy()
+    assert np.array_equal(mask, latents.anchors((3, 4)))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+def test_a_gpu_reads_what_a_cpu_wrote() -> None:
+    cpu, gpu = tiny_hyperprior(), tiny_hyperprior().cuda()
+    image = np.asarray(picture())
+    data = pack(cpu.analyse(image, 99), cpu.entropy_model)
+    decoded = unpack(data, 96, 64, gpu.entropy_model)
+    difference = cpu.synthesise(decoded, 96, 64).astype(int) - gpu.synthesise(decoded, 96, 64)
+    assert np.abs(difference).max() <= 2

@@ -1,0 +1,122 @@
+import io
+import math
+
+import numpy as np
+import pytest
+from misc.errors import InputError
+from misc.pictures import decode_picture, encode_picture, format_of, psnr, to_rgb
+from PIL import Image
+
+from tests.conftest import test_picture as picture
+
+
+def saved(image: Image.Image, format_name: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format_name, **options)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "LAB", "PA", "RGBX", "La"])
+def test_every_mode_becomes_rgb(mode: str) -> None:
+    source = picture()
+    image = source.convert("RGBA").convert("LA").convert(mode) if mode in ("LA", "La") else None
+    if mode == "LAB":
+        from PIL import ImageCms
+
+        image = ImageCms.profileToProfile(
+            source, ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB"
+        )
+    image = image or (source.convert("P").convert("PA") if mode == "PA" else source.convert(mode))
+    result = to_rgb(image).image
+    assert (result.mode, result.size) == ("RGB", source.size)
+    reference = source.convert("L").convert("RGB") if mode in ("1", "L", "LA", "La") else source
+    floor = 5 if mode == "1" else 15
+    assert psnr(reference, result) > floor
+
+
+@pytest.mark.parametrize(("mode", "dtype"), [("I;16", np.uint16), ("I", np.int32)])
+def test_sixteen_bits_keep_the_high_byte(mode: str, dtype: type) -> None:
+    samples = np.arange(0, 65_536, 257, dtype=dtype).reshape(16, 16)
+    result = to_rgb(Image.fromarray(samples))
+    assert np.array_equal(np.asarray(result.image)[..., 0].ravel(), np.arange(256))
+    assert result.notices
+
+
+def test_sixteen_bit_png_file() -> None:
+    samples = np.linspace(0, 65_535, 64 * 48).astype(np.uint16).reshape(48, 64)
+    result = decode_picture(saved(Image.fromarray(samples), "PNG")).image
+    assert np.abs(np.asarray(result)[..., 0] - samples / 257.0).max() <= 0.5
+
+
+def test_float_samples_of_unit_range() -> None:
+    result = to_rgb(Image.fromarray(np.linspace(0, 1, 256, dtype=np.float32).reshape(16, 16))).image
+    assert np.array_equal(np.asarray(result)[..., 0].ravel(), np.arange(256))
+
+
+def test_transparency_is_laid_on_white_and_said() -> None:
+    image = Image.new("RGBA", (4, 4), (255, 0, 0, 0))
+    result = to_rgb(image)
+    assert result.image.getpixel((0, 0)) == (255, 255, 255)
+    assert result.notices == ("transparency was laid on white",)
+    assert to_rgb(Image.new("RGBA", (4, 4), (255, 0, 0, 255))).notices == ()
+
+
+def test_palette_transparency() -> None:
+    image = Image.new("P", (4, 4), 0)
+    image.putpalette([255, 0, 0, 0, 255, 0])
+    data = saved(image, "PNG", transparency=0)
+    assert decode_picture(data).image.getpixel((1, 1)) == (255, 255, 255)
+
+
+def test_orientation_is_applied() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = saved(picture(96, 64), "JPEG", exif=exif, quality=95)
+    result = decode_picture(data).image
+    assert result.size == (64, 96)
+    assert psnr(picture(96, 64).transpose(Image.Transpose.ROTATE_270), result) > 30
+
+
+@pytest.mark.parametrize("format_name", ["PNG", "JPEG", "WEBP", "AVIF", "TIFF", "GIF", "BMP"])
+def test_formats_in(format_name: str) -> None:
+    result = decode_picture(saved(picture(), format_name)).image
+    assert psnr(picture(), result) > 20
+
+
+def test_first_frame_of_an_animation() -> None:
+    frames = [picture(seed=i) for i in range(3)]
+    data = saved(frames[0], "WEBP", save_all=True, append_images=frames[1:], lossless=True)
+    result = decode_picture(data)
+    assert "first of 3 frames" in result.notices[0]
+    assert psnr(frames[0], result.image) > 40
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.JPEG", "a.webp", "a.avif"])
+def test_formats_out(name: str) -> None:
+    from pathlib import Path
+
+    format_name = format_of(Path(name))
+    data = encode_picture(picture(), format_name)
+    again = Image.open(io.BytesIO(data))
+    assert again.format == format_name
+    assert psnr(picture(), again.convert("RGB")) > (30 if format_name in ("JPEG", "AVIF") else 99)
+
+
+def test_other_extensions_are_refused() -> None:
+    from pathlib import Path
+
+    for name in ("a.bmp", "a"):
+        with pytest.raises(InputError, match=r"\.png"):
+            format_of(Path(name))
+
+
+@pytest.mark.parametrize("data", [b"", b"no picture", saved(picture(), "PNG")[:200], saved(picture(), "JPEG")[:300]])
+def test_damage_is_one_sentence(data: bytes) -> None:
+    with pytest.raises(InputError, match="picture"):
+        decode_picture(data)
+
+
+def test_psnr_of_known_error() -> None:
+    black, grey = Image.new("RGB", (8, 8)), Image.new("RGB", (8, 8), (16, 16, 16))
+    assert psnr(black, grey) == pytest.approx(10 * math.log10(255**2 / 256))
+    assert psnr(black, black) == math.inf
