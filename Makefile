@@ -22,7 +22,7 @@ test: .venv/ready ## all tests, and the checks of `make lint`
 	$(BIN)/python -m pytest
 
 lint: .venv/ready ## ruff, mypy and the layer contract
-	$(BIN)/python -m pytest tests/test_lint.py
+	$(BIN)/python -m pytest tests/test_project.py
 
 clean: ## remove what the other targets made
 	rm -rf .venv build demo *.egg-info

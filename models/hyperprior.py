@@ -28,6 +28,8 @@ from misc.bits.latents import LEVELS, STRIDE, UNIT, LatentModel, PixelLatents, p
 
 __all__ = ["Hyperprior"]
 
+Z_INDEX_SLOPE = 64.0
+
 
 class Hyperprior(CompressionModel):  # type: ignore[misc]  # compressai is untyped
     """Mean-scale hyperprior with CompressAI's contract, one checkpoint for every rate.
@@ -83,7 +85,7 @@ class Hyperprior(CompressionModel):  # type: ignore[misc]  # compressai is untyp
         self.second = nn.Sequential(nn.ReLU(), conv1x1(k, k), nn.ReLU(), conv1x1(k, 2 * m))
         self.gain = GainUnit(m, 0.3, 3.0)
         self.inverse_gain = GainUnit(m, 1 / 0.3, 1 / 3.0)
-        self.z_scale_index = nn.Parameter(torch.full((LEVELS, n), 20.0))
+        self.z_scale = nn.Parameter(torch.zeros(LEVELS, n))
         table = [float(scale_of(torch.tensor(float(i)))) for i in range(SCALE_COUNT)]
         self.gaussian = GaussianConditional(table, scale_bound=SCALE_MIN)
         self.exact: LatentModel | None = None
@@ -115,6 +117,11 @@ class Hyperprior(CompressionModel):  # type: ignore[misc]  # compressai is untyp
         y_hat = quantize_ste(y - means) + means
         _, y_likelihoods = self.gaussian(y, scale_of(index), means)
         return y_hat, {"y": y_likelihoods, "z": z_likelihoods}
+
+    @property
+    def z_scale_index(self) -> Tensor:
+        """(LEVELS, n) fractional scale indices of z; the slope lets them move as fast as the weights do."""
+        return INDEX_START + Z_INDEX_SLOPE * self.z_scale
 
     @staticmethod
     def _parameters_of(output: Tensor) -> tuple[Tensor, Tensor]:

@@ -22,9 +22,7 @@ __all__ = ["load_hyperprior", "save_hyperprior"]
 def save_hyperprior(model: Hyperprior, path: Path) -> None:
     """Write a checkpoint: transforms in half precision, the entropy model as integers, the configuration."""
     exact_names = {id(p) for layer, _ in driving_layers(model).values() for p in layer.parameters()}
-    exact_names.add(id(model.z_scale_index))
     tensors = {n: p.detach().half() for n, p in model.named_parameters() if id(p) not in exact_names}
-    tensors["z_levels"] = model.z_scale_index.detach().half()
     for name, array in exact_arrays(model).items():
         small = np.abs(array).max() < 2**15
         tensors[f"exact.{name}"] = torch.from_numpy(array.astype(np.int16) if small else array)
@@ -50,7 +48,6 @@ def load_hyperprior(path: Path, device: str | torch.device = "cpu") -> Hyperprio
         raise WeightsError(f"{path.name} is not a checkpoint of the pixel stream") from error
     model = Hyperprior(**config)
     floats = {name: tensor.float() for name, tensor in tensors.items() if not name.startswith("exact.")}
-    floats["z_scale_index"] = floats.pop("z_levels")
     model.load_state_dict(floats, strict=False)
     with torch.no_grad():
         for name, (layer, bits) in driving_layers(model).items():

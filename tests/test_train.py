@@ -7,7 +7,7 @@ import pytest
 import torch
 from misc.train.data import expand_sources, random_crop
 
-from tests.conftest import test_picture as picture
+from tests.conftest import sample_picture as picture
 
 
 def test_crops_have_their_size_and_range() -> None:

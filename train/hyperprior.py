@@ -28,7 +28,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 __all__ = ["rate_distortion", "trade_off"]
 
-LAMBDA_LOW, LAMBDA_HIGH = 3e-6, 8e-4
+LAMBDA_LOW, LAMBDA_HIGH = 4e-6, 2e-3
 
 
 def trade_off(quality: Tensor) -> Tensor:

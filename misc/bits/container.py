@@ -91,7 +91,8 @@ def read(data: bytes, *, profile: int | None = None, max_pixels: int = MAX_PIXEL
     Args:
         profile: the fingerprint of the models at hand; None accepts every file.
         max_pixels: the largest picture that is accepted.
-        partial: accept a file that was cut at the end of a section, as the smaller file.
+        partial: accept a damaged checksum, and sections that are missing behind the first; whether what is there
+            is right must then be seen from the sections' own checks.
 
     Raises:
         BitstreamError: not a MISC file, damaged, or cut. LimitError: larger than allowed.
@@ -128,7 +129,7 @@ def read(data: bytes, *, profile: int | None = None, max_pixels: int = MAX_PIXEL
     for name in names:
         last = name == names[-1]
         try:
-            section, position = read_section(body, position, name, to_end=last and intact)
+            section, position = read_section(body, position, name, to_end=last)
         except BitstreamError:
             if partial and found:
                 break

@@ -89,7 +89,7 @@ class Conv2d:
         result = np.empty((batch, outputs, height, width))
         rows = max(1, MAX_COLUMNS // (batch * weight.shape[1] * width))
         for top in range(0, height, rows):
-            part = padded[:, :, top : top + rows + 2 * pad]
+            part: Floats = padded[:, :, top : top + rows + 2 * pad]
             part_rows = part.shape[2] - 2 * pad
             shifted = [part[:, :, i : i + part_rows, j : j + width] for i in range(k) for j in range(k)]
             columns = np.stack(shifted, axis=2).reshape(batch, weight.shape[1], -1)

@@ -46,21 +46,26 @@ def decode(data: bytes, model: LatentModel, *, max_pixels: int = MAX_PIXELS, par
 
     Args:
         max_pixels: the largest picture that is accepted.
-        partial: accept a file that was cut at the end of a section, as the smaller file.
+        partial: accept a file that was cut behind its text, as the smaller file.
 
     Raises:
         BitstreamError, LimitError, ModelMismatchError: as `container.read`; also where symbols fail their check.
     """
     file = container.read(data, profile=model.fingerprint, max_pixels=max_pixels, partial=partial)
-    text = pixels = None
     if file.regions is not None:
         raise ModelMismatchError("the file has region maps, which this version cannot read")
+    text = pixels = None
     if file.text is not None:
         text = description.unpack(file.text.payload)
         check_symbols("text", text.symbols(), file.text)
     if file.pixels is not None:
-        pixels = latents.unpack(file.pixels.payload, file.width, file.height, model)
-        check_symbols("pixels", pixels.symbols(), file.pixels)
+        try:
+            pixels = latents.unpack(file.pixels.payload, file.width, file.height, model)
+            check_symbols("pixels", pixels.symbols(), file.pixels)
+        except BitstreamError:
+            if not partial or text is None:
+                raise
+            pixels = None
     return Streams(file.width, file.height, file.seed, text, pixels)
 
 

@@ -3,6 +3,7 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from misc.bits import container
 from misc.bits.container import File, Section, read, symbol_check, write
 from misc.errors import BitstreamError, LimitError, MiscError, ModelMismatchError

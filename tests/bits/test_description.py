@@ -3,6 +3,7 @@ import zlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from misc.bits.description import Description, Item, from_json, pack, to_json, unpack
 from misc.bits.text import CODERS, coder_by_number
 from misc.bits.text.deflate import Deflate

@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+
 from misc.bits.exact_net import Conv2d, ExactNet, PixelShuffle, Relu, accumulator, exact_matmul, requantise
 
 LIMIT = 1 << 19
@@ -13,7 +14,11 @@ LIMIT = 1 << 19
 def layer(seed: int = 0, inputs: int = 24, outputs: int = 16, k: int = 3, weight: int = 4000) -> Conv2d:
     draw = np.random.default_rng(seed)
     return Conv2d(
-        draw.integers(-weight, weight, (outputs, inputs, k, k)), draw.integers(-(2**20), 2**20, outputs), 12, LIMIT, LIMIT
+        draw.integers(-weight, weight, (outputs, inputs, k, k)),
+        draw.integers(-(2**20), 2**20, outputs),
+        12,
+        LIMIT,
+        LIMIT,
     )
 
 

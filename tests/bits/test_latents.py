@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from misc.bits.latents import LatentModel, PixelLatents, pack, quality_weights, shapes, symmetric_table, unpack
-from misc.bits.range_coder import TOTAL
-from misc.errors import BitstreamError, WeightsError
 from misc.models.hyperprior import Hyperprior
 from misc.models.integers import exact_arrays, gaussian_frequencies
 
+from misc.bits.latents import LatentModel, PixelLatents, pack, quality_weights, shapes, symmetric_table, unpack
+from misc.bits.range_coder import TOTAL
+from misc.errors import BitstreamError, WeightsError
 from tests.conftest import random_latents, tiny_hyperprior
 
 MODEL = LatentModel(exact_arrays(tiny_hyperprior()))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from misc.bits.range_coder import RAW, TOTAL, FrequencyTable, RangeDecoder, RangeEncoder
 from misc.errors import BitstreamError
 

@@ -3,14 +3,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from misc.bits import latents
-from misc.bits.latents import pack, unpack
-from misc.errors import WeightsError
 from misc.models.hyperprior import Hyperprior, checkerboard
 from misc.models.hyperprior_weights import load_hyperprior, save_hyperprior
 from misc.models.transforms import GainUnit, level_weights
 
-from tests.conftest import test_picture as picture
+from misc.bits import latents
+from misc.bits.latents import pack, unpack
+from misc.errors import WeightsError
+from tests.conftest import sample_picture as picture
 from tests.conftest import tiny_hyperprior
 
 

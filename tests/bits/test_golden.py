@@ -1,0 +1,109 @@
+"""Conformance: the committed files decode to the committed symbols, and damage never passes for content."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from misc.bits import container, latents, streams
+from misc.errors import MiscError
+from tests.golden.make import FOLDER, MODEL, facts
+
+FILES = sorted(FOLDER.glob("*.misc"))
+EXPECTED = json.loads((FOLDER / "expected.json").read_text())
+LATENT_MODEL = latents.load(MODEL)
+
+
+def test_the_set_is_whole() -> None:
+    assert [path.stem for path in FILES] == sorted(EXPECTED)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_files_decode_to_their_symbols(path: Path) -> None:
+    content = streams.decode(path.read_bytes(), LATENT_MODEL)
+    assert facts(content) == EXPECTED[path.stem]
+    assert streams.encode(content, LATENT_MODEL) == path.read_bytes()
+
+
+CHECK = """
+import json
+from misc.bits import streams
+from tests.bits.test_golden import FILES, LATENT_MODEL, facts
+print(json.dumps({path.stem: facts(streams.decode(path.read_bytes(), LATENT_MODEL)) for path in FILES}))
+"""
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"OPENBLAS_NUM_THREADS": "1"},
+        {"OPENBLAS_NUM_THREADS": "2"},
+        {"OPENBLAS_CORETYPE": "Prescott"},
+        {"OPENBLAS_CORETYPE": "Haswell"},
+        {"NPY_DISABLE_CPU_FEATURES": "AVX512F AVX2 FMA3"},
+    ],
+    ids=str,
+)
+def test_files_decode_to_their_symbols_on_other_machines(change: dict[str, str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CHECK], env=os.environ | change, capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout) == EXPECTED
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_truncation_is_a_corrupt_file(path: Path) -> None:
+    data = path.read_bytes()
+    for length in range(len(data)):
+        with pytest.raises(MiscError) as caught:
+            streams.decode(data[:length], LATENT_MODEL)
+        assert caught.value.exit_code == 3, length
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_changed_byte_is_a_corrupt_file(path: Path) -> None:
+    data = path.read_bytes()
+    for at in range(len(data)):
+        for value in range(256):
+            if value == data[at]:
+                continue
+            with pytest.raises(MiscError) as caught:
+                streams.decode(data[:at] + bytes([value]) + data[at + 1 :], LATENT_MODEL)
+            assert caught.value.exit_code == 3, (at, value)
+
+
+def test_changes_behind_the_checksum_meet_the_symbols_check() -> None:
+    """A drifting model shows as other symbols in an intact file: every such payload is noticed."""
+    data = (FOLDER / "text_pixels.misc").read_bytes()
+    file = container.read(data)
+    assert file.pixels is not None
+    noticed = 0
+    for at in range(0, len(file.pixels.payload), 7):
+        payload = bytearray(file.pixels.payload)
+        payload[at] ^= 0x10
+        changed = container.File(
+            file.width,
+            file.height,
+            file.profile,
+            file.seed,
+            file.text,
+            None,
+            container.Section(bytes(payload), file.pixels.check),
+        )
+        with pytest.raises(MiscError, match="damaged"):
+            streams.decode(container.write(changed), LATENT_MODEL)
+        noticed += 1
+    assert noticed > 20
+
+
+def test_cut_after_the_text_is_a_text_file_when_asked() -> None:
+    data = (FOLDER / "text_pixels.misc").read_bytes()
+    file = container.read(data)
+    assert file.text is not None
+    end = data.index(file.text.payload) + len(file.text.payload) + 1
+    content = streams.decode(data[:end], LATENT_MODEL, partial=True)
+    assert content.pixels is None
+    assert facts(content)["text"] == EXPECTED["text_pixels"]["text"]

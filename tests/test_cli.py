@@ -1,0 +1,163 @@
+import io
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from misc import cli
+from misc.pictures import psnr
+from tests.conftest import sample_picture as picture
+from tests.golden.make import FOLDER as GOLDEN
+
+DESCRIPTION = {"overall": "a grey cat", "items": [{"name": "cat", "detail": "grey"}]}
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "photo.png"
+    picture(192, 128).save(path)
+    return path
+
+
+def run(*arguments: str | Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Exit code of the command, in this process."""
+    monkeypatch.setattr(sys, "argv", ["misc", *map(str, arguments)])
+    try:
+        cli.main()
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0
+
+
+@pytest.fixture
+def misc_command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
+    def call(*arguments: str | Path) -> tuple[int, str, str]:
+        capfd.readouterr()
+        code = run(*arguments, monkeypatch=monkeypatch)
+        return code, *capfd.readouterr()
+
+    return call
+
+
+def test_there_and_back(misc_command, photo: Path, tmp_path: Path) -> None:
+    coded, drawn, text = tmp_path / "a.misc", tmp_path / "a.png", tmp_path / "t.json"
+    text.write_text(json.dumps(DESCRIPTION))
+    code, out, err = misc_command("encode", photo, coded, "--bpp", "0.3", "--describe", text, "--json")
+    assert code == 0, err
+    facts = json.loads(out)
+    assert facts["bytes"] == coded.stat().st_size <= 0.3 * 192 * 128 / 8
+    assert list(facts["sections"]) == ["text", "pixels"]
+    assert misc_command("decode", coded, drawn)[0] == 0
+    assert psnr(picture(192, 128), Image.open(drawn)) > 15
+    code, out, _ = misc_command("info", coded, "--json")
+    assert (code, json.loads(out)["text"]) == (0, DESCRIPTION)
+    assert misc_command("verify", coded)[:2] == (0, f"{coded}: intact\n")
+
+
+def test_roundtrip_says_what_was_lost(misc_command, photo: Path, tmp_path: Path) -> None:
+    target = tmp_path / "b.webp"
+    code, out, err = misc_command("roundtrip", photo, target, "--quality", "200", "--json")
+    assert code == 0, err
+    assert json.loads(out)["psnr"] == pytest.approx(psnr(picture(192, 128), Image.open(target)), abs=0.01)
+
+
+def test_missing_text_is_said(misc_command, photo: Path, tmp_path: Path) -> None:
+    code, _, err = misc_command("encode", photo, tmp_path / "a.misc", "--quality", "5")
+    assert code == 0
+    assert "text stream is left out" in err
+
+
+def test_nothing_of_the_old_file_is_lost(misc_command, photo: Path, tmp_path: Path) -> None:
+    target = tmp_path / "a.misc"
+    target.write_bytes(b"old")
+    assert misc_command("encode", photo, target, "--bytes", "3")[0] == 1
+    assert target.read_bytes() == b"old"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.misc", "photo.png"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected", "words"),
+    [
+        (["encode", "PHOTO", "a.misc", "--bytes", "3"], 1, "smallest file"),
+        (["encode", "nosuch.png", "a.misc"], 1, "cannot read"),
+        (["encode", "TEXT", "a.misc"], 1, "not a picture"),
+        (["encode", "PHOTO", "a.misc", "--describe", "TEXT"], 1, "not JSON"),
+        (["encode", "PHOTO", "a.misc", "--mode", "text"], 1, "needs a description"),
+        (["encode", "PHOTO", "a.misc", "--profile", "x"], 1, "no profile"),
+        (["encode", "PHOTO", "nosuch/a.misc", "--quality", "3"], 1, "cannot write"),
+        (["encode", "PHOTO", "a.misc", "--bpp", "1", "--quality", "3"], 1, "one of"),
+        (["encode", "PHOTO"], 2, "Missing argument"),
+        (["encode", "PHOTO", "-", "--json"], 2, "standard output"),
+        (["encode", "PHOTO", "a.misc", "--mode", "jpeg"], 2, "jpeg"),
+        (["encode", "PHOTO", "a.misc", "--quality", "256"], 2, "255"),
+        (["nosuch"], 2, "nosuch"),
+        (["decode", "PHOTO", "a.png"], 3, "not a MISC file"),
+        (["decode", "DAMAGED", "a.png"], 3, "checksum"),
+        (["info", "DAMAGED"], 3, "checksum"),
+        (["verify", "DAMAGED"], 3, "checksum"),
+        (["verify", "FOREIGN"], 4, "other models"),
+        (["decode", "FOREIGN", "a.png"], 4, "other models"),
+        (["decode", "FOREIGN", "a.bmp"], 1, ".png"),
+        (["info", "."], 1, "cannot read"),
+    ],
+)
+def test_failures_are_one_sentence(
+    misc_command, photo: Path, tmp_path: Path, monkeypatch, arguments: list[str], expected: int, words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    foreign = (GOLDEN / "pixels.misc").read_bytes()
+    (tmp_path / "TEXT").write_text("no {json")
+    (tmp_path / "FOREIGN").write_bytes(foreign)
+    (tmp_path / "DAMAGED").write_bytes(foreign[:-3])
+    photo.rename(tmp_path / "PHOTO")
+    before = sorted(os.listdir(tmp_path))
+    code, out, err = misc_command(*arguments)
+    assert (code, out) == (expected, "")
+    assert words in err
+    assert "Traceback" not in err
+    if expected != 2:
+        assert len(err.strip().splitlines()) <= 2
+    assert sorted(os.listdir(tmp_path)) == before
+
+
+def test_pipes(photo: Path) -> None:
+    command = [sys.executable, "-m", "misc.cli"]
+    coded = subprocess.run(
+        [*command, "encode", "-", "-", "--quality", "90"], input=photo.read_bytes(), capture_output=True, check=True
+    )
+    drawn = subprocess.run([*command, "decode", "-", "-"], input=coded.stdout, capture_output=True, check=True)
+    assert Image.open(io.BytesIO(drawn.stdout)).size == (192, 128)
+
+
+def test_info_and_verify_are_quick_and_load_no_torch(tmp_path: Path) -> None:
+    script = (
+        "import sys; sys.argv = ['misc', {0!r}, {1!r}]\nfrom misc import cli\n"
+        "try: cli.main()\nexcept SystemExit as stop: assert not stop.code\n"
+        "assert 'torch' not in sys.modules"
+    )
+    from misc.models.profile import load_profile
+
+    from misc.bits import streams
+    from misc.bits.description import from_json
+
+    path = tmp_path / "t.misc"
+    content = streams.Streams(1024, 1024, 0, from_json(DESCRIPTION))
+    path.write_bytes(streams.encode(content, load_profile().entropy_model))
+    for name in ("info", "verify"):
+        seconds = []
+        for _ in range(3):
+            start = time.perf_counter()
+            subprocess.run([sys.executable, "-c", script.format(name, str(path))], check=True, capture_output=True)
+            seconds.append(time.perf_counter() - start)
+        assert min(seconds) < 1.5  # 0.3 on an idle machine
+
+
+def test_help_names_the_commands(misc_command) -> None:
+    code, out, err = misc_command("--help")
+    assert code == 0
+    assert all(name in out + err for name in ("encode", "decode", "info", "verify", "roundtrip"))

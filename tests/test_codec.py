@@ -1,0 +1,117 @@
+import functools
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import misc
+from misc.bits.description import Description, Item
+from misc.codec import MODES, Codec
+from misc.errors import BudgetError, InputError, LimitError, WeightsError
+from misc.pictures import psnr
+from tests.conftest import sample_picture
+
+CAT = Description("a cat on a bench", (Item("cat", "grey"),))
+
+
+@functools.cache
+def codec() -> Codec:
+    return Codec()
+
+
+def picture(width: int = 192, height: int = 128) -> Image.Image:
+    return sample_picture(width, height)
+
+
+def test_the_modules_functions() -> None:
+    data = misc.encode(picture(), mode="pixel", bpp=0.2)
+    assert 8 * len(data) <= 0.2 * 192 * 128
+    image = misc.decode(data)
+    assert (image.size, image.mode) == ((192, 128), "RGB")
+    assert psnr(picture(), image) > 15
+
+
+def test_more_bits_are_a_better_picture() -> None:
+    few, many = (codec().encode(picture(), mode="pixel", quality=quality) for quality in (0, 255))
+    assert len(few) < len(many)
+    assert psnr(picture(), codec().decode(few)) < psnr(picture(), codec().decode(many))
+
+
+@pytest.mark.parametrize("spare", [0, 10, 60, 4000])
+def test_budgets_hold_and_are_used(spare: int) -> None:
+    budget = len(codec().encode(picture(), mode="pixel", quality=0)) + spare
+    data = codec().encode(picture(), mode="pixel", max_bytes=budget)
+    assert len(data) <= budget
+    content = codec().streams(data)
+    assert content.pixels is not None
+    if content.pixels.quality < 255:
+        more = codec().encode(picture(), mode="pixel", quality=content.pixels.quality + 1)
+        assert len(more) > budget
+
+
+def test_impossible_budgets_name_the_least() -> None:
+    with pytest.raises(BudgetError, match="smallest file of this picture has") as caught:
+        codec().encode(picture(), mode="pixel", max_bytes=3)
+    least = int(str(caught.value).split("has ")[1].split()[0])
+    assert least == len(codec().encode(picture(), mode="pixel", quality=0))
+    with pytest.raises(BudgetError):
+        codec().encode(picture(), mode="text", description=CAT, max_bytes=5)
+
+
+def test_streams_of_every_mode() -> None:
+    sections = {}
+    for mode in MODES:
+        content = codec().streams(codec().encode(picture(), mode=mode, bpp=0.3, description=CAT))  # type: ignore[arg-type]
+        sections[mode] = (content.text, content.pixels is not None)
+    assert sections == {"text": (CAT, False), "pixel": (None, True), "misc": (CAT, True)}
+
+
+def test_text_counts_in_the_budget() -> None:
+    data = codec().encode(picture(), description=CAT, max_bytes=110)
+    assert len(data) <= 110
+    assert codec().streams(data).text == CAT
+
+
+def test_a_file_without_pixels_needs_a_generator() -> None:
+    data = codec().encode(picture(), mode="text", description=CAT)
+    with pytest.raises(WeightsError, match="generator"):
+        codec().decode(data)
+
+
+def test_seeds_are_stored() -> None:
+    assert codec().streams(codec().encode(picture(), quality=9, seed=77)).seed == 77
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 50), (33, 31), (129, 65)])
+def test_sizes(size: tuple[int, int]) -> None:
+    data = codec().encode(picture(*size), quality=128)
+    assert codec().decode(data).size == size
+
+
+def test_the_same_bytes_every_time() -> None:
+    a, b = (Codec().encode(picture(), quality=140) for _ in range(2))
+    assert a == b
+    assert np.array_equal(np.asarray(Codec().decode(a)), np.asarray(codec().decode(b)))
+
+
+def test_options_that_do_not_fit() -> None:
+    with pytest.raises(InputError, match="one of"):
+        codec().encode(picture(), bpp=1, quality=3)
+    with pytest.raises(InputError, match="no mode"):
+        codec().encode(picture(), mode="jpeg")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="description"):
+        codec().encode(picture(), mode="text")
+    with pytest.raises(InputError, match="between"):
+        codec().encode(picture(), quality=256)
+    with pytest.raises(InputError, match="no profile"):
+        Codec("nosuch")
+    with pytest.raises(LimitError):
+        Codec(max_pixels=100).encode(picture())
+    with pytest.raises(LimitError):
+        Codec(max_pixels=100).decode(codec().encode(picture(), quality=3))
+
+
+def test_partial_files_keep_their_text() -> None:
+    data = codec().encode(picture(), description=CAT, quality=50)
+    content = codec().streams(data[:-10], partial=True)
+    assert (content.text, content.pixels) == (CAT, None)

@@ -1,0 +1,76 @@
+"""The project holds together: packages, environment, layers, style."""
+
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def test_environment_and_pyproject_agree() -> None:
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    conda = [each for each in environment["dependencies"] if isinstance(each, str)]
+    (pip,) = (each["pip"] for each in environment["dependencies"] if isinstance(each, dict))
+    assert f"python{PROJECT['project']['requires-python']}" in conda
+    extras = sorted(PROJECT["project"]["optional-dependencies"])
+    assert pip == [f"-e .[{','.join(sorted(extras, key=['train', 'eval', 'dev'].index))}]"]
+
+
+def test_torch_bounds_admit_what_is_promised() -> None:
+    (torch,) = (each for each in PROJECT["project"]["dependencies"] if each.startswith("torch>"))
+    assert torch == "torch>=2.11,<2.16"
+
+
+@pytest.mark.parametrize("folder", ["models", "train", "eval", "checkpoints"])
+def test_bare_imports_say_what_to_import(folder: str) -> None:
+    done = subprocess.run([sys.executable, "-c", f"import {folder}"], cwd=ROOT, capture_output=True, text=True)
+    assert f"import misc.{folder}" in done.stderr
+
+
+def test_importing_misc_loads_no_torch() -> None:
+    script = "import sys, misc, misc.codec, misc.cli, misc.bits.streams; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The packages as they are installed: one folder misc."""
+    top = tmp_path_factory.mktemp("tree")
+    for name, folder in PROJECT["tool"]["setuptools"]["package-dir"].items():
+        shutil.copytree(
+            ROOT / folder, top / name.replace(".", "/"), ignore=shutil.ignore_patterns("__pycache__", "*.safetensors")
+        )
+    shutil.copy(ROOT / "pyproject.toml", top)
+    return top
+
+
+def check(tree: Path, *command: str) -> None:
+    done = subprocess.run([sys.executable, "-m", *command], cwd=tree, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_package_is_listed() -> None:
+    found = {path.parent.relative_to(ROOT) for path in ROOT.glob("m*/**/__init__.py")}
+    listed = set(PROJECT["tool"]["setuptools"]["packages"])
+    assert {str(path).replace("/", ".").replace("models", "misc.models") for path in found} <= listed
+
+
+def test_ruff() -> None:
+    check(ROOT, "ruff", "check", ".")
+    check(ROOT, "ruff", "format", "--check", ".")
+
+
+def test_types(tree: Path) -> None:
+    check(tree, "mypy")
+
+
+def test_layers(tree: Path) -> None:
+    script = "from importlinter.cli import lint_imports; raise SystemExit(lint_imports())"
+    done = subprocess.run([sys.executable, "-c", script], cwd=tree, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
