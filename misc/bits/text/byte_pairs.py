@@ -1,0 +1,76 @@
+"""Byte-pair encoding: text to tokens and back, over a vocabulary in GPT-2's byte alphabet.
+
+Only `decode` matters to a file: any tokens whose bytes are the text will do. `encode` finds the usual ones.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from misc.errors import BitstreamError
+
+__all__ = ["BytePairs"]
+
+WORDS = re.compile(r"'(?:s|t|re|ve|m|ll|d)| ?[^\W\d_]+|\d| ?(?:[^\w\s]|_)+|\s+(?!\S)|\s+")
+
+
+def byte_alphabet() -> dict[int, str]:
+    """GPT-2's printable character of every byte."""
+    shown = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    hidden = [byte for byte in range(256) if byte not in shown]
+    return {byte: chr(byte) for byte in shown} | {byte: chr(256 + i) for i, byte in enumerate(hidden)}
+
+
+ALPHABET = byte_alphabet()
+
+
+class BytePairs:
+    """A vocabulary and its merges.
+
+    Args:
+        tokens: every token in the byte alphabet, by number; all 256 single bytes are among them.
+        merges: pairs "a b" in the order in which they are joined.
+        special: numbers of tokens that are no text.
+    """
+
+    def __init__(self, tokens: Sequence[str], merges: Sequence[str], special: Sequence[int] = ()) -> None:
+        byte_of = {character: byte for byte, character in ALPHABET.items()}
+        self._bytes = [
+            None if i in set(special) else bytes(byte_of[c] for c in token) for i, token in enumerate(tokens)
+        ]
+        self._number = {token: i for i, token in enumerate(tokens) if self._bytes[i] is not None}
+        self._rank = {tuple(merge.split(" ")): rank for rank, merge in enumerate(merges)}
+
+    def number(self, text: str) -> int:
+        """The token whose bytes are the text; KeyError if there is none."""
+        return self._number["".join(ALPHABET[byte] for byte in text.encode())]
+
+    def encode(self, text: str) -> list[int]:
+        """Tokens of a text."""
+        return [self._number[part] for word in WORDS.findall(text) for part in self._join(word)]
+
+    def _join(self, word: str) -> list[str]:
+        parts = [ALPHABET[byte] for byte in word.encode()]
+        while len(parts) > 1:
+            ranks = [self._rank.get(pair, len(self._rank)) for pair in zip(parts, parts[1:], strict=False)]
+            best = min(ranks)
+            if best == len(self._rank):
+                break
+            at = ranks.index(best)
+            parts[at : at + 2] = [parts[at] + parts[at + 1]]
+        return parts
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Text of tokens.
+
+        Raises:
+            BitstreamError: a token is no text, or the bytes are not UTF-8.
+        """
+        parts = [self._bytes[token] for token in tokens]
+        if any(part is None for part in parts):
+            raise BitstreamError("the text stream holds a token that is no text")
+        try:
+            return b"".join(part for part in parts if part is not None).decode()
+        except UnicodeDecodeError as error:
+            raise BitstreamError("the text stream is not Unicode text") from error

@@ -1,0 +1,170 @@
+"""Text coders 4 and 5: a range coder under an exact neural language model (misc.bits.transformer).
+
+    text ─► lines of tokens ─► P(token | prefix, tokens so far) ─► frequencies ─► range coder ─► bytes
+
+The model has read a fixed prefix of example texts, whose keys and values lie beside the weights; the first symbol says
+which prefix (captions, descriptions, structured). The text's last token is a terminator, which no text contains.
+Logits become frequencies by integer arithmetic, so that encoder and decoder agree wherever they run.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors.numpy import load_file
+
+from misc.bits.range_coder import PRECISION, TOTAL, FrequencyTable, RangeDecoder, RangeEncoder
+from misc.bits.text.byte_pairs import BytePairs
+from misc.bits.transformer import Cache, Config, Transformer, exact_exp
+from misc.errors import BitstreamError, LimitError, WeightsError
+
+__all__ = ["LanguageModel", "Model", "frequencies", "load_model"]
+
+SHARE_BITS = 26
+SLACK_BITS = 64
+
+F64 = npt.NDArray[np.float64]
+
+
+def frequencies(logits: F64) -> npt.NDArray[np.int64]:
+    """Positive integers that add up to 2^24 and follow the soft-max of logits (vocabulary,)."""
+    shares = np.floor(exact_exp(logits - logits.max()) * 2.0**SHARE_BITS)
+    spread = np.floor(shares * float(TOTAL - logits.size) / shares.sum())
+    counts = spread.astype(np.int64) + 1
+    counts[shares.argmax()] += TOTAL - counts.sum()
+    return counts
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """What the model has read: its cache and the logits of the next token."""
+
+    cache: Cache
+    logits: F64
+
+
+@dataclass(frozen=True)
+class Model:
+    """A transformer with its vocabulary and prefixes."""
+
+    transformer: Transformer
+    vocabulary: BytePairs
+    line_break: int
+    terminator: int
+    prefixes: tuple[Prefix, ...]
+
+    def tokens(self, text: str) -> list[int]:
+        """Tokens of a text and the terminator."""
+        lines = [self.vocabulary.encode(line) for line in text.split("\n")]
+        joined = [token for line in lines for token in (self.line_break, *line)][1:]
+        return [*joined, self.terminator]
+
+
+def load_model(path: Path) -> Model:
+    """The model of a file that `misc.models.language_model` wrote.
+
+    Raises:
+        WeightsError: the file is missing.
+    """
+    try:
+        arrays = load_file(path)
+    except FileNotFoundError as error:
+        raise WeightsError(f"the language model {path.name} is missing: `misc pull` fetches it") from error
+    facts: dict[str, Any] = json.loads(arrays["facts"].tobytes())
+    transformer = Transformer(Config(**facts["config"]), arrays)
+    vocabulary = BytePairs(facts["tokens"], facts["merges"], facts["special"])
+    prefixes = tuple(unpack_prefix(transformer, arrays, i) for i in range(facts["prefixes"]))
+    return Model(transformer, vocabulary, facts["line_break"], facts["terminator"], prefixes)
+
+
+def unpack_prefix(transformer: Transformer, arrays: dict[str, npt.NDArray[Any]], number: int) -> Prefix:
+    """The cache of a prefix, from integers: keys int16 and their exponents int8, values int32."""
+    keys, exponents, values = (arrays[f"prefix.{number}.{part}"] for part in ("keys", "key_exponents", "values"))
+    cache = transformer.cache()
+    cache.length = keys.shape[2]
+    for layer in range(transformer.config.layers):
+        cache.keys[layer][:, : cache.length] = keys[layer]
+        cache.key_scales[layer][:, : cache.length] = np.ldexp(1.0, exponents[layer].astype(np.int32))
+        cache.values[layer][:, : cache.length] = values[layer]
+    return Prefix(cache, arrays[f"prefix.{number}.logits"])
+
+
+class LanguageModel:
+    """The coder of one model file, which is read when it is first needed."""
+
+    def __init__(self, name: str, number: int, path: Path) -> None:
+        self.name, self.number, self.path = name, number, path
+
+    @functools.cached_property
+    def model(self) -> Model:
+        return load_model(self.path)
+
+    @property
+    def available(self) -> bool:
+        """Whether the model file is there."""
+        return self.path.is_file()
+
+    def pack(self, text: str) -> bytes:
+        tokens = np.array(self.model.tokens(text))
+        if len(tokens) > self._room():
+            raise LimitError(f"the text is too long for {self.name}")
+        tables = [self._tables(prefix, tokens) for prefix in self.model.prefixes]
+        costs = [float(-np.log2(rows[np.arange(len(tokens)), tokens] / TOTAL).sum()) for rows in tables]
+        best = int(np.argmin(costs))
+        coder = RangeEncoder()
+        coder.encode([best], self._choice())
+        spent = 0
+        for row, token in zip(tables[best], tokens, strict=True):
+            coder.encode([token], FrequencyTable(row))
+            spent += least_bits(int(row[token]))
+        data = coder.finish()
+        if spent > 8 * len(data) + SLACK_BITS:
+            raise LimitError("the text's code ends in more zeros than a decoder accepts")
+        return data
+
+    def unpack(self, data: bytes) -> str:
+        model, coder = self.model, RangeDecoder(data)
+        prefix = model.prefixes[int(coder.decode(self._choice(), 1)[0])]
+        cache, logits = prefix.cache.copy(), prefix.logits
+        tokens: list[int] = []
+        spent = 0
+        while True:
+            row = frequencies(logits)
+            token = int(coder.decode(FrequencyTable(row), 1)[0])
+            spent += least_bits(int(row[token]))
+            if spent > 8 * len(data) + SLACK_BITS or len(tokens) >= self._room():
+                raise BitstreamError("the text stream is damaged")
+            if token == model.terminator:
+                return model.vocabulary.decode(tokens)
+            tokens.append(token)
+            logits = model.transformer([token], cache)[0]
+
+    def _tables(self, prefix: Prefix, tokens: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """(T, vocabulary) frequencies of every position, in one pass over all positions."""
+        rows = [prefix.logits[None]]
+        if len(tokens) > 1:
+            rows.append(self.model.transformer(tokens[:-1], prefix.cache.copy()))
+        return np.stack([frequencies(row) for row in np.concatenate(rows)])
+
+    def _choice(self) -> FrequencyTable:
+        """Equal frequencies of the prefixes."""
+        count = max(2, len(self.model.prefixes))
+        counts = np.full(count, TOTAL // count)
+        counts[0] += TOTAL - counts.sum()
+        return FrequencyTable(counts)
+
+    def _room(self) -> int:
+        """Tokens that fit behind the longest prefix."""
+        longest = max(prefix.cache.length for prefix in self.model.prefixes)
+        return self.model.transformer.config.positions - longest
+
+
+def least_bits(frequency: int) -> int:
+    """Whole bits that a symbol of this frequency costs at least."""
+    return PRECISION - frequency.bit_length()

@@ -1,0 +1,151 @@
+"""Text stream, neural side: a language model's floats to the integers that `misc.bits.text.language_model` runs.
+
+    GGUF (float weights) ─► int8 with a power of two for each output ─► prefixes read once ─► one safetensors file
+
+Every step is deterministic, so the file's digest is pinned in the profile.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from misc.models.prefixes import PREFIXES
+from safetensors.numpy import save_file
+
+from misc.bits.text.byte_pairs import BytePairs
+from misc.bits.transformer import ANGLE_BITS, GAIN_BITS, WEIGHT_LEVELS, Config, Transformer
+
+__all__ = ["add_prefixes", "digest", "from_gguf", "quantise", "rotation_tables"]
+
+Arrays = dict[str, npt.NDArray[Any]]
+LINE_BREAK, TERMINATOR = "\n", "\n\n"
+POSITIONS = 1024
+PARTS = {
+    "query": "attn_q",
+    "key": "attn_k",
+    "value": "attn_v",
+    "output": "attn_output",
+    "gate": "ffn_gate",
+    "up": "ffn_up",
+    "down": "ffn_down",
+}
+
+
+def quantise(weight: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.int8]]:
+    """(outputs, inputs) floats to int8 and the exponent of the power of two of each output."""
+    largest = np.abs(weight).max(1)
+    _, exponent = np.frexp(largest / WEIGHT_LEVELS)
+    integers = np.rint(weight / np.ldexp(1.0, exponent)[:, None])
+    return integers.astype(np.int8), exponent.astype(np.int8)
+
+
+def gain(weight: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
+    return np.rint(weight * 2.0**GAIN_BITS).astype(np.int32)
+
+
+def rotation_tables(positions: int, head_width: int, base: float) -> Arrays:
+    """Integer cosines and sines of the rotary embedding, (positions, head width / 2)."""
+    half = head_width // 2
+    angles = [[position * base ** (-i / half) for i in range(half)] for position in range(positions)]
+    unit = 2**ANGLE_BITS
+    return {
+        "cos": np.array([[round(math.cos(a) * unit) for a in row] for row in angles], np.int16),
+        "sin": np.array([[round(math.sin(a) * unit) for a in row] for row in angles], np.int16),
+    }
+
+
+def from_gguf(source: Path) -> tuple[Config, Arrays, dict[str, Any]]:
+    """Sizes, integer arrays and vocabulary of a Llama-style GGUF file."""
+    from gguf import GGUFReader, dequantize
+
+    reader = GGUFReader(source)
+    tensors = {tensor.name: tensor for tensor in reader.tensors}
+
+    def field(name: str) -> Any:
+        return reader.fields[name].contents()  # type: ignore[no-untyped-call]
+
+    def floats(name: str) -> npt.NDArray[np.float64]:
+        return dequantize(tensors[name].data, tensors[name].tensor_type).astype(np.float64)
+
+    config = Config(
+        layers=field("llama.block_count"),
+        width=field("llama.embedding_length"),
+        hidden=field("llama.feed_forward_length"),
+        heads=field("llama.attention.head_count"),
+        kv_heads=field("llama.attention.head_count_kv"),
+        vocabulary=field("llama.vocab_size"),
+        positions=POSITIONS,
+        epsilon=field("llama.attention.layer_norm_rms_epsilon"),
+    )
+    arrays = rotation_tables(POSITIONS, config.head_width, field("llama.rope.freq_base"))
+    names = {"embedding": "token_embd"}
+    for i in range(config.layers):
+        names |= {f"layers.{i}.{ours}": f"blk.{i}.{theirs}" for ours, theirs in PARTS.items()}
+        arrays[f"layers.{i}.attention.gain"] = gain(floats(f"blk.{i}.attn_norm.weight"))
+        arrays[f"layers.{i}.mlp.gain"] = gain(floats(f"blk.{i}.ffn_norm.weight"))
+    arrays["final.gain"] = gain(floats("output_norm.weight"))
+    for ours, theirs in names.items():
+        arrays[f"{ours}.weight"], arrays[f"{ours}.exponent"] = quantise(floats(f"{theirs}.weight"))
+    kinds = field("tokenizer.ggml.token_type")
+    facts = {
+        "tokens": field("tokenizer.ggml.tokens"),
+        "merges": field("tokenizer.ggml.merges"),
+        "special": [i for i, kind in enumerate(kinds) if kind != 1],
+    }
+    return config, arrays, facts
+
+
+def add_prefixes(
+    config: Config, arrays: Arrays, facts: dict[str, Any], prefixes: Sequence[Sequence[str]] = PREFIXES
+) -> Arrays:
+    """The arrays with the prefixes' caches and the facts that a reader needs."""
+    vocabulary = BytePairs(facts["tokens"], facts["merges"], facts["special"])
+    line_break, terminator = vocabulary.number(LINE_BREAK), vocabulary.number(TERMINATOR)
+    transformer = Transformer(config, arrays)
+    result = dict(arrays)
+    for i, texts in enumerate(prefixes):
+        tokens = [terminator]
+        for text in texts:
+            lines = [vocabulary.encode(line) for line in text.split("\n")]
+            tokens += [token for line in lines for token in (line_break, *line)][1:] + [terminator]
+        cache = transformer.cache()
+        logits = transformer(tokens, cache)[-1]
+        end = cache.length
+        result[f"prefix.{i}.keys"] = np.stack([keys[:, :end] for keys in cache.keys]).astype(np.int16)
+        scales = np.stack([scales[:, :end] for scales in cache.key_scales])
+        result[f"prefix.{i}.key_exponents"] = (np.frexp(scales)[1] - 1).astype(np.int8)
+        result[f"prefix.{i}.values"] = np.stack([values[:, :end] for values in cache.values]).astype(np.int32)
+        result[f"prefix.{i}.logits"] = logits
+    everything = {
+        "config": vars(config),
+        "prefixes": len(prefixes),
+        "line_break": line_break,
+        "terminator": terminator,
+        **facts,
+    }
+    result["facts"] = np.frombuffer(json.dumps(everything, sort_keys=True).encode(), np.uint8)
+    return result
+
+
+def digest(arrays: Mapping[str, npt.NDArray[Any]]) -> str:
+    """SHA-256 of names, types, shapes and bytes of all arrays, in the order of their names."""
+    sha = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        sha.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        sha.update(array.tobytes())
+    return sha.hexdigest()
+
+
+def write(arrays: Arrays, target: Path) -> None:
+    """Write the arrays, whole or not at all."""
+    temporary = target.with_suffix(".part")
+    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary)
+    temporary.replace(target)
