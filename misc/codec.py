@@ -93,7 +93,7 @@ class Codec:
         bare = Streams(*image.size, seed, text)
         budget = math.floor((bpp or DEFAULT_BPP) * image.width * image.height / 8) if max_bytes is None else max_bytes
         if mode == "text":
-            data = streams.encode(bare, self.profile.entropy_model)
+            data = streams.encode(bare, self.profile.entropy_model, self.profile.text_coders)
             if (bpp or max_bytes) and len(data) > budget:
                 raise BudgetError(shortfall(len(data), budget, image.size))
             return data
@@ -121,7 +121,10 @@ class Codec:
 
     def streams(self, data: bytes, *, partial: bool = False) -> Streams:
         """The streams of a `.misc` file, without drawing."""
-        return streams.decode(data, self.profile.entropy_model, max_pixels=self.max_pixels, partial=partial)
+        profile = self.profile
+        return streams.decode(
+            data, profile.entropy_model, profile.text_coders, max_pixels=self.max_pixels, partial=partial
+        )
 
     def draw(self, content: Streams) -> Image.Image:
         """The picture of streams."""

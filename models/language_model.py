@@ -114,7 +114,7 @@ def add_prefixes(
         tokens = [terminator]
         for text in texts:
             lines = [vocabulary.encode(line) for line in text.split("\n")]
-            tokens += [token for line in lines for token in (line_break, *line)][1:] + [terminator]
+            tokens += [*[token for line in lines for token in (line_break, *line)][1:], terminator]
         cache = transformer.cache()
         logits = transformer(tokens, cache)[-1]
         end = cache.length

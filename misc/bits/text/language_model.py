@@ -100,6 +100,7 @@ class LanguageModel:
 
     def __init__(self, name: str, number: int, path: Path) -> None:
         self.name, self.number, self.path = name, number, path
+        self.lossless = True
 
     @functools.cached_property
     def model(self) -> Model:

@@ -1,0 +1,174 @@
+"""Measure the text coders on descriptions and captions.
+
+    python -m misc.eval.text_stream --data FOLDER [--limit N] [--json FILE]
+
+FOLDER holds `text/lmm_descriptions.jsonl` (LMM descriptions, none of which was used to fit anything) and
+`captioned-test-*.tar` (WebDataset, Flickr8k captions). Sizes are bytes of `misc text pack` less the coder's number;
+`SmolLM2, floats` is an estimate from its probabilities after the same examples, and says so.
+"""
+
+from __future__ import annotations
+
+import json
+import lzma
+import tarfile
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import brotli
+import numpy as np
+import typer
+import zstandard
+from misc.models.prefixes import PREFIXES
+from misc.models.profile import Profile, load_profile
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from misc.bits.text import TextCoder
+from misc.bits.text.lzw import fold
+
+__all__ = ["DLSVC_SENTENCE", "captions", "descriptions", "measure"]
+
+DLSVC_SENTENCE = "a cat sitting on top of a wooden bench"
+OTHERS: dict[str, Callable[[bytes], bytes]] = {
+    "zlib": lambda data: zlib.compress(data, 9),
+    "brotli": lambda data: brotli.compress(data, brotli.MODE_TEXT, 11),
+    "zstd": lambda data: zstandard.ZstdCompressor(22).compress(data),
+    "xz": lambda data: lzma.compress(data, lzma.FORMAT_RAW, filters=[{"id": lzma.FILTER_LZMA2, "preset": 9}]),
+}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Bits and seconds of a coder over some texts."""
+
+    bits: float
+    characters: int
+    texts: int
+    pack_s: float
+    unpack_s: float | None
+
+    def row(self) -> dict[str, float | None]:
+        """Figures for a table."""
+        return {
+            "bits_per_character": self.bits / self.characters,
+            "bits_per_text": self.bits / self.texts,
+            "pack_characters_per_s": self.characters / self.pack_s,
+            "unpack_characters_per_s": self.characters / self.unpack_s if self.unpack_s else None,
+        }
+
+
+def descriptions(data: Path) -> list[str]:
+    """The LMM descriptions."""
+    lines = (data / "text" / "lmm_descriptions.jsonl").read_text().splitlines()
+    return [json.loads(line)["text"] for line in lines]
+
+
+def captions(data: Path) -> list[str]:
+    """All captions of the test photos."""
+
+    def read() -> Iterator[str]:
+        for shard in sorted(data.glob("captioned-test-*.tar")):
+            with tarfile.open(shard) as archive:
+                for member in archive:
+                    if member.name.endswith(".json"):
+                        yield from json.load(archive.extractfile(member))["captions"]  # type: ignore[arg-type]
+
+    return list(read())
+
+
+def coder_cost(coder: TextCoder, texts: list[str]) -> Cost:
+    """A text coder's cost; every text must come back (folded, where the coder folds)."""
+    start = time.perf_counter()
+    packed = [coder.pack(text) for text in track(texts, coder.name, transient=True)]
+    middle = time.perf_counter()
+    for text, data in zip(texts, packed, strict=True):
+        if coder.unpack(data) != (text if coder.lossless else fold(text)):
+            raise AssertionError(f"{coder.name} lost {text!r}")
+    end = time.perf_counter()
+    bits = 8.0 * sum(map(len, packed))
+    return Cost(bits, sum(map(len, texts)), len(texts), middle - start, end - middle)
+
+
+def other_cost(pack: Callable[[bytes], bytes], texts: list[str]) -> Cost:
+    start = time.perf_counter()
+    bits = 8.0 * sum(len(pack(text.encode())) for text in texts)
+    return Cost(bits, sum(map(len, texts)), len(texts), time.perf_counter() - start, None)
+
+
+def floating_cost(profile: Profile, texts: list[str]) -> Cost:
+    """SmolLM2 in floating point, by transformers, after the same examples: estimated bits, never a file."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from misc.bits.text.language_model import load_model
+
+    source = profile.packages[profile.language_model.source].path
+    model = AutoModelForCausalLM.from_pretrained(source.parent, gguf_file=source.name).eval()
+    exact = load_model(profile.language_model.path)
+    read = [[exact.terminator, *(token for text in texts for token in exact.tokens(text))] for texts in PREFIXES]
+    bits = 0.0
+    start = time.perf_counter()
+    with torch.inference_mode():
+        for text in track(texts, "floats", transient=True):
+            tokens = exact.tokens(text)
+            costs = []
+            for before in read:
+                logits = model(torch.tensor([before + tokens])).logits[0, len(before) - 1 : -1].double()
+                costs.append(-float(logits.log_softmax(-1)[range(len(tokens)), tokens].sum()) / np.log(2))
+            bits += min(costs) + np.log2(len(read))
+    return Cost(bits, sum(map(len, texts)), len(texts), time.perf_counter() - start, None)
+
+
+def measure(data: Path, limit: int, profile_name: str, *, floats: bool) -> dict[str, Any]:
+    """All figures; `limit` texts of each kind, spread evenly."""
+    profile = load_profile(profile_name)
+    result: dict[str, Any] = {}
+    for kind, texts in (("descriptions", descriptions(data)), ("captions", captions(data))):
+        some = texts[:: max(1, len(texts) // limit)][:limit]
+        rows = {"raw": Cost(8.0 * sum(len(t.encode()) for t in some), sum(map(len, some)), len(some), 1e-9, None).row()}
+        rows |= {name: other_cost(pack, some).row() for name, pack in OTHERS.items()}
+        rows |= {coder.name: coder_cost(coder, some).row() for coder in profile.text_coders if coder.available}
+        if floats and profile.language_model.path.is_file():
+            rows["SmolLM2, floats (estimate)"] = floating_cost(profile, some).row()
+        result[kind] = {"texts": len(some), "of": len(texts), "coders": rows}
+    result["dlsvc_sentence_bits"] = {
+        c.name: 8 * len(c.pack(DLSVC_SENTENCE)) for c in profile.text_coders if c.available
+    }
+    return result
+
+
+def show(result: dict[str, Any], console: Console) -> None:
+    for kind in ("descriptions", "captions"):
+        table = Table("coder", "bits/char", "bits/text", "pack char/s", "unpack char/s")
+        table.title = f"{result[kind]['texts']} of {result[kind]['of']} {kind}"
+        for name, row in result[kind]["coders"].items():
+            cells = [f"{row['bits_per_character']:.3f}", f"{row['bits_per_text']:.1f}"]
+            speeds = [row["pack_characters_per_s"] if name != "raw" else None, row["unpack_characters_per_s"]]
+            table.add_row(name, *cells, *(f"{speed:,.0f}" if speed else "-" for speed in speeds))
+        console.print(table)
+    bits = ", ".join(f"{name} {value}" for name, value in result["dlsvc_sentence_bits"].items())
+    console.print(f"bits of {DLSVC_SENTENCE!r}: {bits}")
+
+
+def main(
+    data: Annotated[Path, typer.Option(help="folder with text/ and the captioned shards")],
+    limit: Annotated[int, typer.Option(min=1, help="texts of each kind, spread evenly")] = 100,
+    floats: Annotated[bool, typer.Option(help="also SmolLM2 in floating point")] = True,
+    json_file: Annotated[Path | None, typer.Option("--json", help="where the figures go")] = None,
+    profile: str = "embedded",
+) -> None:
+    """Measure the text coders."""
+    result = measure(data, limit, profile, floats=floats)
+    show(result, Console())
+    if json_file:
+        json_file.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    typer.run(main)
