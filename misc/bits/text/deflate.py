@@ -17,7 +17,7 @@ DICTIONARY = (
     b"playing running walking sitting on a bench looking at the camera holding a small red ball in his mouth. "
     b"The background is blurred and the overall composition creates a sense of depth and atmosphere. "
     b"The image depicts a scene of the sky. The image shows a group of people standing in front of a large "
-    b"building. The image features a man in the middle of a field. A close-up of the light on top of a wooden "
+    b"building. The image features a man in the middle of a field. A close-up of the light in front of "
 )
 
 
