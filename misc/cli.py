@@ -46,6 +46,8 @@ app.add_typer(text_cli.app)
 class ModeName(StrEnum):
     """Modes of `encode`."""
 
+    DLSVC = "dlsvc"
+    MICRO = "micro"
     TEXT = "text"
     PIXEL = "pixel"
     MISC = "misc"

@@ -7,18 +7,23 @@ decode: bytes ─► misc.bits.streams ─► PixelLatents ─► Hyperprior.syn
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
-from misc.bits import streams
-from misc.bits.container import MAX_PIXELS, MAX_SIDE
-from misc.bits.description import Description
-from misc.bits.latents import PixelLatents
-from misc.bits.streams import Streams
+from misc.bits import container, streams
+from misc.bits.container import MAX_PIXELS, MAX_SIDE, File
+from misc.bits.description import MAX_WORDS, Description
+from misc.bits.streams import Streams, pixel_section, text_section
+from misc.bits.text import TextCoder
+from misc.bits.text.consonants import Consonants, choose, skeletons
+from misc.bits.text.lzw import Lzw, fold
 from misc.errors import BudgetError, InputError, LimitError, WeightsError
 from misc.models.profile import load_profile
 from misc.pictures import to_rgb
@@ -28,10 +33,12 @@ if TYPE_CHECKING:
 
 __all__ = ["MODES", "Codec", "Mode", "decode", "encode"]
 
-Mode = Literal["text", "pixel", "misc"]
+Mode = Literal["dlsvc", "micro", "text", "pixel", "misc"]
 MODES: tuple[str, ...] = get_args(Mode)
 DEFAULT_BPP = 0.024
-TYPICAL_OCTAVES = 5.0  # of file size between the lowest and the highest quality: only where the search looks first
+Pixels = npt.NDArray[np.uint8]
+TYPICAL_QUALITY = (0, 77, 153, 191, 255)  # where the search for a quality looks first, and no more than that:
+TYPICAL_BPP = (0.0025, 0.008, 0.021, 0.029, 0.044)  # usual rates at these qualities
 
 
 class Codec:
@@ -73,7 +80,8 @@ class Codec:
 
         Args:
             image: any mode of Pillow.
-            mode: `pixel`, `text`, or `misc`, which has every stream that can be had.
+            mode: `pixel`; `text`; `dlsvc`, text in 26 letters by LZW; `micro`, as many skeletons of the text's words as
+                the limit admits; or `misc`, which has every stream that can be had.
             bpp: bits of the whole file a pixel, at most (0.024 unless another limit is given).
             max_bytes: bytes of the whole file, at most. quality: of the pixel stream, 0 to 255, instead of a limit.
             description: the text stream. seed: of the decoder's noise.
@@ -86,22 +94,26 @@ class Codec:
             raise InputError(f"there is no mode {mode!r}; there is {', '.join(MODES)}")
         if sum(limit is not None for limit in (bpp, max_bytes, quality)) > 1:
             raise InputError("give one of bpp, max_bytes and quality")
-        if mode == "text" and description is None:
-            raise InputError("mode text needs a description")
+        if mode not in ("pixel", "misc") and description is None:
+            raise InputError(f"mode {mode} needs a description")
+        if quality is not None and not 0 <= quality <= 255:
+            raise InputError("the quality is between 0 and 255")
         self._check_size(image.size)
-        text = None if mode == "pixel" else description
-        bare = Streams(*image.size, seed, text)
-        budget = math.floor((bpp or DEFAULT_BPP) * image.width * image.height / 8) if max_bytes is None else max_bytes
-        if mode == "text":
-            data = streams.encode(bare, self.profile.entropy_model, self.profile.text_coders)
-            if (bpp or max_bytes) and len(data) > budget:
+        budget = max_bytes
+        if bpp is not None or (max_bytes is None and quality is None and mode in ("pixel", "misc")):
+            budget = math.floor((DEFAULT_BPP if bpp is None else bpp) * image.width * image.height / 8)
+        bare = File(*image.size, self.profile.entropy_model.fingerprint, seed)
+        if description is not None and mode != "pixel":
+            bare = self._with_text(bare, description, mode, budget)
+        if mode not in ("pixel", "misc"):
+            data = container.write(bare)
+            if budget is not None and len(data) > budget:
                 raise BudgetError(shortfall(len(data), budget, image.size))
             return data
         pixels = np.asarray(to_rgb(image).image)
-        if quality is not None:
-            if not 0 <= quality <= 255:
-                raise InputError("the quality is between 0 and 255")
-            return self._file(bare, self.hyperprior.analyse(pixels, quality))
+        if budget is None:
+            assert quality is not None
+            return self._with_pixels(bare, pixels, quality)
         return self._fit(bare, pixels, budget)
 
     def decode(
@@ -132,27 +144,37 @@ class Codec:
             raise WeightsError(f"profile {self.profile.name} has no generator to draw a file without pixels")
         return Image.fromarray(self.hyperprior.synthesise(content.pixels, content.width, content.height))
 
-    def _file(self, bare: Streams, pixels: PixelLatents) -> bytes:
-        whole = Streams(bare.width, bare.height, bare.seed, bare.text, pixels)
-        return streams.encode(whole, self.hyperprior.entropy_model)
+    def _with_text(self, bare: File, text: Description, mode: str, budget: int | None) -> File:
+        """The file with its text section, coded as the mode says."""
+        coders: Sequence[TextCoder] = self.profile.text_coders
+        if mode == "dlsvc":
+            text, coders = Description(fold(text.overall)), (Lzw(),)
+        elif mode == "micro":
+            words, coders = " ".join(text.fields()), (Consonants(),)
+            overhead = len(container.write(dataclasses.replace(bare, text=text_section(Description(), coders))))
+            chosen = words if budget is None else choose(words, 8 * max(0, budget - overhead))
+            text = Description(" ".join(skeletons(chosen).split()[:MAX_WORDS]))
+        return dataclasses.replace(bare, text=text_section(text, coders))
 
-    def _fit(self, bare: Streams, pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], budget: int) -> bytes:
-        """The file of the best quality within the budget, by bracketing on the logarithm of the file's size."""
-        sizes: dict[int, int] = {}
-        low, high, guess = -1, 256, 128
+    def _with_pixels(self, bare: File, pixels: Pixels, quality: int) -> bytes:
+        """Bytes of the file with the picture's pixel section at a quality."""
+        latents = self.hyperprior.analyse(pixels, quality)
+        return container.write(dataclasses.replace(bare, pixels=pixel_section(latents, self.hyperprior.entropy_model)))
+
+    def _fit(self, bare: File, pixels: Pixels, budget: int) -> bytes:
+        """The file of the best quality within the budget, by bracketing along the usual curve of rates."""
+        low, high = -1, 256
+        wanted = math.log2(8 * max(budget, 1) / (bare.width * bare.height))
+        guess = typical_quality(wanted)
         best = data = b""
         while high - low > 1:
-            data = self._file(bare, self.hyperprior.analyse(pixels, guess))
-            sizes[guess] = len(data)
+            guess = min(max(guess, low + 1), high - 1)
+            data = self._with_pixels(bare, pixels, guess)
             if len(data) <= budget:
                 low, best = guess, data
             else:
                 high = guess
-            octaves = TYPICAL_OCTAVES / 255
-            if low in sizes and high in sizes and sizes[high] > sizes[low]:
-                octaves = math.log2(sizes[high] / sizes[low]) / (high - low)
-            guess += round(math.log2(max(budget, 1) / len(data)) / octaves)
-            guess = min(max(guess, low + 1), high - 1)
+            guess = typical_quality(typical_octave(guess) + math.log2(max(budget, 1) / len(data)))
         if not best:
             raise BudgetError(shortfall(len(data), budget, (bare.width, bare.height)))
         return best
@@ -161,6 +183,16 @@ class Codec:
         width, height = size
         if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE) or width * height > self.max_pixels:
             raise LimitError(f"a picture of {width}x{height} is beyond the limit of {self.max_pixels} pixels")
+
+
+def typical_octave(quality: int) -> float:
+    """Binary logarithm of the usual rate at a quality."""
+    return float(np.interp(quality, TYPICAL_QUALITY, np.log2(TYPICAL_BPP)))
+
+
+def typical_quality(octave: float) -> int:
+    """Inverse of typical_octave."""
+    return round(float(np.interp(octave, np.log2(TYPICAL_BPP), TYPICAL_QUALITY)))
 
 
 def shortfall(least: int, budget: int, size: tuple[int, int]) -> str:

@@ -24,7 +24,6 @@ def pack(
 ) -> None:
     """Text on standard input to bytes on standard output: the coder's number, then its code."""
     from misc.bits.text import shortest
-    from misc.bits.text.lzw import fold
     from misc.files import read_bytes, write_bytes
     from misc.models.profile import load_profile
 
@@ -39,13 +38,17 @@ def pack(
     chosen = next((each for each in coders if each.name == coder), None)
     if chosen is None:
         raise InputError(f"there is no text coder {coder!r}; there is {', '.join(each.name for each in coders)}")
-    if not chosen.lossless and fold(text) != text:
-        print(f"misc: {coder} keeps only letters and spaces: {fold(text)!r}", file=sys.stderr)
-    write_bytes("-", bytes([chosen.number]) + chosen.pack(text))
+    packed = chosen.pack(text)
+    if not chosen.keeps(text):
+        print(f"misc: {coder} keeps only {chosen.unpack(packed)!r}", file=sys.stderr)
+    write_bytes("-", bytes([chosen.number]) + packed)
 
 
 @app.command()
-def unpack(profile: ProfileOption = "embedded") -> None:
+def unpack(
+    expand: Annotated[bool, typer.Option("--expand", help="turn skeletons of consonants into words")] = False,
+    profile: ProfileOption = "embedded",
+) -> None:
     """Bytes of `misc text pack` on standard input to text on standard output."""
     from misc.bits.text import coder_of
     from misc.files import read_bytes, write_bytes
@@ -54,7 +57,14 @@ def unpack(profile: ProfileOption = "embedded") -> None:
     data = read_bytes("-")
     if not data:
         raise BitstreamError("the text stream is empty")
-    text = coder_of(data[0], load_profile(profile).text_coders).unpack(data[1:])
+    chosen = load_profile(profile)
+    text = coder_of(data[0], chosen.text_coders).unpack(data[1:])
+    if expand:
+        from misc.bits.text.language_model import load_model
+        from misc.models import skeleton
+
+        model = load_model(chosen.language_model.path)
+        text = skeleton.expand(text, model, skeleton.Lexicon(model))
     write_bytes("-", f"{text}\n".encode())
 
 
@@ -74,5 +84,5 @@ def list_coders(
         print(json.dumps(rows))
         return
     for row in rows:
-        loss = "lossless" if row["lossless"] else "letters only"
-        print(f"{row['number']}  {row['name']:10} {loss:12} {'' if row['available'] else 'needs `misc pull`'}".rstrip())
+        loss = "lossless" if row["lossless"] else "lossy"
+        print(f"{row['number']}  {row['name']:10} {loss:8} {'' if row['available'] else 'needs `misc pull`'}".rstrip())

@@ -63,7 +63,13 @@ def test_streams_of_every_mode() -> None:
     for mode in MODES:
         content = codec().streams(codec().encode(picture(), mode=mode, bpp=0.3, description=CAT))  # type: ignore[arg-type]
         sections[mode] = (content.text, content.pixels is not None)
-    assert sections == {"text": (CAT, False), "pixel": (None, True), "misc": (CAT, True)}
+    assert sections == {
+        "dlsvc": (Description("a cat on a bench"), False),
+        "micro": (Description("ct n bnch ct gr"), False),
+        "text": (CAT, False),
+        "pixel": (None, True),
+        "misc": (CAT, True),
+    }
 
 
 def test_text_counts_in_the_budget() -> None:
@@ -115,3 +121,27 @@ def test_partial_files_keep_their_text() -> None:
     data = codec().encode(picture(), description=CAT, quality=50)
     content = codec().streams(data[:-10], partial=True)
     assert (content.text, content.pixels) == (CAT, None)
+
+
+def test_dlsvc_keeps_the_caption_in_27_characters() -> None:
+    content = codec().streams(codec().encode(picture(), mode="dlsvc", description=Description("A cat, on a bench!")))
+    assert content.text == Description("a cat on a bench")
+
+
+def test_micro_takes_the_words_that_fit() -> None:
+    text = Description(
+        "a boy in red boots is climbing a tree", (Item("boy", "red boots"), Item("tree", "green leaves"))
+    )
+    whole = codec().encode(picture(), mode="micro", description=text)
+    assert codec().streams(whole).text == Description("b n rd bts s clmbng tr b rd bts tr grn lvs")
+    small = codec().encode(picture(), mode="micro", description=text, max_bytes=14)
+    assert 10 <= len(small) <= 14
+    kept = codec().streams(small).text
+    assert kept is not None
+    assert set(kept.overall.split()) < {"b", "n", "rd", "bts", "s", "clmbng", "tr", "grn", "lvs"}
+
+
+def test_the_text_is_coded_by_the_best_coder_at_hand() -> None:
+    shorter = {len(codec().encode(picture(), mode=mode, quality=3, description=CAT)) for mode in ("misc", "pixel")}
+    text = len(codec().encode(picture(), mode="text", description=CAT))
+    assert max(shorter) - min(shorter) <= text

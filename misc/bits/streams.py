@@ -15,7 +15,7 @@ from misc.bits.latents import LatentModel, PixelLatents
 from misc.bits.text import WEIGHTLESS, TextCoder
 from misc.errors import BitstreamError, ModelMismatchError
 
-__all__ = ["Streams", "decode", "encode"]
+__all__ = ["Streams", "decode", "encode", "pixel_section", "text_section"]
 
 
 @dataclass(frozen=True)
@@ -31,15 +31,19 @@ class Streams:
 
 def encode(streams: Streams, model: LatentModel, coders: Sequence[TextCoder] = WEIGHTLESS) -> bytes:
     """Bytes of a `.misc` file; text by whichever of the coders needs the fewest."""
-    text = pixels = None
-    if streams.text is not None:
-        payload = description.pack(streams.text, coders)
-        text = Section(payload, symbol_check("text", streams.text.symbols()))
-    if streams.pixels is not None:
-        payload = latents.pack(streams.pixels, model)
-        pixels = Section(payload, symbol_check("pixels", streams.pixels.symbols()))
-    file = File(streams.width, streams.height, model.fingerprint, streams.seed, text, None, pixels)
-    return container.write(file)
+    text = None if streams.text is None else text_section(streams.text, coders)
+    pixels = None if streams.pixels is None else pixel_section(streams.pixels, model)
+    return container.write(File(streams.width, streams.height, model.fingerprint, streams.seed, text, None, pixels))
+
+
+def text_section(text: Description, coders: Sequence[TextCoder]) -> Section:
+    """The text stream as a section of a file."""
+    return Section(description.pack(text, coders), symbol_check("text", text.symbols()))
+
+
+def pixel_section(pixels: PixelLatents, model: LatentModel) -> Section:
+    """The pixel stream as a section of a file."""
+    return Section(latents.pack(pixels, model), symbol_check("pixels", pixels.symbols()))
 
 
 def decode(

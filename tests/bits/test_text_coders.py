@@ -10,8 +10,9 @@ from misc.models.language_model import add_prefixes, digest, quantise, rotation_
 from misc.models.profile import load_profile
 
 from misc.bits.range_coder import TOTAL
-from misc.bits.text import shortest
+from misc.bits.text import coder_of, shortest
 from misc.bits.text.byte_pairs import ALPHABET, BytePairs
+from misc.bits.text.consonants import CONSONANTS, Consonants, choose, skeleton, skeletons
 from misc.bits.text.deflate import Deflate
 from misc.bits.text.language_model import LanguageModel, frequencies
 from misc.bits.text.lzw import Lzw, fold
@@ -100,11 +101,16 @@ def test_deflate_uses_its_dictionary() -> None:
 
 @given(TEXTS)
 def test_the_shortest_wins_and_loses_nothing(text: str) -> None:
-    data = shortest(text, [Deflate(), Lzw()])
-    assert data[0] == Deflate.number
-    assert Deflate().unpack(data[1:]) == text
+    coders = [Deflate(), Lzw(), Consonants()]
+    data = shortest(text, coders)
+    assert coder_of(data[0], coders).unpack(data[1:]) == text
+    assert len(data) <= 1 + len(Deflate().pack(text))
+
+
+def test_lossy_coders_are_not_chosen_for_what_they_lose() -> None:
     with pytest.raises(LimitError):
-        shortest(text, [Lzw()])
+        shortest("A cat", [Lzw(), Consonants()])
+    assert shortest("a cat", [Deflate(), Lzw()])[0] == Lzw.number
 
 
 @settings(deadline=None, max_examples=40)
@@ -274,3 +280,43 @@ def test_lm_large_and_its_bytes() -> None:
     assert LARGE.unpack(bytes.fromhex("3fd987307d8f")) == DLSVC
     text = "A woman rides a horse.\nwoman\nred hair\nhorse\nwhite, brown mane ★"
     assert LARGE.unpack(LARGE.pack(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("word", "bones"),
+    [("cat", "ct"), ("Kiss", "cs"), ("jazz", "gs"), ("boxes", "bcs"), ("eye", ""), ("rhythm", "rhthm")],
+)
+def test_skeletons(word: str, bones: str) -> None:
+    assert skeleton(word) == bones
+    assert set(bones) <= set(CONSONANTS)
+
+
+@given(TEXTS)
+def test_consonants_keep_skeletons(text: str) -> None:
+    line = Consonants().unpack(Consonants().pack(text))
+    assert line == skeletons(text)
+    assert Consonants().keeps(line)
+    assert len(Consonants().pack(text)) == (len(line) + 1) // 2
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_consonants(data: bytes) -> None:
+    assert set(Consonants().unpack(data)) <= set(CONSONANTS + " ")
+
+
+def test_chosen_words_fit_and_stop_words_go_first() -> None:
+    text = "the boy is on the tree with a boy"
+    assert choose(text, 1000) == text.replace(" a", "")
+    assert choose(text, 16) == "boy tree"
+    assert choose(text, 0) == ""
+    assert choose("zebra cat", 24, {"cat": 0.5}) == "zebra"
+
+
+@pytest.mark.hub
+@pytest.mark.skipif(not LARGE.available, reason="lm-large is not here: `misc pull` fetches it")
+def test_skeletons_become_words() -> None:
+    from misc.models.skeleton import Lexicon, expand, word_accuracy
+
+    model = LARGE.model  # type: ignore[attr-defined]
+    assert word_accuracy("the white robe", expand(skeletons("the white robe"), model, Lexicon(model), beam=2)) > 0.6
+    assert word_accuracy("a white dog", "a white duck") == 0.5

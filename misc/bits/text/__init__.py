@@ -1,6 +1,6 @@
 """Text coders, one a file, behind one interface and one number in the file.
 
-1 deflate    2 lzw    4 lm-large
+1 deflate    2 lzw    3 consonants    4 lm-large
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from misc.bits.text.consonants import Consonants
 from misc.bits.text.deflate import Deflate
 from misc.bits.text.lzw import Lzw
 from misc.errors import LimitError, ModelMismatchError
@@ -19,8 +20,8 @@ class TextCoder(Protocol):
     """What a text coder offers.
 
     Attributes:
-        name, number: on the command line, in the file. lossless: whether `unpack(pack(text)) == text` for every text
-            that `pack` accepts. available: whether what it needs is on this machine.
+        name, number: on the command line, in the file. lossless: whether it keeps every text.
+        available: whether what it needs is on this machine.
     """
 
     name: str
@@ -30,6 +31,9 @@ class TextCoder(Protocol):
     @property
     def available(self) -> bool: ...
 
+    def keeps(self, text: str) -> bool:
+        """Whether `unpack(pack(text)) == text`."""
+
     def pack(self, text: str) -> bytes:
         """Bytes of the text; LimitError if the text is beyond what the coder carries."""
 
@@ -37,11 +41,11 @@ class TextCoder(Protocol):
         """Text of any bytes, or BitstreamError; bounded in time and memory."""
 
 
-WEIGHTLESS: tuple[TextCoder, ...] = (Deflate(), Lzw())
+WEIGHTLESS: tuple[TextCoder, ...] = (Deflate(), Lzw(), Consonants())
 
 
 def shortest(text: str, coders: Sequence[TextCoder]) -> bytes:
-    """Number (8 bits) and bytes of the coder that needs the fewest, among those that lose nothing.
+    """Number (8 bits) and bytes of the coder that needs the fewest, among those that lose nothing of it.
 
     Raises:
         LimitError: no coder carries the text.
@@ -49,7 +53,7 @@ def shortest(text: str, coders: Sequence[TextCoder]) -> bytes:
     packed: list[bytes] = []
     refusals: list[LimitError] = []
     for coder in coders:
-        if coder.lossless and coder.available:
+        if coder.available and coder.keeps(text):
             try:
                 packed.append(bytes([coder.number]) + coder.pack(text))
             except LimitError as error:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from misc.errors import BitstreamError
 
@@ -46,6 +46,12 @@ class BytePairs:
     def number(self, text: str) -> int:
         """The token whose bytes are the text; KeyError if there is none."""
         return self._number["".join(ALPHABET[byte] for byte in text.encode())]
+
+    def texts(self) -> Iterator[tuple[int, str]]:
+        """Number and text of every token that is Unicode text."""
+        for number, data in enumerate(self._bytes):
+            if data is not None and data.isascii():
+                yield number, data.decode()
 
     def encode(self, text: str) -> list[int]:
         """Tokens of a text."""

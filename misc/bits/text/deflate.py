@@ -29,6 +29,9 @@ class Deflate:
     lossless = True
     available = True
 
+    def keeps(self, text: str) -> bool:
+        return True
+
     def pack(self, text: str) -> bytes:
         data = text.encode()
         if len(data) > MAX_BYTES:

@@ -111,6 +111,9 @@ class LanguageModel:
         """Whether the model file is there."""
         return self.path.is_file()
 
+    def keeps(self, text: str) -> bool:
+        return True
+
     def pack(self, text: str) -> bytes:
         tokens = np.array(self.model.tokens(text))
         if len(tokens) > self._room():

@@ -58,6 +58,9 @@ class Lzw:
     lossless = False
     available = True
 
+    def keeps(self, text: str) -> bool:
+        return fold(text) == text
+
     def pack(self, text: str) -> bytes:
         folded = fold(text)
         if len(folded) > MAX_LENGTH:

@@ -1,0 +1,86 @@
+"""Text coder 3: words as consonants, four bits each, after semantic compression at micro-bits (arXiv 2402.13536).
+
+    text ─► words ─► skeletons of fifteen consonants ─► two symbols a byte, space between words
+
+Vowels and y are dropped, doubled letters written once, rare consonants folded: k, q to c; j to g; z to s; x to cs.
+"the white robe" becomes "th wht rb". `misc.models.skeleton` finds the words again.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+
+from misc.bits.text.lzw import fold
+from misc.errors import BitstreamError, LimitError
+
+__all__ = ["CONSONANTS", "Consonants", "choose", "skeleton", "skeletons"]
+
+CONSONANTS = "bcdfghlmnprstvw"
+SYMBOLS = " " + CONSONANTS
+FOLDED = str.maketrans({"k": "c", "q": "c", "j": "g", "z": "s", "x": "cs"} | dict.fromkeys("aeiouy", ""))
+MAX_LENGTH = 4096
+COMMON = """a about above all also an and are as at be been being by for from has have her his i in into is it its of
+off on or over so some than that the their them then there these they this to up was were which while who with"""
+STOP_WORDS = frozenset(COMMON.split())
+
+
+def skeleton(word: str) -> str:
+    """The consonants of a word in the letters of CONSONANTS; empty for words of vowels alone."""
+    return "".join(letter for letter, _ in itertools.groupby(fold(word).replace(" ", "").translate(FOLDED)))
+
+
+def skeletons(text: str) -> str:
+    """The skeletons of all words that have one."""
+    return " ".join(filter(None, map(skeleton, fold(text).split())))
+
+
+def bits(words: list[str]) -> int:
+    """Bits of the words' skeletons in the file, in whole bytes."""
+    symbols = len(skeletons(" ".join(words)))
+    return 8 * -(-symbols // 2)
+
+
+def choose(text: str, limit: int, frequency: Mapping[str, float] | None = None) -> str:
+    """The words of a text that matter most and fit into `limit` bits, in the text's order.
+
+    Words are taken by importance: stop words last, repeated words once, then the rarest first (by `frequency`, where
+    a missing word counts as rarest), then the first first.
+    """
+    words = [word for word in fold(text).split() if skeleton(word)]
+    known = frequency or {}
+
+    def importance(position: int) -> tuple[bool, bool, float, int]:
+        word = words[position]
+        return word in STOP_WORDS, word in words[:position], known.get(word, 0.0), position
+
+    kept: list[int] = []
+    for position in sorted(range(len(words)), key=importance):
+        if bits([words[i] for i in sorted([*kept, position])]) <= limit:
+            kept.append(position)
+    return " ".join(words[i] for i in sorted(kept))
+
+
+class Consonants:
+    """The four-bit code; keeps skeletons of words only."""
+
+    name = "consonants"
+    number = 3
+    lossless = False
+    available = True
+
+    def keeps(self, text: str) -> bool:
+        return skeletons(text) == text
+
+    def pack(self, text: str) -> bytes:
+        line = skeletons(text)
+        if len(line) > MAX_LENGTH:
+            raise LimitError(f"the skeletons are longer than {MAX_LENGTH} letters")
+        numbers = [SYMBOLS.index(letter) for letter in line] + [0] * (len(line) % 2)
+        return bytes(high << 4 | low for high, low in zip(numbers[::2], numbers[1::2], strict=True))
+
+    def unpack(self, data: bytes) -> str:
+        if len(data) > MAX_LENGTH // 2:
+            raise BitstreamError("the text stream is too long for consonants")
+        letters = "".join(SYMBOLS[byte >> 4] + SYMBOLS[byte & 15] for byte in data)
+        return " ".join(letters.split())

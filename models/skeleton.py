@@ -1,0 +1,101 @@
+"""Skeletons of consonants back to words: candidates from the vocabulary, ranked by the exact language model.
+
+    "wmn rds hrs" ─► candidates of each skeleton, the most frequent first ─► beam search ─► "woman rides a horse"
+
+Candidates are the vocabulary's whole words, whose numbers follow their frequency. "a", which has no skeleton, is put in
+where the model finds it likely. A skeleton that no word has stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from misc.bits.text.consonants import skeleton
+from misc.bits.text.language_model import Model
+from misc.bits.transformer import Cache
+
+__all__ = ["Lexicon", "expand", "word_accuracy"]
+
+CAPTIONS_PREFIX = 0
+
+
+class Lexicon:
+    """Whole words of a model's vocabulary by skeleton, at most `most` of each.
+
+    Attributes:
+        first, later: skeleton to (token, word) of words that begin a text and of words after a space.
+        frequency: word to a number that falls with its rank.
+    """
+
+    def __init__(self, model: Model, most: int = 48) -> None:
+        self.first: dict[str, list[tuple[int, str]]] = defaultdict(list)
+        self.later: dict[str, list[tuple[int, str]]] = defaultdict(list)
+        self.frequency: dict[str, float] = {}
+        for token, text in model.vocabulary.texts():
+            word = text.removeprefix(" ")
+            if not (word.isascii() and word.isalpha() and word.islower()) or (len(word) == 1 and word not in "ai"):
+                continue
+            group = (self.later if text.startswith(" ") else self.first)[skeleton(word)]
+            if len(group) < most:
+                group.append((token, word))
+            self.frequency.setdefault(word, 1.0 / (1 + token))
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A partial text: its logarithmic probability, words, and the model's state behind it."""
+
+    score: float
+    words: tuple[str, ...]
+    cache: Cache
+    logits: npt.NDArray[np.float64]
+
+    def shares(self) -> npt.NDArray[np.float64]:
+        """Logarithmic probabilities of the next token."""
+        shifted = self.logits - self.logits.max()
+        return np.asarray(shifted - np.log(np.exp(shifted).sum()))
+
+    def with_tokens(self, model: Model, tokens: list[int], word: str, score: float) -> Hypothesis:
+        cache = self.cache.copy()
+        logits = model.transformer(tokens, cache)[-1]
+        return Hypothesis(score, (*self.words, word), cache, logits)
+
+
+def expand(line: str, model: Model, lexicon: Lexicon, beam: int = 4) -> str:
+    """Words for skeletons that are parted by spaces.
+
+    Args:
+        beam: hypotheses kept after every word; the time grows with it.
+    """
+    start = model.prefixes[CAPTIONS_PREFIX]
+    kept = [Hypothesis(0.0, (), start.cache, start.logits)]
+    article = model.vocabulary.number(" a")
+    for bones in line.split():
+        found: list[tuple[float, Hypothesis, list[int], str]] = []
+        for hypothesis in kept:
+            table = lexicon.later if hypothesis.words else lexicon.first
+            candidates = table.get(bones) or lexicon.later.get(bones)
+            if not candidates:
+                found.append((hypothesis.score, hypothesis, model.vocabulary.encode(f" {bones}"), bones))
+                continue
+            shares = hypothesis.shares()
+            found += [(hypothesis.score + float(shares[t]), hypothesis, [t], word) for t, word in candidates]
+            if hypothesis.words and hypothesis.words[-1] != "a":
+                score = hypothesis.score + float(shares[article])
+                behind = hypothesis.with_tokens(model, [article], "a", score)
+                more = behind.shares()
+                found += [(score + float(more[t]), behind, [t], word) for t, word in candidates]
+        found.sort(key=lambda each: -each[0])
+        kept = [before.with_tokens(model, tokens, word, score) for score, before, tokens, word in found[:beam]]
+    return " ".join(kept[0].words)
+
+
+def word_accuracy(original: str, expanded: str) -> float:
+    """The part of the original's words with a skeleton that come back, in their places."""
+    pairs = [[word for word in text.lower().split() if skeleton(word)] for text in (original, expanded)]
+    hits = sum(a == b for a, b in zip(*pairs, strict=False))
+    return hits / max(1, len(pairs[0]))
