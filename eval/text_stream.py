@@ -25,11 +25,15 @@ import typer
 import zstandard
 from misc.models.prefixes import PREFIXES
 from misc.models.profile import Profile, load_profile
+from misc.models.skeleton import Lexicon, expand, word_accuracy
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 from misc.bits.text import TextCoder
+from misc.bits.text.consonants import skeletons
+from misc.bits.text.language_model import load_model
+from misc.bits.text.lzw import fold
 
 __all__ = ["DLSVC_SENTENCE", "captions", "descriptions", "measure"]
 
@@ -105,8 +109,6 @@ def floating_cost(profile: Profile, texts: list[str]) -> Cost:
     import torch
     from transformers import AutoModelForCausalLM
 
-    from misc.bits.text.language_model import load_model
-
     source = profile.packages[profile.language_model.source].path
     model = AutoModelForCausalLM.from_pretrained(source.parent, gguf_file=source.name).eval()
     exact = load_model(profile.language_model.path)
@@ -124,6 +126,17 @@ def floating_cost(profile: Profile, texts: list[str]) -> Cost:
     return Cost(bits, sum(map(len, texts)), len(texts), time.perf_counter() - start, None)
 
 
+def words_again(profile: Profile, texts: list[str]) -> dict[str, float]:
+    """The part of the captions' words that come back from their skeletons, and seconds a caption."""
+    model = load_model(profile.language_model.path)
+    lexicon = Lexicon(model)
+    start = time.perf_counter()
+    expanded = [expand(skeletons(text), model, lexicon) for text in track(texts, "skeletons", transient=True)]
+    seconds = (time.perf_counter() - start) / len(texts)
+    accuracy = [word_accuracy(fold(text), words) for text, words in zip(texts, expanded, strict=True)]
+    return {"captions": float(len(texts)), "word_accuracy": float(np.mean(accuracy)), "seconds_a_caption": seconds}
+
+
 def measure(data: Path, limit: int, profile_name: str, *, floats: bool) -> dict[str, Any]:
     """All figures; `limit` texts of each kind, spread evenly."""
     profile = load_profile(profile_name)
@@ -139,6 +152,8 @@ def measure(data: Path, limit: int, profile_name: str, *, floats: bool) -> dict[
     result["dlsvc_sentence_bits"] = {
         c.name: 8 * len(c.pack(DLSVC_SENTENCE)) for c in profile.text_coders if c.available
     }
+    if profile.language_model.path.is_file():
+        result["skeletons"] = words_again(profile, some[: max(1, limit // 5)])
     return result
 
 
@@ -151,6 +166,8 @@ def show(result: dict[str, Any], console: Console) -> None:
             speeds = [row["pack_characters_per_s"] if name != "raw" else None, row["unpack_characters_per_s"]]
             table.add_row(name, *cells, *(f"{speed:,.0f}" if speed else "-" for speed in speeds))
         console.print(table)
+    if "skeletons" in result:
+        console.print("skeletons to words: " + ", ".join(f"{k} {v:.3g}" for k, v in result["skeletons"].items()))
     bits = ", ".join(f"{name} {value}" for name, value in result["dlsvc_sentence_bits"].items())
     console.print(f"bits of {DLSVC_SENTENCE!r}: {bits}")
 

