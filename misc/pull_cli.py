@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -36,22 +36,18 @@ def pull(
                 bars.update(tasks[what], completed=done)
 
             profiles.pull(chosen, progress)
-    rows = [
-        {
-            "package": f"{each.package}=={each.version}",
-            "bytes": each.bytes,
-            "licence": each.licence,
-            "purpose": each.purpose,
-            "present": each.path.is_file(),
-        }
-        for each in chosen.packages.values()
-    ]
+    rows: list[dict[str, Any]] = []
+    lines = []
+    for each in chosen.packages.values():
+        name, here = f"{each.package}=={each.version}", each.path.is_file()
+        facts = {"bytes": each.bytes, "licence": each.licence, "purpose": each.purpose, "present": here}
+        rows.append({"package": name, **facts})
+        lines.append(f"{name}: {each.bytes / 1e6:.1f} MB, {each.licence}, {each.purpose}, {presence(here)}")
     model = chosen.language_model
     rows.append({"made": model.name, "from": model.source, "present": model.path.is_file()})
-    lines = [
-        f"{row.get('package') or row['made']}: "
-        + (f"{row['bytes'] / 1e6:.1f} MB, {row['licence']}, {row['purpose']}, " if "bytes" in row else "")
-        + ("here" if row["present"] else "not here")
-        for row in rows
-    ]
+    lines.append(f"{model.name}: made from {model.source}, {presence(model.path.is_file())}")
     report({"profile": profile, "weights": rows}, as_json, "\n".join(lines), to_stdout=True)
+
+
+def presence(here: bool) -> str:
+    return "here" if here else "not here"

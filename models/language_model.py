@@ -47,7 +47,8 @@ def quantise(weight: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.int8], npt
 
 
 def gain(weight: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
-    return np.rint(weight * 2.0**GAIN_BITS).astype(np.int32)
+    integers: npt.NDArray[np.int32] = np.rint(weight * 2.0**GAIN_BITS).astype(np.int32)
+    return integers
 
 
 def rotation_tables(positions: int, head_width: int, base: float) -> Arrays:
@@ -69,7 +70,7 @@ def from_gguf(source: Path) -> tuple[Config, Arrays, dict[str, Any]]:
     tensors = {tensor.name: tensor for tensor in reader.tensors}
 
     def field(name: str) -> Any:
-        return reader.fields[name].contents()  # type: ignore[no-untyped-call]
+        return reader.fields[name].contents()
 
     def floats(name: str) -> npt.NDArray[np.float64]:
         return dequantize(tensors[name].data, tensors[name].tensor_type).astype(np.float64)

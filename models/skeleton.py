@@ -97,5 +97,5 @@ def expand(line: str, model: Model, lexicon: Lexicon, beam: int = 4) -> str:
 def word_accuracy(original: str, expanded: str) -> float:
     """The part of the original's words with a skeleton that come back, in their places."""
     pairs = [[word for word in text.lower().split() if skeleton(word)] for text in (original, expanded)]
-    hits = sum(a == b for a, b in zip(*pairs, strict=False))
+    hits = sum(int(a == b) for a, b in zip(pairs[0], pairs[1], strict=False))
     return hits / max(1, len(pairs[0]))

@@ -82,11 +82,11 @@ class Conv2d:
         if inputs != expected:
             raise ValueError(f"the layer takes {expected} channels, not {inputs}")
         pad = k // 2
-        kind = accumulator(self.bound)
+        kind: Any = accumulator(self.bound)
         padded: Floats = np.pad(x.astype(kind), ((0, 0), (0, 0), (pad, pad), (pad, pad)))
         weight: Floats = self.weight.reshape(outputs, -1).astype(kind)
         bias: Floats = self.bias.astype(kind)[:, None]
-        result = np.empty((batch, outputs, height, width))
+        result: Floats = np.empty((batch, outputs, height, width))
         rows = max(1, MAX_COLUMNS // (batch * weight.shape[1] * width))
         for top in range(0, height, rows):
             part: Floats = padded[:, :, top : top + rows + 2 * pad]

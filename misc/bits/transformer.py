@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -136,7 +136,7 @@ class Layer:
     mlp_gain: F64
     gate: Linear
     up: Linear
-    down: Linear = field(repr=False)
+    down: Linear
 
 
 class Transformer:
@@ -151,6 +151,8 @@ class Transformer:
 
     def __init__(self, config: Config, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         self.config = config
+        if ATTENTION_LEVELS**2 * config.head_width > SUM_LIMIT or NORM_LEVELS**2 * config.width > 2**53:
+            raise OverflowError("the model is too wide for exact sums")
 
         def linear(name: str) -> Linear:
             return Linear(arrays[f"{name}.weight"], arrays[f"{name}.exponent"])
@@ -162,10 +164,15 @@ class Transformer:
         self.head = linear("embedding")
         self.layers = [
             Layer(
-                gain(f"layers.{i}.attention"),
-                *(linear(f"layers.{i}.{part}") for part in ("query", "key", "value", "output")),
-                gain(f"layers.{i}.mlp"),
-                *(linear(f"layers.{i}.{part}") for part in ("gate", "up", "down")),
+                attention_gain=gain(f"layers.{i}.attention"),
+                query=linear(f"layers.{i}.query"),
+                key=linear(f"layers.{i}.key"),
+                value=linear(f"layers.{i}.value"),
+                output=linear(f"layers.{i}.output"),
+                mlp_gain=gain(f"layers.{i}.mlp"),
+                gate=linear(f"layers.{i}.gate"),
+                up=linear(f"layers.{i}.up"),
+                down=linear(f"layers.{i}.down"),
             )
             for i in range(config.layers)
         ]
@@ -208,7 +215,8 @@ class Transformer:
         """Root-mean-square normalisation; the sum of squares is one of integers."""
         integers, scale = round_rows(x, NORM_LEVELS)
         squares = (integers * integers).sum(-1, keepdims=True)
-        return x / np.sqrt(squares * (scale * scale) / self.config.width + self.config.epsilon) * gain
+        size = np.sqrt(squares * (scale * scale) / self.config.width + self.config.epsilon)
+        return np.asarray(x / size * gain)
 
     def _attend(self, layer: Layer, index: int, normed: tuple[F64, F64], cache: Cache, start: int, end: int) -> F64:
         """Causal attention of the positions start to end over all before; (T, width)."""
@@ -241,4 +249,5 @@ class Transformer:
         """Rotary position embedding of neighbouring pairs; x: (T, heads, head width)."""
         cos, sin = (table[start : start + len(x), None, :] for table in (self.cos, self.sin))
         even, odd = x[..., 0::2], x[..., 1::2]
-        return np.stack([even * cos - odd * sin, even * sin + odd * cos], -1).reshape(x.shape)
+        turned = np.stack([even * cos - odd * sin, even * sin + odd * cos], -1)
+        return np.asarray(turned.reshape(x.shape))

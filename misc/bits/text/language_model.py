@@ -36,7 +36,7 @@ def frequencies(logits: F64) -> npt.NDArray[np.int64]:
     """Positive integers that add up to 2^24 and follow the soft-max of logits (vocabulary,)."""
     shares = np.floor(exact_exp(logits - logits.max()) * 2.0**SHARE_BITS)
     spread = np.floor(shares * float(TOTAL - logits.size) / shares.sum())
-    counts = spread.astype(np.int64) + 1
+    counts: npt.NDArray[np.int64] = spread.astype(np.int64) + 1
     counts[shares.argmax()] += TOTAL - counts.sum()
     return counts
 
