@@ -129,6 +129,13 @@ class Hyperprior(CompressionModel):  # type: ignore[misc]  # compressai is untyp
         means, index = output.chunk(2, 1)
         return means, index * INDEX_SLOPE + INDEX_START
 
+    def train(self, mode: bool = True) -> Hyperprior:
+        """As in torch; training drops the integer entropy model, which would no longer fit the weights."""
+        if mode:
+            self.exact = None
+        super().train(mode)
+        return self
+
     def update(self, scale_table: Any = None, force: bool = False) -> bool:
         """Make the integer entropy model from the weights, as CompressAI's tools ask for before coding."""
         if self.exact is not None and not force:

@@ -1,11 +1,15 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from misc.models.hyperprior import Hyperprior
 from misc.models.integers import exact_arrays
 from PIL import Image
 
 from misc.bits.latents import LatentModel, PixelLatents, quantise, shapes
+
+settings.register_profile("misc", deadline=None)  # a busy machine is no failure
+settings.load_profile("misc")
 
 
 def tiny_hyperprior(seed: int = 0) -> Hyperprior:

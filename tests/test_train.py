@@ -1,3 +1,4 @@
+import io
 import json
 import subprocess
 import sys
@@ -5,7 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from misc.train.data import expand_sources, random_crop
+import webdataset
+from misc.train.data import crop_loader, expand_sources, random_crop
 
 from tests.conftest import sample_picture as picture
 
@@ -28,6 +30,17 @@ def test_sources_are_shards_images_or_folders(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError, match="no images"):
         expand_sources([tmp_path / "empty"])
+
+
+def test_shards_give_crops_of_their_photos(tmp_path: Path) -> None:
+    with webdataset.TarWriter(str(tmp_path / "photos.tar")) as shard:
+        for i in range(4):
+            buffer = io.BytesIO()
+            picture(120, 90, seed=i).save(buffer, "WEBP")
+            shard.write({"__key__": f"{i}", "webp": buffer.getvalue(), "json": {"source": "test"}})
+    batch = next(iter(crop_loader([tmp_path / "photos.tar"], 64, 6, seed=0, workers=0)))
+    assert batch.shape == (6, 3, 64, 64)
+    assert batch.std() > 0.05
 
 
 def run(*arguments: str) -> dict[str, float]:
