@@ -25,11 +25,11 @@ from misc.pictures import decode_picture
 __all__ = ["main"]
 
 DESCRIPTION = {
-    "overall": "A Chinese pavilion with sweeping tiled roofs stands above steps under a clear blue sky.",
+    "overall": "A tall Chinese pavilion with three tiled roofs stands above trees on the shore of a wide misty lake.",
     "items": [
-        {"name": "pavilion", "detail": "red and gold, two curved roofs of grey tiles"},
-        {"name": "sky", "detail": "deep blue, cloudless"},
-        {"name": "trees", "detail": "dark green, in front of the walls"},
+        {"name": "pavilion", "detail": "red columns, orange tiles with green edges"},
+        {"name": "lake", "detail": "pale blue, with small boats and an island"},
+        {"name": "trees", "detail": "dark green, in front of the pavilion"},
     ],
 }
 
