@@ -123,6 +123,7 @@ class Codec:
 
         Args:
             seed: of the noise, instead of the file's. draft: the pixel stream's own picture, without a generator.
+                While the profile has no generator, every picture is a draft and the seed is not used.
             partial: draw a file that was cut at the end of a section from the sections that it still has.
 
         Raises:
