@@ -1,4 +1,4 @@
-"""The command line: `misc encode`, `decode`, `info`, `verify`, `roundtrip`, `pull`, `text`.
+"""The command line: `misc encode`, `decode`, `info`, `verify`, `roundtrip`, `describe`, `pull`, `text`.
 
 Results go to files and standard output, everything else to standard error. Exit codes: 0 done, 1 failed, 2 usage,
 3 corrupt file, 4 missing or other model.
@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from misc import pull_cli, text_cli
+from misc import describe_cli, pull_cli, text_cli
 from misc.console import Json, ProfileOption, refuse_mixed_output, report, say, working
+from misc.describe_cli import DescriberOption
 from misc.errors import InputError, MiscError
 from misc.files import read_bytes, write_bytes
 
@@ -39,6 +40,7 @@ app = typer.Typer(
 
 
 app.add_typer(text_cli.app)
+app.command()(describe_cli.describe)
 app.command()(pull_cli.pull)
 
 
@@ -74,13 +76,14 @@ def encode(
     max_bytes: Bytes = None,
     quality: Quality = None,
     describe: Describe = None,
+    describer: DescriberOption = None,
     seed: Seed = 0,
     profile: ProfileOption = "embedded",
     as_json: Json = False,
 ) -> None:
     """Compress a picture into a .misc file."""
     refuse_mixed_output(target, as_json)
-    data, _, codec = compress(source, mode, bpp, max_bytes, quality, describe, seed, profile)
+    data, _, codec = compress(source, mode, bpp, max_bytes, quality, describe, describer, seed, profile)
     write_bytes(target, data)
     facts = file_facts(data, codec)
     report(facts, as_json, f"{size_line(facts)} -> {target}")
@@ -119,6 +122,7 @@ def roundtrip(
     max_bytes: Bytes = None,
     quality: Quality = None,
     describe: Describe = None,
+    describer: DescriberOption = None,
     seed: Seed = 0,
     draft: Draft = False,
     profile: ProfileOption = "embedded",
@@ -129,7 +133,7 @@ def roundtrip(
 
     refuse_mixed_output(target, as_json)
     format_name = "PNG" if target == "-" else format_of(Path(target))
-    data, picture, codec = compress(source, mode, bpp, max_bytes, quality, describe, seed, profile)
+    data, picture, codec = compress(source, mode, bpp, max_bytes, quality, describe, describer, seed, profile)
     with working("decoding"):
         image = codec.decode(data, draft=draft)
     write_bytes(target, encode_picture(image, format_name))
@@ -195,6 +199,7 @@ def compress(
     max_bytes: int | None,
     quality: int | None,
     describe: str | None,
+    describer: str | None,
     seed: int,
     profile: str,
 ) -> tuple[bytes, Picture, Codec]:
@@ -206,8 +211,10 @@ def compress(
     picture = decode_picture(read_bytes(source))
     for notice in picture.notices:
         say(notice)
+    if describer and text is None and mode is not ModeName.PIXEL:
+        text = describe_cli.described(picture.image, describer, profile)
     if mode is ModeName.MISC and text is None:
-        say("no --describe file: the text stream is left out")
+        say("no --describe file and no --describer: the text stream is left out")
     codec = Codec(profile)
     with working("encoding"):
         data = codec.encode(

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = [
     "BitstreamError",
     "BudgetError",
+    "DescriberError",
     "InputError",
     "LimitError",
     "MiscError",
@@ -25,6 +26,10 @@ class InputError(MiscError):
 
 class BudgetError(MiscError):
     """No encoding is small enough for the requested size."""
+
+
+class DescriberError(MiscError):
+    """The describer did not answer, or not with a description within the limits."""
 
 
 class BitstreamError(MiscError):

@@ -1,0 +1,62 @@
+"""Describers: multimodal models that tell what is in a picture, all behind one call.
+
+    image ─► Describer.describe ─► Description ─► misc.bits.description
+
+MISC (arXiv 2402.16749) asks its model for three items of at most 3 words, each described in at most 10, and for the
+whole in at most 50. `describer_answer` asks and reads the answer; each backend is one file.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from misc.errors import WeightsError
+
+if TYPE_CHECKING:
+    from misc.models.profile import Profile
+    from PIL import Image
+
+    from misc.bits.description import Description
+
+__all__ = ["Describer", "describer_for"]
+
+
+class Describer(Protocol):
+    """Anything that describes pictures."""
+
+    def describe(self, image: Image.Image, items: int = 3) -> Description:
+        """What is in a picture.
+
+        Args:
+            image: RGB, of any size.
+            items: how many things to name and describe, at most; between 1 and 16.
+
+        Raises:
+            DescriberError: no answer came, or none within the limits after a second, firmer request.
+        """
+        ...
+
+
+def describer_for(name: str, profile: Profile, device: str | None = None) -> Describer:
+    """The describer of this name, its weights loaded.
+
+    Args:
+        name: `embedded`, the profile's own; `http`, an OpenAI-compatible endpoint that the environment names; otherwise
+            the folder or the hub name of an image-text-to-text model of transformers.
+        device: a torch device; the GPU when there is one, else the CPU.
+
+    Raises:
+        InputError: the environment names no endpoint. WeightsError: the model is not here or not complete.
+    """
+    if name == "embedded":
+        raise WeightsError(
+            f"profile {profile.name} has no describer yet: name another, or give the description as a file"
+        )
+    if name == "http":
+        from misc.models.describer_endpoint import endpoint_from
+        from misc.models.describer_http import HttpDescriber
+
+        return HttpDescriber(endpoint_from())
+    from misc.models.describer_transformers import load_describer
+
+    return load_describer(name, device)

@@ -1,0 +1,106 @@
+"""A describer behind an OpenAI-compatible endpoint.
+
+picture ─► JPEG in a data URL ─► describer_endpoint.post ─► choices[0].message.content
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from misc.models.describer_answer import describe_all
+from misc.models.describer_endpoint import BAD_REQUEST, FORBIDDEN, OK, UNAUTHORISED, Endpoint, Reply, post
+from PIL import Image
+
+from misc.bits.description import Description
+from misc.errors import DescriberError
+
+__all__ = ["HttpDescriber"]
+
+JPEG_QUALITY = 90
+MAX_MESSAGE = 200  # characters of the server's own words that an error repeats
+
+
+class HttpDescriber:
+    """Describes by asking an endpoint.
+
+    Args:
+        sleep: waits between attempts.
+    """
+
+    def __init__(self, endpoint: Endpoint, sleep: Callable[[float], None] = time.sleep) -> None:
+        self.endpoint = endpoint
+        self.sleep = sleep
+
+    def describe(self, image: Image.Image, items: int = 3) -> Description:
+        """As `misc.models.describer.Describer.describe`."""
+        return describe_all(self.ask, [image], items)[0]
+
+    def ask(self, pictures: Sequence[Image.Image], requests: Sequence[str], most_tokens: int) -> list[str]:
+        """As `misc.models.describer_answer.Ask`, one after the other."""
+        return [self.answer(*each, most_tokens) for each in zip(pictures, requests, strict=True)]
+
+    def answer(self, picture: Image.Image, text: str, most_tokens: int) -> str:
+        message = {"role": "user", "content": [image_part(picture), {"type": "text", "text": text}]}
+        body: dict[str, Any] = {"model": self.endpoint.model, "messages": [message], "stream": False}
+        reply = post(self.endpoint, body | {"max_tokens": most_tokens, "temperature": 0}, self.sleep)
+        if reply.status == BAD_REQUEST and (b"max_tokens" in reply.body or b"temperature" in reply.body):
+            reply = post(self.endpoint, body, self.sleep)  # some models refuse these two
+        if reply.status != OK:
+            raise DescriberError(self.failure(reply))
+        return content(reply.body, self.endpoint.address)
+
+    def failure(self, reply: Reply) -> str:
+        """One sentence on a reply that is none."""
+        where = f"the describer at {self.endpoint.address}"
+        if reply.status in (UNAUTHORISED, FORBIDDEN):  # the body of these may repeat the key
+            return f"{where} did not accept MISC_DESCRIBER_KEY (status {reply.status})"
+        tried = f" in {self.endpoint.attempts} attempts" if reply.transient else ""
+        if reply.status <= 0:
+            return f"{where} gave no answer{tried}: {reply.reason}"
+        words = server_message(reply.body)
+        if self.endpoint.key:
+            words = words.replace(self.endpoint.key, "***")
+        return f"{where} answered with status {reply.status}{tried}" + (f": {words[:MAX_MESSAGE]}" if words else "")
+
+
+def image_part(picture: Image.Image) -> dict[str, Any]:
+    """A picture as OpenAI's protocol takes it."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=JPEG_QUALITY)
+    url = f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return {"type": "image_url", "image_url": {"url": url}}
+
+
+def content(body: bytes, address: str) -> str:
+    """The text in a reply.
+
+    Raises:
+        DescriberError: the reply has another shape.
+    """
+    try:
+        value: Any = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise DescriberError(f"the describer at {address} answered with something else than JSON") from error
+    try:
+        text = value["choices"][0]["message"]["content"]
+    except (LookupError, TypeError) as error:
+        raise DescriberError(f"the describer at {address} answered without choices[0].message.content") from error
+    if not isinstance(text, str):
+        raise DescriberError(f"the describer at {address} answered without any text")
+    return text
+
+
+def server_message(body: bytes) -> str:
+    """What the server says of an error, on one line; empty if it says nothing that can be read."""
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return ""
+    error = value.get("error", value) if isinstance(value, dict) else None
+    text = error.get("message") if isinstance(error, dict) else error
+    return "".join(c if c.isprintable() else " " for c in text) if isinstance(text, str) else ""

@@ -1,0 +1,122 @@
+"""A describer by any image-text-to-text model of transformers, from a folder or by its hub name.
+
+    pictures, requests ─► chat template, processor ─► (batch, tokens), pixels ─► generate, greedy ─► answers
+
+Weights are read from safetensors only, and code that lies beside them is never run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from misc.models.describer_answer import describe_all
+
+from misc.errors import DescriberError, WeightsError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from misc.bits.description import Description
+
+__all__ = ["TransformersDescriber", "load_describer"]
+
+MAX_MESSAGE = 200
+
+
+class TransformersDescriber:
+    """Describes by a model in this process.
+
+    Args:
+        model: a generative model of transformers. processor: its processor, with a chat template.
+        batch: pictures that are described at once.
+    """
+
+    def __init__(self, model: Any, processor: Any, batch: int = 8) -> None:
+        self.model = model
+        self.processor = processor
+        self.batch = batch
+
+    def describe(self, image: Image.Image, items: int = 3) -> Description:
+        """As `misc.models.describer.Describer.describe`."""
+        return self.describe_many([image], items)[0]
+
+    def describe_many(self, images: Sequence[Image.Image], items: int = 3) -> list[Description]:
+        """Descriptions of pictures, in batches; the errors are those of `describe`."""
+        found: list[Description] = []
+        for start in range(0, len(images), self.batch):
+            found += describe_all(self.ask, images[start : start + self.batch], items)
+        return found
+
+    def ask(self, pictures: Sequence[Image.Image], requests: Sequence[str], most_tokens: int) -> list[str]:
+        """As `misc.models.describer_answer.Ask`, in one batch."""
+        try:
+            return self.generate(pictures, requests, most_tokens)
+        except Exception as error:  # a foreign model may raise anything: no memory left, a picture it cannot take
+            raise DescriberError(f"the describer failed: {first_line(error)}") from error
+
+    def generate(self, pictures: Sequence[Image.Image], requests: Sequence[str], most_tokens: int) -> list[str]:
+        import torch
+
+        chats = [
+            [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": text}]}] for text in requests
+        ]
+        prompts = self.processor.apply_chat_template(chats, add_generation_prompt=True)
+        opening = self.processor.tokenizer.bos_token
+        inputs = self.processor(
+            images=[[picture] for picture in pictures],
+            text=prompts,
+            padding=True,
+            add_special_tokens=not (opening and prompts[0].startswith(opening)),  # or it would be there twice
+            return_tensors="pt",
+        ).to(self.model.device, dtype=self.model.dtype)
+        with torch.inference_mode():
+            tokens = self.model.generate(**inputs, max_new_tokens=most_tokens, do_sample=False)
+        answers = tokens[:, inputs["input_ids"].shape[1] :]
+        return [str(text) for text in self.processor.batch_decode(answers, skip_special_tokens=True)]
+
+
+def load_describer(name: str, device: str | None = None, batch: int = 8) -> TransformersDescriber:
+    """The model of a folder or of a hub name: bfloat16 on a GPU, float32 on a CPU.
+
+    Args:
+        device: a torch device; the GPU when there is one, else the CPU. batch: pictures that are described at once.
+
+    Raises:
+        WeightsError: it is not here and cannot be fetched, not complete, or needs a package that is not here.
+    """
+    import torch
+
+    folder = Path(name)
+    if not folder.is_dir() and (folder.is_absolute() or name.startswith(".") or name.count("/") != 1):
+        raise WeightsError(f"there is no describer {name!r}: it is neither a folder nor a hub name")
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    dtype = torch.float32 if torch.device(device).type == "cpu" else torch.bfloat16
+    try:
+        from transformers import AutoModelForImageTextToText, AutoProcessor
+
+        processor = AutoProcessor.from_pretrained(name)
+        loaded: Any = AutoModelForImageTextToText.from_pretrained(
+            name, dtype=dtype, use_safetensors=True, output_loading_info=True
+        )
+        model, report = loaded
+        model = model.to(device).eval()
+    except Exception as error:  # transformers raises a dozen kinds for a folder that it cannot read
+        raise WeightsError(f"the describer {name!r} cannot be loaded: {first_line(error)}") from error
+    if report["missing_keys"]:  # transformers would go on with random numbers in their place
+        raise WeightsError(f"the describer {name!r} lacks {len(report['missing_keys'])} of its weights")
+    if not getattr(processor, "chat_template", None):
+        raise WeightsError(f"the describer {name!r} has no chat template")
+    processor.tokenizer.padding_side = "left"  # so that every answer begins behind its own request
+    if processor.tokenizer.pad_token is None:
+        processor.tokenizer.pad_token = processor.tokenizer.eos_token
+    # What a model's makers set for sampling has no use in greedy decoding, and transformers would warn of it.
+    model.generation_config.update(do_sample=False, num_beams=1, temperature=None, top_p=None, top_k=None)
+    return TransformersDescriber(model, processor, batch)
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, cut to one short line."""
+    lines = str(error).strip().splitlines() or [""]
+    return (lines[0].strip() or type(error).__name__)[:MAX_MESSAGE]
