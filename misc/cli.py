@@ -24,6 +24,7 @@ from misc.files import read_bytes, write_bytes
 if TYPE_CHECKING:
     from misc.bits.container import File
     from misc.bits.description import Description
+    from misc.bits.regions import RegionMaps
     from misc.codec import Codec
     from misc.pictures import Picture
 
@@ -50,6 +51,7 @@ class ModeName(StrEnum):
     DLSVC = "dlsvc"
     MICRO = "micro"
     TEXT = "text"
+    TEXT_MAP = "text+map"
     PIXEL = "pixel"
     MISC = "misc"
 
@@ -61,6 +63,7 @@ Bpp = Annotated[float | None, typer.Option(min=0, help="bits of the whole file a
 Bytes = Annotated[int | None, typer.Option("--bytes", min=0, help="bytes of the whole file, at most")]
 Quality = Annotated[int | None, typer.Option(min=0, max=255, help="quality of the pixel stream instead of a size")]
 Describe = Annotated[str | None, typer.Option(metavar="FILE.json", help="the text: overall description and items")]
+Regions = Annotated[str | None, typer.Option(metavar="FILE", help="where the items are: .json, .npy or .npz")]
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="of the decoder's noise, stored in the file")]
 DecodeSeed = Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="of the noise, instead of the file's")]
 Draft = Annotated[bool, typer.Option("--draft", help="the pixel stream's own picture, without a generator")]
@@ -77,13 +80,14 @@ def encode(
     quality: Quality = None,
     describe: Describe = None,
     describer: DescriberOption = None,
+    regions: Regions = None,
     seed: Seed = 0,
     profile: ProfileOption = "embedded",
     as_json: Json = False,
 ) -> None:
     """Compress a picture into a .misc file."""
     refuse_mixed_output(target, as_json)
-    data, _, codec = compress(source, mode, bpp, max_bytes, quality, describe, describer, seed, profile)
+    data, _, codec = compress(source, mode, bpp, max_bytes, quality, describe, describer, regions, seed, profile)
     write_bytes(target, data)
     facts = file_facts(data, codec)
     report(facts, as_json, f"{size_line(facts)} -> {target}")
@@ -123,6 +127,7 @@ def roundtrip(
     quality: Quality = None,
     describe: Describe = None,
     describer: DescriberOption = None,
+    regions: Regions = None,
     seed: Seed = 0,
     draft: Draft = False,
     profile: ProfileOption = "embedded",
@@ -133,7 +138,7 @@ def roundtrip(
 
     refuse_mixed_output(target, as_json)
     format_name = "PNG" if target == "-" else format_of(Path(target))
-    data, picture, codec = compress(source, mode, bpp, max_bytes, quality, describe, describer, seed, profile)
+    data, picture, codec = compress(source, mode, bpp, max_bytes, quality, describe, describer, regions, seed, profile)
     with working("decoding"):
         image = codec.decode(data, draft=draft)
     write_bytes(target, encode_picture(image, format_name))
@@ -151,7 +156,8 @@ def info(
     as_json: Json = False,
 ) -> None:
     """Tell what a .misc file holds."""
-    from misc.bits import container, description
+    from misc.bits import container, description, regions
+    from misc.bits.streams import items_of
     from misc.bits.text import WEIGHTLESS, coder_of
     from misc.models.profile import load_profile
 
@@ -172,24 +178,36 @@ def info(
         coder = coder_of(file.text.payload[0] if file.text.payload else 0, load_profile(profile).text_coders)
         facts["text_coder"] = coder.name
         lines.append(f"text by {coder.name}")
+    text = None
     if file.text is not None and (show_text or coder in WEIGHTLESS):
         text = description.unpack(file.text.payload, load_profile(profile).text_coders)
         facts["text"] = description.to_json(text)
         lines += [f"text: {text.overall}", *(f"  {item.name}: {item.detail}" for item in text.items)]
+    if file.regions is not None:
+        facts["regions"] = {"bits": 8 * len(file.regions.payload)}
+        if text is not None or file.text is None:  # a text's items say how many maps there are
+            maps = regions.unpack(file.regions.payload, file.width, file.height, items_of(text))
+            facts["regions"] |= region_facts(maps)
+        lines.append(region_line(facts["regions"]))
     report(facts, as_json, "\n".join(lines), to_stdout=True)
 
 
 @app.command()
 def verify(source: Input, profile: ProfileOption = "embedded", as_json: Json = False) -> None:
     """Decode every stream of a .misc file, without drawing, and compare the checks."""
-    from misc.bits import streams
+    from misc.bits import container, streams
     from misc.models.profile import load_profile
 
     data = read_bytes(source)
     models = load_profile(profile)
     content = streams.decode(data, models.entropy_model, models.text_coders)
-    facts = {"width": content.width, "height": content.height, "bytes": len(data), "intact": True}
-    report(facts, as_json, f"{source}: intact", to_stdout=True)
+    facts: dict[str, Any] = {"width": content.width, "height": content.height, "bytes": len(data), "intact": True}
+    line = f"{source}: intact"
+    if content.regions is not None:
+        section = container.read(data).regions
+        facts["regions"] = {"bits": 8 * len(section.payload) if section else 0} | region_facts(content.regions)
+        line += f"; {region_line(facts['regions'])}"
+    report(facts, as_json, line, to_stdout=True)
 
 
 def compress(
@@ -200,17 +218,21 @@ def compress(
     quality: int | None,
     describe: str | None,
     describer: str | None,
+    regions: str | None,
     seed: int,
     profile: str,
 ) -> tuple[bytes, Picture, Codec]:
     """The file of a picture, the picture, and the codec that made it."""
     from misc.codec import Codec
     from misc.pictures import decode_picture
+    from misc.region_files import load_maps
 
     text = description_file(describe) if describe else None
+    map_bytes = read_bytes(regions) if regions else None
     picture = decode_picture(read_bytes(source))
     for notice in picture.notices:
         say(notice)
+    maps = None if map_bytes is None else load_maps(map_bytes, *picture.image.size)
     if describer and text is None and mode is not ModeName.PIXEL:
         text = describe_cli.described(picture.image, describer, profile)
     if mode is ModeName.MISC and text is None:
@@ -224,6 +246,7 @@ def compress(
             max_bytes=max_bytes,
             quality=quality,
             description=text,
+            regions=maps,
             seed=seed,
         )
     return data, picture, codec
@@ -252,6 +275,18 @@ def file_facts(data: bytes, codec: Codec) -> dict[str, Any]:
         "quality": file.pixels.payload[0] if file.pixels else None,
         "profile": codec.profile.name,
     }
+
+
+def region_facts(maps: RegionMaps) -> dict[str, int]:
+    items, rows, columns = maps.masks.shape
+    return {"items": items, "rows": rows, "columns": columns}
+
+
+def region_line(facts: dict[str, int]) -> str:
+    """Facts of the region stream for people; without its grid when the text was not decoded."""
+    known = "items" in facts
+    grid = f"{facts['items']} items on {facts['rows']}x{facts['columns']} cells, " if known else ""
+    return f"regions: {grid}{facts['bits']} bits"
 
 
 def rate(data: bytes, file: File) -> float:

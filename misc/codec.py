@@ -1,7 +1,8 @@
 """The codec: a picture to the bytes of a `.misc` file and back.
 
 encode: image ─► Hyperprior.analyse ─► PixelLatents ─┐
-                 description ──────────► Description ─┴─► misc.bits.streams ─► bytes
+                 description ──────────► Description ─┼─► misc.bits.streams ─► bytes
+                 regions ──────────────► RegionMaps ──┘
 decode: bytes ─► misc.bits.streams ─► PixelLatents ─► Hyperprior.synthesise ─► image
 """
 
@@ -20,7 +21,8 @@ from PIL import Image
 from misc.bits import container, streams
 from misc.bits.container import MAX_PIXELS, MAX_SIDE, File
 from misc.bits.description import MAX_WORDS, Description
-from misc.bits.streams import Streams, pixel_section, text_section
+from misc.bits.regions import RegionMaps
+from misc.bits.streams import Streams, pixel_section, region_section, text_section
 from misc.bits.text import TextCoder
 from misc.bits.text.consonants import Consonants, choose, skeletons
 from misc.bits.text.lzw import Lzw, fold
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MODES", "Codec", "Mode", "decode", "encode"]
 
-Mode = Literal["dlsvc", "micro", "text", "pixel", "misc"]
+Mode = Literal["dlsvc", "micro", "text", "text+map", "pixel", "misc"]
 MODES: tuple[str, ...] = get_args(Mode)
 DEFAULT_BPP = 0.024
 Pixels = npt.NDArray[np.uint8]
@@ -74,17 +76,20 @@ class Codec:
         max_bytes: int | None = None,
         quality: int | None = None,
         description: Description | None = None,
+        regions: RegionMaps | None = None,
         seed: int = 0,
     ) -> bytes:
         """Bytes of a `.misc` file.
 
         Args:
             image: any mode of Pillow.
-            mode: `pixel`; `text`; `dlsvc`, text in 26 letters by LZW; `micro`, as many skeletons of the text's words as
-                the limit admits; or `misc`, which has every stream that can be had.
+            mode: `pixel`; `text`; `text+map`, text and regions; `dlsvc`, text in 26 letters by LZW; `micro`, as many
+                skeletons of the text's words as the limit admits; or `misc`, which has every stream that can be had.
             bpp: bits of the whole file a pixel, at most (0.024 unless another limit is given).
             max_bytes: bytes of the whole file, at most. quality: of the pixel stream, 0 to 255, instead of a limit.
             description: the text stream. seed: of the decoder's noise.
+            regions: the region stream, one map for each of the text's items, if it has any; left out in modes without
+                regions, and when no cell is set.
 
         Raises:
             InputError: options that do not fit. LimitError: the picture is too large.
@@ -96,6 +101,8 @@ class Codec:
             raise InputError("give one of bpp, max_bytes and quality")
         if mode not in ("pixel", "misc") and description is None:
             raise InputError(f"mode {mode} needs a description")
+        if mode == "text+map" and regions is None:
+            raise InputError("mode text+map needs region maps")
         if quality is not None and not 0 <= quality <= 255:
             raise InputError("the quality is between 0 and 255")
         self._check_size(image.size)
@@ -105,6 +112,8 @@ class Codec:
         bare = File(*image.size, self.profile.entropy_model.fingerprint, seed)
         if description is not None and mode != "pixel":
             bare = self._with_text(bare, description, mode, budget)
+        if regions is not None and regions.masks.any() and mode in ("text+map", "misc"):
+            bare = dataclasses.replace(bare, regions=region_section(regions, *image.size, description))
         if mode not in ("pixel", "misc"):
             data = container.write(bare)
             if budget is not None and len(data) > budget:

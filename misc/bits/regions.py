@@ -1,0 +1,239 @@
+"""Region stream: where each item is, to bytes and back.
+
+    masks ─► kind of each (empty, mixed, full) ─► cells of the mixed ones ─► range coder
+                                                     ▲
+             cells before, distance to the border, earlier masks ─► six tables, summed ─► frequency of a set cell
+
+    bytes: range coder: grid, [number of items], then every mask     or, when that is longer:
+           253 + grid (8 bits) | cells, row by row, first cell in the top bit
+
+The grid has 4, 8 or 16 cells on the picture's shorter side. The number of items is the text's, when that has items.
+A table's entries are in units of 1/16 of the natural logarithm of the odds; `misc.train.regions` fits them.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from misc.bits.description import MAX_ITEMS
+from misc.bits.range_coder import TOTAL, FrequencyTable, RangeDecoder, RangeEncoder
+from misc.bits.region_tables import BORDER, COLUMN, EARLIER, NEAR, ROW, SCALE
+from misc.errors import BitstreamError, InputError
+
+__all__ = ["GRIDS", "MAX_ASPECT", "TABLES", "RegionMaps", "code_mask", "grid_shape", "grid_shapes", "pack", "unpack"]
+
+GRIDS = (4, 8, 16)
+MAX_ASPECT = 4
+RAW_BYTE = 256 - len(GRIDS)  # as a first byte, this and those above it mean raw cells
+EMPTY, MIXED, FULL = range(3)
+FIRST_KIND = (6, 248, 2)
+NEXT_KIND = ((144, 96, 16), FIRST_KIND, (32, 96, 128))  # after each kind
+GRID_KINDS = (40, 173, 40, len(GRIDS))  # of 256, as below; the last, never coded, is where raw cells' first bytes are
+COUNTS = (1, 24, 32, 95, 24, 20, 12, 8, 8, 4, 4, 4, 4, 4, 4, 4, 4)
+MARGIN = 3
+MAX_SCORE = 127
+ODDS_STEP = 4571968887  # e^(1/16), in units of 2^-32
+
+Mask = npt.NDArray[np.bool_]
+Contexts = tuple[int, int, int, int, int, int]
+TABLES = (NEAR, ROW, COLUMN, BORDER, EARLIER, SCALE)
+
+
+@dataclass(frozen=True)
+class RegionMaps:
+    """Where each item is.
+
+    Attributes:
+        masks: (items, rows, columns) bool, at most 16 items, in the order of the text's; rows and columns are one of
+            `grid_shapes` of the picture.
+    """
+
+    masks: Mask
+
+    def __post_init__(self) -> None:
+        if self.masks.ndim != 3 or self.masks.dtype != np.bool_:
+            raise InputError("region maps are an array (items, rows, columns) of truth values")
+        if len(self.masks) > MAX_ITEMS:
+            raise InputError(f"there are region maps of at most {MAX_ITEMS} items, not {len(self.masks)}")
+        if not all(1 <= side <= MAX_ASPECT * GRIDS[-1] for side in self.masks.shape[1:]):
+            raise InputError(f"a region map has 1 to {MAX_ASPECT * GRIDS[-1]} rows and columns")
+
+    def symbols(self) -> bytes:
+        """Canonical bytes of the content, for checksums."""
+        return bytes(self.masks.shape) + np.packbits(self.masks).tobytes()
+
+
+def grid_shape(width: int, height: int, cells: int) -> tuple[int, int]:
+    """Rows and columns of the grid with so many cells on the picture's shorter side, at most four times as many on the
+    longer.
+    """
+    short, long = sorted((width, height))
+    along = min(MAX_ASPECT * cells, (2 * cells * long + short) // (2 * short))
+    return (cells, along) if width >= height else (along, cells)
+
+
+def grid_shapes(width: int, height: int) -> list[tuple[int, int]]:
+    """Rows and columns of the grids that a picture can have, coarse to fine."""
+    return [grid_shape(width, height, cells) for cells in GRIDS]
+
+
+def pack(maps: RegionMaps, width: int, height: int, items: int = 0) -> bytes:
+    """Bytes of the maps of a picture, at most one more than its cells take at a bit each.
+
+    Args:
+        width, height: of the picture. items: of the text; 0 if there are none.
+
+    Raises:
+        InputError: the maps have no grid of this picture, or are not as many as the text's items.
+    """
+    count, *shape = maps.masks.shape
+    shapes = grid_shapes(width, height)
+    if tuple(shape) not in shapes:
+        known = ", ".join(f"{rows}x{columns}" for rows, columns in shapes)
+        raise InputError(
+            f"maps of {shape[0]}x{shape[1]} cells do not fit a picture of {width}x{height}: it has {known}"
+        )
+    if items and items != count:
+        raise InputError(f"there are {count} region maps for the text's {items} items")
+    grid = shapes.index((shape[0], shape[1]))
+    coder = RangeEncoder()
+    coder.encode([grid], table_of(GRID_KINDS))
+    if not items:
+        coder.encode([count], table_of(COUNTS))
+    kinds = FIRST_KIND
+    for k, mask in enumerate(maps.masks):
+        kind = EMPTY if not mask.any() else FULL if mask.all() else MIXED
+        coder.encode([kind], table_of(kinds))
+        kinds = NEXT_KIND[kind]
+        if kind == MIXED:
+            encode_mask(coder, mask, maps.masks[:k])
+    raw = bytes([RAW_BYTE + grid]) + np.packbits(maps.masks).tobytes()
+    return min(coder.finish(), raw, key=len)
+
+
+def unpack(data: bytes, width: int, height: int, items: int = 0) -> RegionMaps:
+    """The maps of a picture of this size; `items` as in `pack`.
+
+    Raises:
+        BitstreamError: the bytes cannot be such maps.
+    """
+    shapes = grid_shapes(width, height)
+    if data and data[0] >= RAW_BYTE:
+        return unpack_raw(data[1:], shapes[data[0] - RAW_BYTE], items)
+    coder = RangeDecoder(data)
+    grid = int(coder.decode(table_of(GRID_KINDS), 1)[0])
+    if grid == len(GRIDS):
+        raise BitstreamError("the region stream is damaged")
+    shape = shapes[grid]
+    count = items or int(coder.decode(table_of(COUNTS), 1)[0])
+    masks = np.zeros((count, *shape), np.bool_)
+    kinds = FIRST_KIND
+    for k in range(count):
+        kind = int(coder.decode(table_of(kinds), 1)[0])
+        kinds = NEXT_KIND[kind]
+        masks[k] = decode_mask(coder, masks[:k]) if kind == MIXED else kind == FULL
+    return RegionMaps(masks)
+
+
+def unpack_raw(cells: bytes, shape: tuple[int, int], items: int) -> RegionMaps:
+    """Maps from their cells; the number of items follows from the length, as a mask has more than 8 cells."""
+    size = shape[0] * shape[1]
+    count = items or 8 * len(cells) // size
+    if count > MAX_ITEMS or len(cells) != -(-count * size // 8):
+        raise BitstreamError("the region stream has another length than its maps")
+    bits = np.unpackbits(np.frombuffer(cells, np.uint8)).astype(np.bool_)
+    if bits[count * size :].any():
+        raise BitstreamError("the region stream goes on after its last cell")
+    return RegionMaps(bits[: count * size].reshape(count, *shape))
+
+
+def encode_mask(coder: RangeEncoder, mask: Mask, earlier: Mask) -> None:
+    """Append a mask (rows, columns) that follows the earlier ones (k, rows, columns)."""
+    cells = mask.tolist()
+
+    def code(row: int, column: int, contexts: Contexts) -> int:
+        bit = int(cells[row][column])
+        coder.encode([bit], cell_table(score(contexts)))
+        return bit
+
+    code_mask(earlier, code)
+
+
+def decode_mask(coder: RangeDecoder, earlier: Mask) -> Mask:
+    """The next mask (rows, columns)."""
+    return code_mask(earlier, lambda row, column, contexts: int(coder.decode(cell_table(score(contexts)), 1)[0]))
+
+
+def code_mask(earlier: Mask, code: Callable[[int, int, Contexts], int]) -> Mask:
+    """Go through a mask's cells, row by row; `code(row, column, contexts)` gives each.
+
+    A cell left of a row is as the first of the row above, one right of it as its last; above all rows they are 0.
+    """
+    count, rows, columns = earlier.shape
+    others = np.pad(earlier.any(0), 1, mode="edge").astype(int).tolist()
+    cells = [[0] * (columns + 2 * MARGIN) for _ in range(rows + MARGIN)]
+    begun = 0
+    for i in range(rows):
+        row, n, nn, nnn = (cells[i + MARGIN - up] for up in range(4))
+        row[:MARGIN] = [n[MARGIN]] * MARGIN
+        for j in range(columns):
+            at = j + MARGIN
+            w, ww, www = row[at - 1], row[at - 2], row[at - 3]
+            nw, north, ne = n[at - 1], n[at], n[at + 1]
+            above, here, below = (others[i + down][j : j + 3] for down in range(3))
+            contexts = (
+                binary(w, north, nw, ne, ww, nn[at], n[at + 2], nn[at - 1]),
+                binary(www, ww, w, n[at - 2], nw, north),
+                binary(nnn[at], nn[at], north, nn[at + 1], nn[at - 1], w),
+                (5 * border(i, rows) + border(j, columns)) * 4 + binary(w, north),
+                min(count, 2) * 32 + binary(here[1], here[2], below[1], here[0], above[1]),
+                GRIDS.index(min(rows, columns)) * 16 + binary(begun, w, north, ne),
+            )
+            row[at] = code(i, j, contexts)
+            begun |= row[at]
+        row[-MARGIN:] = [row[at]] * MARGIN
+    return np.array(cells, np.bool_)[MARGIN:, MARGIN:-MARGIN]
+
+
+def binary(*bits: int) -> int:
+    """The number with these bits, the highest first."""
+    value = 0
+    for bit in bits:
+        value = 2 * value + bit
+    return value
+
+
+def border(position: int, length: int) -> int:
+    """0 and 1: the first two of a row or column; 3 and 4: the last two; 2: between."""
+    last = length - 1 - position
+    return 4 - last if last < 2 else min(position, 2)
+
+
+def score(contexts: Contexts) -> int:
+    """Logarithm of the odds that a cell is set, in sixteenths."""
+    return sum(table[context] for table, context in zip(TABLES, contexts, strict=True))
+
+
+@functools.cache
+def odds(value: int) -> int:
+    """e^(value / 16), in units of 2^-32."""
+    return odds(value - 1) * ODDS_STEP >> 32 if value else 1 << 32
+
+
+@functools.cache
+def cell_table(value: int) -> FrequencyTable:
+    """Frequencies of a free and of a set cell at a score."""
+    ratio = odds(min(abs(value), MAX_SCORE))
+    likelier = TOTAL * ratio // (ratio + (1 << 32))
+    return FrequencyTable([TOTAL - likelier, likelier] if value > 0 else [likelier, TOTAL - likelier])
+
+
+@functools.cache
+def table_of(shares: tuple[int, ...]) -> FrequencyTable:
+    """The table of frequencies in units of 1/256."""
+    return FrequencyTable([share * (TOTAL >> 8) for share in shares])

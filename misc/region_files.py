@@ -1,0 +1,106 @@
+"""Region maps from files: 0 and 1 or boxes in JSON by hand, truth values in .npy and .npz."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from misc.bits.regions import RegionMaps, grid_shape
+from misc.errors import InputError
+
+__all__ = ["from_json", "load_maps", "rasterise", "read_maps"]
+
+FINE = 8  # parts of a cell's side in which the area of boxes is counted
+MAX_VALUES = 1 << 22
+
+
+def load_maps(data: bytes, width: int, height: int) -> RegionMaps:
+    """The maps of a picture of this size from the bytes of a .json, .npy or .npz file.
+
+    Raises:
+        InputError: the file is none of these, or holds something else.
+    """
+    if data[:6] == b"\x93NUMPY" or data[:2] == b"PK":
+        found = read_maps(data)
+        if len(found) != 1:
+            raise InputError(f"the file holds maps of {len(found)} pictures, not of one")
+        return found[0]
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"the region maps are neither JSON nor arrays of numpy: {error}") from error
+    return from_json(value, width, height)
+
+
+def read_maps(data: bytes) -> list[RegionMaps]:
+    """Every map in the bytes of a .npy or .npz file; each array (items, rows, columns) is one picture's."""
+    try:
+        loaded = np.load(io.BytesIO(data), allow_pickle=False)
+        arrays = [loaded] if isinstance(loaded, np.ndarray) else [loaded[name] for name in loaded.files]
+    except (ValueError, OSError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile) as error:
+        raise InputError(f"the region maps are not arrays of numpy: {error}") from error
+    return [maps_of(array) for array in arrays]
+
+
+def from_json(value: Any, width: int, height: int) -> RegionMaps:
+    """From {"masks": [ROWS OF 0 AND 1, ...]} or {"boxes": [[[x, y, width, height], ...], ...], "grid": 4, 8 or 16}.
+
+    There is one entry an item; boxes are in pixels of the picture, and `grid`, 8 if it is missing, is the number of
+    cells on its shorter side.
+
+    Raises:
+        InputError: another shape or beyond the limits.
+    """
+    if isinstance(value, Mapping) and set(value) == {"masks"}:
+        try:
+            return maps_of(np.array(value["masks"]))
+        except ValueError as error:
+            raise InputError('"masks" is a list of items of rows of as many 0 and 1 each') from error
+    if not isinstance(value, Mapping) or not {"boxes"} <= set(value) <= {"boxes", "grid"}:
+        raise InputError('region maps are an object with "masks", or with "boxes" and "grid"')
+    grid = value.get("grid", 8)
+    if grid not in (4, 8, 16):
+        raise InputError('"grid" is 4, 8 or 16')
+    items = value["boxes"]
+    if not isinstance(items, list) or not all(isinstance(boxes, list) and all(map(is_box, boxes)) for boxes in items):
+        raise InputError('"boxes" is a list of items of boxes [x, y, width, height] in pixels')
+    shape = grid_shape(width, height, int(grid))
+    return maps_of(np.array([rasterise(boxes, width, height, shape) for boxes in items]).reshape(-1, *shape))
+
+
+def is_box(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) == 4
+        and all(isinstance(side, int | float) and abs(side) < 1 << 20 for side in value)
+    )
+
+
+def maps_of(array: npt.NDArray[Any]) -> RegionMaps:
+    if array.dtype.kind not in "biu" or array.size > MAX_VALUES or not np.isin(array, (0, 1)).all():
+        raise InputError("region maps hold 0 and 1 alone")
+    return RegionMaps(array.astype(np.bool_))
+
+
+def rasterise(
+    boxes: Sequence[Sequence[float]], width: int, height: int, shape: tuple[int, int]
+) -> npt.NDArray[np.bool_]:
+    """(rows, columns) of `shape`: the cells that boxes [x, y, width, height] cover at least by half.
+
+    If there are none, those that are covered most: a small thing has a place too.
+    """
+    rows, columns = shape
+    fine = np.zeros((rows * FINE, columns * FINE))
+    for x, y, w, h in boxes:
+        top, bottom = (round(edge / height * rows * FINE) for edge in (y, y + h))
+        left, right = (round(edge / width * columns * FINE) for edge in (x, x + w))
+        fine[max(top, 0) : max(bottom, top + 1, 0), max(left, 0) : max(right, left + 1, 0)] = 1
+    covered = fine.reshape(rows, FINE, columns, FINE).mean((1, 3))
+    threshold = min(0.5, covered.max())
+    return np.asarray((covered >= threshold) & (covered > 0))
