@@ -2,7 +2,8 @@
 
     pictures, requests ─► chat template, processor ─► (batch, tokens), pixels ─► generate, greedy ─► answers
 
-Weights are read from safetensors only, and code that lies beside them is never run.
+Weights are read from safetensors only, and code that lies beside them is never run. A hub name is fetched into the
+hub's own cache when the hub answers; otherwise what is in that cache is used.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["TransformersDescriber", "load_describer"]
 
 MAX_MESSAGE = 200
+FILES = ["*.json", "*.jinja", "*.txt", "*.model", "*.safetensors"]  # no pickles, no code
+HUB_TIMEOUT = 10.0
 
 
 class TransformersDescriber:
@@ -88,17 +91,15 @@ def load_describer(name: str, device: str | None = None, batch: int = 8) -> Tran
     """
     import torch
 
-    folder = Path(name)
-    if not folder.is_dir() and (folder.is_absolute() or name.startswith(".") or name.count("/") != 1):
-        raise WeightsError(f"there is no describer {name!r}: it is neither a folder nor a hub name")
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     dtype = torch.float32 if torch.device(device).type == "cpu" else torch.bfloat16
+    folder = folder_of(name)
     try:
         from transformers import AutoModelForImageTextToText, AutoProcessor
 
-        processor = AutoProcessor.from_pretrained(name)
+        processor = AutoProcessor.from_pretrained(folder)
         loaded: Any = AutoModelForImageTextToText.from_pretrained(
-            name, dtype=dtype, use_safetensors=True, output_loading_info=True
+            folder, dtype=dtype, use_safetensors=True, output_loading_info=True
         )
         model, report = loaded
         model = model.to(device).eval()
@@ -114,6 +115,25 @@ def load_describer(name: str, device: str | None = None, batch: int = 8) -> Tran
     # What a model's makers set for sampling has no use in greedy decoding, and transformers would warn of it.
     model.generation_config.update(do_sample=False, num_beams=1, temperature=None, top_p=None, top_k=None)
     return TransformersDescriber(model, processor, batch)
+
+
+def folder_of(name: str) -> Path:
+    """The folder itself, or that of a hub name in the cache."""
+    folder = Path(name)
+    if name and folder.is_dir():
+        return folder
+    if folder.is_absolute() or name.startswith(".") or name.count("/") != 1:
+        raise WeightsError(f"there is no describer {name!r}: it is neither a folder nor a hub name")
+    try:
+        from huggingface_hub import HfApi, snapshot_download
+
+        try:
+            HfApi().model_info(name, timeout=HUB_TIMEOUT)  # fails at once, where fetching tries for minutes
+        except Exception:
+            return Path(snapshot_download(name, local_files_only=True))
+        return Path(snapshot_download(name, allow_patterns=FILES))
+    except Exception as error:  # of the network or the hub: no answer, no such model, no access
+        raise WeightsError(f"the describer {name!r} is not in the hub's cache and cannot be fetched") from error
 
 
 def first_line(error: Exception) -> str:
