@@ -163,7 +163,7 @@ def info(
 
     data = read_bytes(source)
     file = container.read(data)
-    facts = {
+    facts: dict[str, Any] = {
         "width": file.width,
         "height": file.height,
         "bytes": len(data),
@@ -284,8 +284,7 @@ def region_facts(maps: RegionMaps) -> dict[str, int]:
 
 def region_line(facts: dict[str, int]) -> str:
     """Facts of the region stream for people; without its grid when the text was not decoded."""
-    known = "items" in facts
-    grid = f"{facts['items']} items on {facts['rows']}x{facts['columns']} cells, " if known else ""
+    grid = "{items} items on {rows}x{columns} cells, ".format(**facts) if "items" in facts else ""
     return f"regions: {grid}{facts['bits']} bits"
 
 

@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -123,6 +124,57 @@ def test_failures_are_one_sentence(
     if expected != 2:
         assert len(err.strip().splitlines()) <= 2
     assert sorted(os.listdir(tmp_path)) == before
+
+
+def test_maps_from_files(misc_command, photo: Path, tmp_path: Path) -> None:
+    text, coded = tmp_path / "text.json", tmp_path / "a.misc"
+    text.write_text(json.dumps(DESCRIPTION))
+    masks = np.zeros((1, 8, 12), np.uint8)
+    masks[0, 2:6, 4:8] = 1
+    np.save(tmp_path / "maps.npy", masks)
+    np.savez(tmp_path / "maps.npz", masks=masks.astype(bool))
+    (tmp_path / "rows.json").write_text(json.dumps({"masks": masks.tolist()}))
+    (tmp_path / "boxes.json").write_text(json.dumps({"boxes": [[[64, 32, 64, 64]]]}))
+    bits = set()
+    for name in ("maps.npy", "maps.npz", "rows.json", "boxes.json"):
+        maps = ["--regions", tmp_path / name]
+        code, _, err = misc_command("encode", photo, coded, "--mode", "text+map", "--describe", text, *maps)
+        assert code == 0, err
+        code, out, _ = misc_command("info", coded, "--text", "--json")
+        assert code == 0
+        facts = json.loads(out)["regions"]
+        assert (facts.pop("items"), facts.pop("rows"), facts.pop("columns")) == (1, 8, 12)
+        bits.add(facts.pop("bits"))
+    assert len(bits) == 1
+    assert misc_command("verify", coded)[1] == f"{coded}: intact; regions: 1 items on 8x12 cells, {bits.pop()} bits\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"{", "neither JSON nor arrays"),
+        (b"[]", "an object with"),
+        (b'{"masks": [[[0, 2]]]}', "0 and 1 alone"),
+        (b'{"masks": [[0], [0, 1]]}', "as many 0 and 1"),
+        (b'{"masks": [[[0, 1]]]}', "do not fit a picture of 192x128"),
+        (b'{"masks": "0"}', "0 and 1 alone"),
+        (b'{"boxes": [[[1, 2, 3]]]}', "list of items of boxes"),
+        (b'{"boxes": [[[1, 2, 3, NaN]]]}', "list of items of boxes"),
+        (b'{"boxes": 3}', "list of items of boxes"),
+        (b'{"boxes": [[]], "grid": 5}', "4, 8 or 16"),
+        (b'{"boxes": [[]], "grid": [4]}', "4, 8 or 16"),
+        (b"PK\x03\x04", "not arrays of numpy"),
+        (b"\x93NUMPY\x01\x00", "not arrays of numpy"),
+    ],
+)
+def test_bad_maps_are_one_sentence(misc_command, photo: Path, tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "maps"
+    path.write_bytes(content)
+    code, out, err = misc_command("encode", photo, tmp_path / "a.misc", "--quality", "3", "--regions", path)
+    assert (code, out) == (1, "")
+    assert words in err
+    assert "Traceback" not in err
+    assert not (tmp_path / "a.misc").exists()
 
 
 def test_pipes(photo: Path) -> None:

@@ -6,12 +6,14 @@ from PIL import Image
 
 import misc
 from misc.bits.description import Description, Item
+from misc.bits.regions import RegionMaps
 from misc.codec import MODES, Codec
 from misc.errors import BudgetError, InputError, LimitError, WeightsError
 from misc.pictures import psnr
 from tests.conftest import sample_picture
 
 CAT = Description("a cat on a bench", (Item("cat", "grey"),))
+MAP = RegionMaps(np.pad(np.ones((1, 4, 5), np.bool_), ((0, 0), (3, 1), (4, 3))))
 
 
 @functools.cache
@@ -61,15 +63,40 @@ def test_impossible_budgets_name_the_least() -> None:
 def test_streams_of_every_mode() -> None:
     sections = {}
     for mode in MODES:
-        content = codec().streams(codec().encode(picture(), mode=mode, bpp=0.3, description=CAT))  # type: ignore[arg-type]
-        sections[mode] = (content.text, content.pixels is not None)
+        data = codec().encode(picture(), mode=mode, bpp=0.3, description=CAT, regions=MAP)  # type: ignore[arg-type]
+        content = codec().streams(data)
+        sections[mode] = (content.text, content.regions is not None, content.pixels is not None)
     assert sections == {
-        "dlsvc": (Description("a cat on a bench"), False),
-        "micro": (Description("ct n bnch ct gr"), False),
-        "text": (CAT, False),
-        "pixel": (None, True),
-        "misc": (CAT, True),
+        "dlsvc": (Description("a cat on a bench"), False, False),
+        "micro": (Description("ct n bnch ct gr"), False, False),
+        "text": (CAT, False, False),
+        "text+map": (CAT, True, False),
+        "pixel": (None, False, True),
+        "misc": (CAT, True, True),
     }
+
+
+def test_maps_that_say_nothing_are_left_out() -> None:
+    for mode in ("text+map", "misc"):
+        sizes = []
+        for maps in (MAP, RegionMaps(np.zeros_like(MAP.masks))):
+            data = codec().encode(picture(), mode=mode, quality=3, description=CAT, regions=maps)  # type: ignore[arg-type]
+            content = codec().streams(data)
+            sizes.append(len(data))
+            if content.regions is not None:
+                assert np.array_equal(content.regions.masks, MAP.masks)
+        assert content.regions is None
+        assert 3 <= sizes[0] - sizes[1] <= 8
+    assert codec().streams(codec().encode(picture(), quality=3, regions=MAP)).regions is not None
+
+
+def test_maps_that_do_not_fit() -> None:
+    with pytest.raises(InputError, match="needs region maps"):
+        codec().encode(picture(), mode="text+map", description=CAT)
+    with pytest.raises(InputError, match="do not fit a picture"):
+        codec().encode(picture(64, 64), quality=3, regions=MAP)
+    with pytest.raises(InputError, match="1 region maps for the text's 2 items"):
+        codec().encode(picture(), description=Description("", (Item("a"), Item("b"))), regions=MAP)
 
 
 def test_text_counts_in_the_budget() -> None:

@@ -2,9 +2,10 @@
 
     python -m misc.train.region_maps --data FOLDER --out maps.npz [--held-out]
 
-From the photos at even places of `boxes-*.tar` (WebDataset; with --held-out from the others, to evaluate): the boxes of up to
-three names, and at times a ground, a sky or what the others leave. A third of the maps are the boxes as they are; the
-others imitate the similarity of patches and a text: boxes blurred, plus smooth noise, cut at a threshold that adapts.
+From the photos at even places of `boxes-*.tar` (WebDataset; with --held-out from the others, to evaluate): the boxes
+of up to three names, and at times a ground, a sky or what the others leave. A third of the maps are the boxes as they
+are; the others imitate the similarity of patches and a text: boxes blurred, plus smooth noise, cut at a threshold that
+adapts.
 """
 
 from __future__ import annotations

@@ -6,8 +6,11 @@ import hashlib
 import json
 from pathlib import Path
 
+import numpy as np
+
 from misc.bits import latents, streams
 from misc.bits.description import Description, Item, to_json
+from misc.bits.regions import RegionMaps
 from misc.bits.streams import Streams
 
 FOLDER = Path(__file__).parent
@@ -18,15 +21,41 @@ TEXT = Description(
 )
 
 
+def drawn(*items: str) -> RegionMaps:
+    """Maps of items whose rows are words of # and dots."""
+    return RegionMaps(np.array([[[cell == "#" for cell in row] for row in item.split()] for item in items]))
+
+
+BLOBS = drawn(
+    "........ ...##... ...##... ...##... ...##... ..####.. ..####.. ........",
+    "........ ........ ........ ........ ##....## ###..### ######## ########",
+    "........ ........ ........ #....... ##...... ##....## #####.## ########",
+)
+
+
+def noise(items: int, rows: int, columns: int) -> RegionMaps:
+    """Maps without any order, from a linear congruential generator; the first is empty, the second full."""
+    state, cells = 1, []
+    for _ in range(items * rows * columns):
+        state = (state * 1_103_515_245 + 12_345) % (1 << 31)
+        cells.append(state >> 30 == 1)
+    masks = np.array(cells).reshape(items, rows, columns)
+    masks[0], masks[1] = False, True
+    return RegionMaps(masks)
+
+
 def facts(content: Streams) -> dict[str, object]:
     """What a reader must find in a file."""
-    return {
+    found: dict[str, object] = {
         "width": content.width,
         "height": content.height,
         "seed": content.seed,
         "text": to_json(content.text) if content.text else None,
         "pixels": hashlib.sha256(content.pixels.symbols()).hexdigest() if content.pixels else None,
     }
+    if content.regions is not None:
+        found["regions"] = hashlib.sha256(content.regions.symbols()).hexdigest()
+    return found
 
 
 def main() -> None:
@@ -42,6 +71,10 @@ def main() -> None:
         "text_pixels": Streams(301, 211, 12345, TEXT, random_latents(model, 301, 211, seed=1, quality=255)),
         "escapes": Streams(33, 64, 0, None, random_latents(model, 33, 64, seed=2, spread=500, quality=0)),
         "one_pixel": Streams(1, 1, 0, Description("dot"), random_latents(model, 1, 1)),
+        "text_regions": Streams(1024, 1024, 0, TEXT, None, BLOBS),
+        "regions": Streams(1025, 300, 0, None, None, noise(3, 16, 55)),
+        "regions_raw": Streams(64, 128, 0, None, None, RegionMaps(noise(4, 8, 4).masks[2:])),
+        "all": Streams(64, 64, 9, TEXT, random_latents(model, 64, 64, seed=3), BLOBS),
     }
     for name, content in contents.items():
         (FOLDER / f"{name}.misc").write_bytes(streams.encode(content, model))
