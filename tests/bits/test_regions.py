@@ -191,3 +191,27 @@ def test_cut_files_keep_their_maps_when_asked() -> None:
     assert np.array_equal(content.regions.masks, BLOBS.masks)
     content = streams.decode(data[: end - 2], latents.load(MODEL), partial=True)
     assert (content.text, content.regions, content.pixels) == (TEXT, None, None)
+
+
+def test_a_fit_writes_tables_of_this_shape() -> None:
+    from misc.train.regions import contexts_of, fit, module_text
+
+    contexts, values = contexts_of([BLOBS, noise(3, 4, 6)])
+    assert contexts.shape == (3 * 64 + 24, 6)  # empty and full masks have no cells to code
+    assert values[:64].tolist() == BLOBS.masks[0].ravel().tolist()
+    tables, bits = fit(contexts, values, decay=0.5, steps=20)
+    assert 0.1 < bits < 0.7
+    written: dict[str, tuple[int, ...]] = {}
+    exec(module_text(tables), written)
+    names = ("NEAR", "ROW", "COLUMN", "BORDER", "EARLIER", "SCALE")
+    assert [len(written[name]) for name in names] == [len(table) for table in regions.TABLES]
+    assert {name: list(written[name]) for name in names} == tables
+
+
+def test_other_codecs_stand_beside() -> None:
+    from misc.eval.regions import compare
+
+    figures = compare([BLOBS, RegionMaps(np.zeros_like(BLOBS.masks))])
+    assert figures["raw"] == {"mean": 192, "max": 192, "over_raw": 0}
+    assert figures["MISC, with text"]["max"] == 88
+    assert figures["MISC"]["mean"] < figures["CCITT G4, bare"]["mean"] < figures["PNG"]["mean"]
