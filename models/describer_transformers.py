@@ -107,7 +107,9 @@ def load_describer(name: str, device: str | None = None, batch: int = 8) -> Tran
         raise WeightsError(f"the describer {name!r} cannot be loaded: {first_line(error)}") from error
     if report["missing_keys"]:  # transformers would go on with random numbers in their place
         raise WeightsError(f"the describer {name!r} lacks {len(report['missing_keys'])} of its weights")
-    if not getattr(processor, "chat_template", None):
+    if not (hasattr(processor, "tokenizer") and hasattr(processor, "image_processor")):
+        raise WeightsError(f"the describer {name!r} has no processor of texts and pictures")
+    if not processor.chat_template:
         raise WeightsError(f"the describer {name!r} has no chat template")
     processor.tokenizer.padding_side = "left"  # so that every answer begins behind its own request
     if processor.tokenizer.pad_token is None:
