@@ -1,0 +1,50 @@
+"""Colours of a drawn picture, corrected to those of the pixel stream, whose low frequencies are right.
+
+wavelet: the low frequencies are replaced (as Wang 2023, StableSR, arXiv 2305.07015); being linear, that is one
+low-pass of the difference. adain: each channel's mean and deviation are replaced (Huang 2017, arXiv 1703.06868).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+__all__ = ["correct", "low_frequencies"]
+
+LEVELS = 5
+Pixels = npt.NDArray[np.uint8]
+
+
+def correct(drawn: Pixels, reference: Pixels, method: str = "wavelet") -> Pixels:
+    """The drawn picture with the reference's colours, both (H, W, 3) uint8.
+
+    Args:
+        method: `wavelet`, `adain` or `none`.
+    """
+    if method == "none":
+        return drawn
+    ours, theirs = (torch.from_numpy(np.array(each)).permute(2, 0, 1)[None].float() for each in (drawn, reference))
+    if method == "wavelet":
+        ours = ours + low_frequencies(theirs - ours)
+    else:
+        deviation, mean = torch.std_mean(ours, (2, 3), keepdim=True, correction=0)
+        wanted, middle = torch.std_mean(theirs, (2, 3), keepdim=True, correction=0)
+        ours = (ours - mean) * (wanted / deviation.clamp_min(1e-3)) + middle
+    result: Pixels = ours[0].round().clamp(0, 255).byte().permute(1, 2, 0).contiguous().numpy()
+    return result
+
+
+def low_frequencies(field: Tensor, levels: int = LEVELS) -> Tensor:
+    """What is coarser than some 2^levels pixels, of (B, C, H, W) float: the à trous transform's last approximation."""
+    channels = field.shape[1]
+    kernel = torch.tensor([0.25, 0.5, 0.25], device=field.device, dtype=field.dtype)
+    for level in range(levels):
+        reach = 1 << level
+        for shape, pad in (((1, 1, 3, 1), (0, 0, reach, reach)), ((1, 1, 1, 3), (reach, reach, 0, 0))):
+            padded = F.pad(field, pad, mode="replicate")
+            weight = kernel.view(shape).expand(channels, -1, -1, -1)
+            field = F.conv2d(padded, weight, dilation=reach, groups=channels)
+    return field

@@ -1,0 +1,232 @@
+"""The decoder: ControlNet-conditioned latent diffusion that fuses text, regions and pixels into one picture.
+
+    description ─► text encoder ─► keys ─┐ regional attention
+    regions ─────► masks ────────► bias ─┤
+    pixels ──────► ControlNets ──────────┼─► UNet, step by step, tile by tile ─► VAE ─► colours of the pixels ─► picture
+           └─────► VAE, noised to the strength ─┘
+    seed ────────► noise (Philox)
+
+Any subset of the streams is drawn, by any UNet, ControlNets, VAE and scheduler of diffusers.
+Sources: Rombach 2022 (arXiv 2112.10752), Zhang 2023 (arXiv 2302.05543), Li 2024 (MISC, arXiv 2402.16749).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from misc.models.autoencoding import decode, encode
+from misc.models.colour import correct
+from misc.models.decoder_profile import Sampling
+from misc.models.denoiser import Denoiser, Guide, predictor
+from misc.models.fusion import calls, guide_of, in_sequence, item_guides, item_steps
+from misc.models.noise import gaussian
+from misc.models.sampling import sample
+from misc.models.scene import Frame, Scene, control, frame_of, joined, picture
+from misc.models.text_encoders import TextEncoder
+from PIL import Image
+from torch import Tensor
+
+__all__ = ["ControlPart", "Decoder", "Parts", "Progress", "Scene"]
+
+Pixels = npt.NDArray[np.uint8]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class ControlPart:
+    """A ControlNetModel, what it is shown (`picture`, `canny`, `hed`), its scale, its detector's weights."""
+
+    net: Any
+    kind: str = "picture"
+    scale: float = 1.0
+    detector: Path | None = None
+
+
+@dataclass(frozen=True)
+class Parts:
+    """UNet2DConditionModel, AutoencoderKL, any scheduler of diffusers, text encoder, ControlNets."""
+
+    unet: Any
+    vae: Any
+    scheduler: Any
+    text: TextEncoder
+    controls: tuple[ControlPart, ...] = ()
+
+
+class Decoder:
+    """Draws pictures of scenes.
+
+    Args:
+        parts: the networks, in evaluation mode; they are moved to the device and the data type.
+        sampling: what is done unless a call says otherwise.
+        native, tile: side that the networks were trained at, longest side drawn in one piece; a tile is a multiple of
+            what the networks need (64 for Stable Diffusion 1.5).
+        dtype: of UNet, ControlNets and text encoder; by default float16 on a GPU, float32 elsewhere.
+        offload: keep only the network at work on the device. compiled: use torch.compile.
+        batch: pictures that a GPU draws at once.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        sampling: Sampling,
+        *,
+        native: int = 512,
+        tile: int = 768,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype | None = None,
+        offload: bool = False,
+        compiled: bool = False,
+        batch: int = 4,
+    ) -> None:
+        self.sampling = sampling
+        self.native, self.tile = native, tile
+        self.device = torch.device(device)
+        self.dtype = dtype or (torch.float16 if self.device.type == "cuda" else torch.float32)
+        self.offload = offload
+        self.batch = batch if self.device.type == "cuda" else 1
+        self.scheduler, self.text, self.controls = parts.scheduler, parts.text, parts.controls
+        layout = torch.channels_last if self.device.type == "cuda" else torch.contiguous_format
+        self.denoiser = Denoiser(
+            parts.unet, [each.net for each in self.controls], [each.scale for each in self.controls]
+        )
+        self.denoiser.to(dtype=self.dtype, memory_format=layout)
+        wide = (
+            bool(parts.vae.config.get("force_upcast")) and self.dtype == torch.float16
+        )  # beyond half precision's range
+        self.vae = parts.vae
+        # Module's own `to`: diffusers' would warn of the type, which is chosen here.
+        torch.nn.Module.to(self.vae, dtype=torch.float32 if wide else self.dtype, memory_format=layout)
+        self.channels = int(parts.unet.config.in_channels)
+        self.factor: int = 2 ** (len(parts.vae.config.block_out_channels) - 1)
+        self.step: Callable[..., Tensor] = torch.compile(self.denoiser) if compiled else self.denoiser
+        if not offload:
+            for net in (self.denoiser, self.vae, self.text):
+                net.to(self.device)
+
+    def draw(self, scene: Scene, *, progress: Progress | None = None, **changes: Any) -> Pixels:
+        """The picture of a scene, (height, width, 3) uint8; the same bytes as in any batch on a CPU.
+
+        Args:
+            progress: called with the steps done and all steps. changes: of `Sampling`, such as steps=4.
+
+        Raises:
+            InputError: a change is out of its range.
+        """
+        return self.draw_many([scene], progress=progress, **changes)[0]
+
+    @torch.inference_mode()
+    def draw_many(self, scenes: Sequence[Scene], *, progress: Progress | None = None, **changes: Any) -> list[Pixels]:
+        """Pictures of scenes, in their order: on a GPU those of one size in batches, else one after another."""
+        sampling = dataclasses.replace(self.sampling, **changes)
+        size = 1 if sampling.fusion == "sequential" else self.batch
+        total, done = sum(calls(scene, sampling) for scene in scenes), 0
+        drawn: list[Pixels | None] = [None] * len(scenes)
+        order = sorted(range(len(scenes)), key=lambda k: scenes[k].kind())
+        for _, alike in itertools.groupby(order, key=lambda k: scenes[k].kind()):
+            places = list(alike)
+            for chosen in (places[k : k + size] for k in range(0, len(places), size)):
+
+                def on_step(count: int = len(chosen)) -> None:
+                    nonlocal done
+                    done += count
+                    if progress is not None:
+                        progress(done, total)
+
+                for k, pixels in zip(chosen, self._draw([scenes[k] for k in chosen], sampling, on_step), strict=True):
+                    drawn[k] = pixels
+        return [pixels for pixels in drawn if pixels is not None]
+
+    def _draw(self, scenes: Sequence[Scene], sampling: Sampling, on_step: Callable[[], None]) -> list[Pixels]:
+        """Pictures of scenes of one kind."""
+        multiple = 2 ** (self.denoiser.levels - 1)
+        frame = frame_of(scenes[0], native=self.native, tile=self.tile, factor=self.factor, multiple=multiple)
+        pictures = [None if scene.pixels is None else picture(scene.pixels, frame) for scene in scenes]
+        controls = [self._shown(part, scenes, pictures, frame) for part in self.controls]
+        shown, tile = joined(pictures), self.tile // self.factor
+        start: Tensor | None = None
+        if shown is not None:
+            with self._at_work(self.vae):
+                start = encode(self.vae, shown, frame, tile, self.device)
+        with self._at_work(self.text):
+            guide = guide_of(self.text, scenes, frame, controls, sampling)
+            items = []
+            if in_sequence(scenes[0], sampling):
+                items = item_guides(self.text, scenes[0], frame, controls, sampling)
+        seeds = [scene.seed for scene in scenes]
+        with self._at_work(self.denoiser):
+            if items and start is None:
+                start = self._sample(guide, seeds, None, sampling, sampling.steps, on_step)
+            for k, (each, mask) in enumerate(items):  # MISC's way: a few steps an item, pasted by its mask
+                assert start is not None
+                own = self._sample(each, seeds, start, sampling, item_steps(sampling), on_step, stream=k + 1)
+                start = torch.lerp(start, own, mask.to(self.device))
+            latents = self._sample(guide, seeds, start, sampling, sampling.steps, on_step)
+        with self._at_work(self.vae):
+            fields = decode(self.vae, latents, frame, tile)
+        return [finished(field, scene, frame, sampling) for field, scene in zip(fields, scenes, strict=True)]
+
+    def _shown(
+        self, part: ControlPart, scenes: Sequence[Scene], pictures: Sequence[Tensor | None], frame: Frame
+    ) -> Tensor | None:
+        """What a ControlNet is shown of scenes of one kind."""
+        channels = int(part.net.config.conditioning_channels)
+        fields = [
+            control(scene, frame, shown, kind=part.kind, channels=channels, detector=part.detector)
+            for scene, shown in zip(scenes, pictures, strict=True)
+        ]
+        field = joined(fields)
+        return None if field is None else field.to(self.device)
+
+    def _sample(
+        self,
+        guide: Guide,
+        seeds: Sequence[int],
+        start: Tensor | None,
+        sampling: Sampling,
+        steps: int,
+        on_step: Callable[[], None],
+        stream: int = 0,
+    ) -> Tensor:
+        """Latents (B, C, rows, columns) float32, from noise or from noised latents."""
+        shape = (self.channels, *guide.planes.shape[2:])
+        noise = torch.from_numpy(np.stack([gaussian(seed, shape, stream) for seed in seeds])).to(self.device)
+        tile, levels = self.tile // self.factor, self.denoiser.levels
+        predict = predictor(self.step, guide, levels=levels, tile=tile, overlap=tile // 4, dtype=self.dtype)
+        return sample(
+            predict,
+            self.scheduler,
+            noise,
+            steps=steps,
+            strength=sampling.strength,
+            latents=start,
+            seeds=seeds,
+            on_step=on_step,
+        )
+
+    @contextlib.contextmanager
+    def _at_work(self, net: Any) -> Iterator[None]:
+        """A network on the device; with offloading, only as long as it is needed."""
+        net.to(self.device)
+        yield
+        if self.offload:
+            net.to(torch.device("cpu"))
+
+
+def finished(field: Tensor, scene: Scene, frame: Frame, sampling: Sampling) -> Pixels:
+    """The picture in its size and colours, from (3, H, W) in [0, 1]."""
+    cut = field[:, : frame.height, : frame.width].clamp(0, 1).mul(255).round().byte()
+    drawn: Pixels = cut.permute(1, 2, 0).contiguous().numpy()
+    if (frame.width, frame.height) != (scene.width, scene.height):
+        resized = Image.fromarray(drawn).resize((scene.width, scene.height), Image.Resampling.LANCZOS)
+        drawn = np.array(resized)
+    return drawn if scene.pixels is None else correct(drawn, scene.pixels, sampling.colour)

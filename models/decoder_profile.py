@@ -1,0 +1,137 @@
+"""What a profile says of its decoder: which weights, from where, and how to sample. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from misc.errors import InputError
+
+__all__ = ["COLOURS", "FUSIONS", "Control", "DecoderProfile", "HubPart", "Sampling", "decoder_from", "hub_part"]
+
+FUSIONS = ("regional", "sequential")
+COLOURS = ("wavelet", "adain", "none")
+MAX_STEPS = 1000
+
+
+@dataclass(frozen=True)
+class HubPart:
+    """Weights of a model hub.
+
+    Attributes:
+        repository: its name on the hub; also an absolute path, or a path below misc/checkpoints that begins with
+            `misc.checkpoints/`. revision: a commit; empty for whichever is newest at the first fetch.
+        files: patterns of the files that are wanted; all if empty. subfolder: where a model lies in it. variant: of the
+            file names, such as fp16. mirrors: repositories with the same files, tried in turn.
+    """
+
+    repository: str
+    licence: str
+    purpose: str = ""
+    revision: str = ""
+    files: tuple[str, ...] = ()
+    subfolder: str = ""
+    variant: str = ""
+    mirrors: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Control:
+    """A ControlNet.
+
+    Attributes:
+        kind: what it is shown: `picture`, the pixel stream's picture; `canny` or `hed`, the edges in that.
+        scale: by which its residuals are multiplied. optional: left out where its weights are not here.
+        detector: weights that find the edges, if any are needed.
+    """
+
+    part: HubPart
+    kind: str = "picture"
+    scale: float = 1.0
+    optional: bool = False
+    detector: HubPart | None = None
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a picture is drawn.
+
+    Attributes:
+        steps: calls of the network. guidance: scale of classifier-free guidance; 1 is none.
+        strength: noise in the pixel stream's picture that sampling starts from, above 0 to 1 (1: noise alone).
+        fusion: `regional`, everything in one pass; `sequential`, a few steps an item, then a pass over the whole, as in
+            MISC (arXiv 2402.16749). colour: how colours are taken from the pixel stream: wavelet, adain or none.
+        negative: what shall not be in the picture.
+
+    Raises:
+        InputError: a value is out of its range.
+    """
+
+    steps: int
+    guidance: float = 1.0
+    strength: float = 1.0
+    fusion: str = "regional"
+    colour: str = "wavelet"
+    negative: str = ""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.steps <= MAX_STEPS:
+            raise InputError(f"there are 1 to {MAX_STEPS} steps, not {self.steps}")
+        if not 0 < self.strength <= 1:
+            raise InputError(f"the strength is above 0 and at most 1, not {self.strength:g}")
+        if not 1 <= self.guidance <= 100:
+            raise InputError(f"the guidance is between 1 and 100, not {self.guidance:g}")
+        if self.fusion not in FUSIONS:
+            raise InputError(f"there is no fusion {self.fusion!r}; there is {', '.join(FUSIONS)}")
+        if self.colour not in COLOURS:
+            raise InputError(f"there is no colour correction {self.colour!r}; there is {', '.join(COLOURS)}")
+
+
+@dataclass(frozen=True)
+class DecoderProfile:
+    """A decoder's parts.
+
+    Attributes:
+        base: UNet, VAE, scheduler, and tokenizers and text encoders unless `text` is `minilm`, in diffusers' layout.
+        text: `clip`, or `minilm` of the profile's packages. vae: one to take instead of the base's.
+        scheduler: {"class": a scheduler of diffusers, ...what to change in its configuration}; the base's if empty.
+        native: side of the pictures that it was trained on. tile: the longest side that is drawn in one piece.
+    """
+
+    base: HubPart
+    sampling: Sampling
+    controls: tuple[Control, ...] = ()
+    vae: HubPart | None = None
+    text: str = "clip"
+    scheduler: dict[str, Any] = field(default_factory=dict)
+    native: int = 512
+    tile: int = 768
+
+    def hub_parts(self) -> list[tuple[HubPart, bool]]:
+        """All that is fetched, and whether it can be done without."""
+        parts = [(self.base, False), *([(self.vae, False)] if self.vae else [])]
+        for control in self.controls:
+            parts += [(part, control.optional) for part in (control.part, control.detector) if part]
+        return parts
+
+
+def hub_part(table: Mapping[str, Any]) -> HubPart:
+    """From a table of a profile."""
+    lists = {name: tuple(table[name]) for name in ("files", "mirrors") if name in table}
+    return HubPart(**{**table, **lists})
+
+
+def decoder_from(table: Mapping[str, Any]) -> DecoderProfile:
+    """From the table `decoder` of a profile."""
+    own = dict(table)
+    controls = tuple(
+        Control(
+            hub_part(each["part"]),
+            **{name: each[name] for name in ("kind", "scale", "optional") if name in each},
+            detector=hub_part(each["detector"]) if "detector" in each else None,
+        )
+        for each in own.pop("controls", ())
+    )
+    vae = hub_part(own.pop("vae")) if "vae" in own else None
+    return DecoderProfile(hub_part(own.pop("base")), Sampling(**own.pop("sampling")), controls=controls, vae=vae, **own)

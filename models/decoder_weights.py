@@ -1,0 +1,148 @@
+"""A profile's decoder from its weights: folders in diffusers' layout, of a model hub or of this project.
+
+base/      unet/ vae/ scheduler/ tokenizer/ text_encoder/ [tokenizer_2/ text_encoder_2/]
+controls:  a ControlNet each, in a repository or subfolder of its own
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from misc.models.decoder_profile import Control, DecoderProfile, HubPart
+from misc.models.hub import locate
+from misc.models.text_encoders import ClipText, MiniLmText, TextEncoder
+
+from misc.errors import WeightsError
+
+if TYPE_CHECKING:
+    from misc.models.decoder import ControlPart, Decoder
+    from misc.models.profile import Profile
+
+__all__ = ["load_decoder"]
+
+
+def load_decoder(
+    profile: Profile,
+    device: str | torch.device = "cpu",
+    *,
+    dtype: torch.dtype | None = None,
+    offload: bool = False,
+    compiled: bool = False,
+) -> Decoder:
+    """The decoder of a profile, from weights that are here; nothing is fetched.
+
+    Args:
+        device, dtype, offload, compiled: as `misc.models.decoder.Decoder`.
+
+    Raises:
+        WeightsError: the profile has no decoder, or its weights are missing, damaged or not those of the first fetch.
+    """
+    chosen = profile.decoder
+    if chosen is None:
+        raise WeightsError(f"profile {profile.name} has no decoder")
+    base = locate(chosen.base)  # before anything heavy is imported
+    folders = [(control, located(control)) for control in chosen.controls]
+    vae = locate(chosen.vae) if chosen.vae else None
+    dtype = dtype or (torch.float16 if torch.device(device).type == "cuda" else torch.float32)
+    try:
+        from diffusers import AutoencoderKL, UNet2DConditionModel
+        from misc.models.decoder import Decoder, Parts
+
+        parts = Parts(
+            loaded(UNet2DConditionModel, base / "unet", chosen.base.variant, dtype),
+            loaded(AutoencoderKL, vae or base / "vae", (chosen.vae or chosen.base).variant, dtype),
+            scheduler_of(chosen, base),
+            text_of(profile, base, dtype),
+            tuple(control_of(control, *found, dtype) for control, found in folders if found is not None),
+        )
+    except WeightsError:
+        raise
+    except Exception as error:  # diffusers and transformers raise a dozen kinds for folders that they cannot read
+        first = str(error).strip().partition("\n")[0][:200]
+        raise WeightsError(f"the decoder of profile {profile.name} cannot be loaded: {first}") from error
+    return Decoder(
+        parts,
+        chosen.sampling,
+        native=chosen.native,
+        tile=chosen.tile,
+        device=device,
+        dtype=dtype,
+        offload=offload,
+        compiled=compiled,
+    )
+
+
+def located(control: Control) -> tuple[Path, Path | None] | None:
+    """Folders of a control's weights and of its detector's; None if it is optional and not here."""
+    try:
+        return locate(control.part), locate(control.detector) if control.detector else None
+    except WeightsError:
+        if control.optional:
+            return None
+        raise
+
+
+def loaded(kind: Any, folder: Path, variant: str, dtype: torch.dtype) -> Any:
+    """A network of diffusers, complete and ready to use; pickled weights are read as tensors only."""
+    net, report = kind.from_pretrained(
+        folder, variant=variant or None, torch_dtype=dtype, local_files_only=True, output_loading_info=True
+    )
+    if report["missing_keys"]:  # diffusers would go on with random numbers in their place
+        raise WeightsError(f"the weights in {folder.name} lack {len(report['missing_keys'])} tensors")
+    return net.eval().requires_grad_(False)
+
+
+def control_of(control: Control, folder: Path, detector: Path | None, dtype: torch.dtype) -> ControlPart:
+    from diffusers import ControlNetModel
+    from misc.models.decoder import ControlPart
+
+    net = loaded(ControlNetModel, below(folder, control.part), control.part.variant, dtype)
+    return ControlPart(net, control.kind, control.scale, detector)
+
+
+def below(folder: Path, part: HubPart) -> Path:
+    return folder / part.subfolder if part.subfolder else folder
+
+
+def scheduler_of(chosen: DecoderProfile, base: Path) -> Any:
+    """The base's scheduler, or the profile's class with the base's configuration and the profile's changes."""
+    import diffusers
+
+    config: dict[str, Any] = diffusers.DDIMScheduler.load_config(base / "scheduler", local_files_only=True)
+    changes = dict(chosen.scheduler)
+    name = str(changes.pop("class", config["_class_name"]))
+    return getattr(diffusers, name).from_config(config, **changes)
+
+
+def text_of(profile: Profile, base: Path, dtype: torch.dtype) -> TextEncoder:
+    """MiniLM of the profile's packages, or the base's CLIP encoders."""
+    assert profile.decoder is not None
+    if profile.decoder.text == "minilm":
+        from misc.models.text_features import load_text_tower
+
+        return MiniLmText(load_text_tower(profile.packages["minilm"].path))
+    from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+
+    variant = profile.decoder.base.variant or None
+    tokenizers, models = [], []
+    for suffix, kind in (("", CLIPTextModel), ("_2", CLIPTextModelWithProjection)):
+        if not (base / f"text_encoder{suffix}").is_dir():
+            continue
+        source: Any = kind
+        tokenizers.append(CLIPTokenizer.from_pretrained(base / f"tokenizer{suffix}", local_files_only=True))
+        model, report = source.from_pretrained(
+            base / f"text_encoder{suffix}",
+            variant=variant,
+            dtype=dtype,
+            use_safetensors=True,
+            local_files_only=True,
+            output_loading_info=True,
+        )
+        if report["missing_keys"]:
+            raise WeightsError(f"the text encoder lacks {len(report['missing_keys'])} tensors")
+        models.append(model.eval().requires_grad_(False))
+    if not models:
+        raise WeightsError(f"there is no text_encoder in {base.name}")
+    return ClipText(tokenizers, models)

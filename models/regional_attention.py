@@ -1,0 +1,143 @@
+"""Regional cross-attention: every item's words act inside its mask only, the whole's everywhere, in one pass.
+
+    keys:   whole | item 1 | item 2 | ...          each key has a plane: everywhere, hidden, or its item's mask
+    bias(position, key) = log(mask of the key's plane at the position)      added to the attention's logits
+
+A mask of weight w so multiplies the key's share by w: a soft edge fades, and where w is 0 the key does not exist.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from misc.models.text_encoders import TextEncoder
+from torch import Tensor, nn
+
+from misc.bits.regions import RegionMaps
+
+__all__ = [
+    "EVERYWHERE",
+    "FIRST_ITEM",
+    "HIDDEN",
+    "Prompt",
+    "RegionalAttention",
+    "attend",
+    "biases",
+    "planes_of",
+    "prompt_of",
+    "stacked",
+]
+
+HIDDEN, EVERYWHERE, FIRST_ITEM = range(3)
+ALIGNED = 8  # keys that a GPU's attention kernels like to have in a row
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """Keys of B pictures' cross-attention.
+
+    Attributes:
+        states: (B, K, D) float. plane: (B, K) int64, HIDDEN, EVERYWHERE or FIRST_ITEM + item. pooled: (B, P) or None.
+    """
+
+    states: Tensor
+    plane: Tensor
+    pooled: Tensor | None = None
+
+
+def prompt_of(encoder: TextEncoder, whole: str, items: Sequence[str] = ()) -> Prompt:
+    """The keys (B = 1) of a text for the whole picture and of one for each item."""
+    features = encoder.encode([whole, *items])
+    shown = [features.window[0], *features.tokens[1:]]
+    states = torch.cat([state[mask] for state, mask in zip(features.states, shown, strict=True)])
+    plane = [torch.full((int(mask.sum()),), EVERYWHERE + k, device=states.device) for k, mask in enumerate(shown)]
+    return Prompt(states[None], torch.cat(plane)[None], None if features.pooled is None else features.pooled[:1])
+
+
+def stacked(prompts: Sequence[Prompt]) -> Prompt:
+    """Prompts as one batch, the shorter ones filled up with hidden keys."""
+    lengths = {each.states.shape[1] for each in prompts}
+    length = max(lengths)
+    if len(lengths) > 1 or any(bool((each.plane != EVERYWHERE).any()) for each in prompts):
+        length += -length % ALIGNED
+    states = [F.pad(each.states, (0, 0, 0, length - each.states.shape[1])) for each in prompts]
+    plane = [F.pad(each.plane, (0, length - each.plane.shape[1]), value=HIDDEN) for each in prompts]
+    pooled = [each.pooled for each in prompts if each.pooled is not None]
+    return Prompt(torch.cat(states), torch.cat(plane), torch.cat(pooled) if pooled else None)
+
+
+def planes_of(regions: RegionMaps | None, items: int, cells: tuple[int, int], padded: tuple[int, int]) -> Tensor:
+    """Weights of the planes, (1, FIRST_ITEM + items, *padded) in [0, 1].
+
+    Args:
+        cells: rows and columns of latents that the picture has; padded: with those that go on beyond its border.
+            An item without a map is seen everywhere.
+    """
+    planes = torch.ones(1, FIRST_ITEM + items, *padded)
+    planes[:, HIDDEN] = 0
+    if regions is not None and items and len(regions.masks):
+        masks = torch.from_numpy(regions.masks[:items]).float()[None]
+        soft = F.interpolate(masks, cells, mode="bilinear", antialias=True).clamp(0, 1)
+        soft = F.pad(soft, (0, padded[1] - cells[1], 0, padded[0] - cells[0]), mode="replicate")
+        planes[:, FIRST_ITEM : FIRST_ITEM + masks.shape[1]] = soft
+    return planes
+
+
+def biases(planes: Tensor, plane: Tensor, levels: int, dtype: torch.dtype) -> dict[int, Tensor] | None:
+    """What is added to the logits at each resolution, or None if every key is seen everywhere.
+
+    Args:
+        planes: (B, P, H, W) at the latents' resolution. plane: (B, K). levels: resolutions of the UNet.
+
+    Returns:
+        {positions: (B, 1, positions, K)}
+    """
+    if bool((plane == EVERYWHERE).all()):
+        return None
+    height, width = planes.shape[2:]
+    found = {}
+    for level in range(levels):
+        size = (math.ceil(height / 2**level), math.ceil(width / 2**level))
+        flat = F.adaptive_avg_pool2d(planes, size).flatten(2)
+        weights = flat.gather(1, plane[:, :, None].expand(-1, -1, flat.shape[2]))
+        found[flat.shape[2]] = weights.clamp(0, 1).log().transpose(1, 2)[:, None].to(dtype)
+    return found
+
+
+class RegionalAttention:
+    """An attention processor of diffusers: scaled dot-product attention, with a bias for the number of positions."""
+
+    def __call__(
+        self,
+        attn: Any,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        temb: Tensor | None = None,
+        bias: dict[int, Tensor] | None = None,
+    ) -> Tensor:
+        """hidden_states: (B, N, C) positions; encoder_hidden_states: (B, K, D) keys, or None for self-attention."""
+        source = hidden_states if encoder_hidden_states is None else encoder_hidden_states
+        query, key, value = (
+            layer(states).unflatten(2, (attn.heads, -1)).transpose(1, 2)
+            for layer, states in ((attn.to_q, hidden_states), (attn.to_k, source), (attn.to_v, source))
+        )
+        if encoder_hidden_states is not None and bias is not None:
+            attention_mask = bias[hidden_states.shape[1]]
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=attention_mask)
+        result: Tensor = attn.to_out[1](attn.to_out[0](mixed.transpose(1, 2).flatten(2)))
+        return result
+
+
+def attend(net: nn.Module) -> None:
+    """Give the transformer blocks of a UNet or ControlNet this attention; without a bias it is the usual one."""
+    model: Any = net
+    processors = model.attn_processors
+    model.set_attn_processor(
+        {name: RegionalAttention() if ".attn" in name else old for name, old in processors.items()}
+    )

@@ -1,0 +1,141 @@
+"""What is to be drawn, and how it is laid before the networks: sizes, texts, pictures and masks as tensors.
+
+Scene ─► Frame (working size, padded latents) ─► picture (B, 3, H, W), texts, masks ─► controls of each ControlNet
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from misc.models.edges import edges
+from torch import Tensor
+
+from misc.bits.description import Description
+from misc.bits.regions import RegionMaps
+from misc.errors import InputError
+
+__all__ = ["Frame", "Scene", "control", "frame_of", "joined", "picture", "texts"]
+
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything that a file says of a picture.
+
+    Attributes:
+        width, height, seed: of the picture, and of its noise. description, regions: text stream, region stream.
+        pixels: (height, width, 3) uint8, the picture of the pixel stream.
+
+    Raises:
+        InputError: there is neither a text nor a picture, or the picture has another size.
+    """
+
+    width: int
+    height: int
+    seed: int = 0
+    description: Description | None = None
+    regions: RegionMaps | None = None
+    pixels: Pixels | None = None
+
+    def __post_init__(self) -> None:
+        if self.pixels is None and (self.description is None or not any(self.description.fields())):
+            raise InputError("there is nothing to draw: the file has neither a text nor pixels")
+        if self.pixels is not None and self.pixels.shape != (self.height, self.width, 3):
+            raise InputError(f"the pixel stream's picture is not {self.width}x{self.height}")
+
+    def kind(self) -> tuple[int, int, bool, bool]:
+        """What pictures have in common that can be drawn as one batch."""
+        return self.width, self.height, self.pixels is not None, self.regions is not None
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Sizes at work.
+
+    Attributes:
+        width, height: of what is drawn, in pixels. rows, columns: of the latents, padded to what the networks need.
+        factor: pixels along a latent.
+    """
+
+    width: int
+    height: int
+    rows: int
+    columns: int
+    factor: int
+
+    @property
+    def cells(self) -> tuple[int, int]:
+        """Rows and columns of latents that the picture has, without what pads it."""
+        return -(-self.height // self.factor), -(-self.width // self.factor)
+
+
+def frame_of(scene: Scene, *, native: int, tile: int, factor: int, multiple: int) -> Frame:
+    """Sizes for a scene.
+
+    A picture of text alone is drawn at the size that the networks know, and scaled afterwards: beyond it they repeat
+    things, far below it they draw none. `multiple` is in latents.
+    """
+    width, height = scene.width, scene.height
+    if scene.pixels is None:
+        ratio = min(native / math.sqrt(width * height), tile / max(width, height))
+        width, height = max(1, round(width * ratio)), max(1, round(height * ratio))
+    rows, columns = (-(-side // (factor * multiple)) * multiple for side in (height, width))
+    return Frame(width, height, rows, columns, factor)
+
+
+def texts(description: Description | None) -> tuple[str, list[str]]:
+    """The prompt of the whole, and one of every item: "name, detail"."""
+    if description is None:
+        return "", []
+    items = [", ".join(filter(None, (item.name, item.detail))) for item in description.items]
+    return description.overall or ", ".join(item.name for item in description.items), items
+
+
+def picture(pixels: Pixels, frame: Frame) -> Tensor:
+    """(1, 3, rows * factor, columns * factor) float in [0, 1]; the last row and column go on."""
+    field = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].float() / 255
+    return padded(field, frame)
+
+
+def padded(field: Tensor, frame: Frame) -> Tensor:
+    height, width = frame.rows * frame.factor, frame.columns * frame.factor
+    return F.pad(field, (0, width - field.shape[3], 0, height - field.shape[2]), mode="replicate")
+
+
+def control(
+    scene: Scene, frame: Frame, shown: Tensor | None, *, kind: str, channels: int, detector: Path | None = None
+) -> Tensor | None:
+    """What a ControlNet is shown of a scene, (1, channels, rows * factor, columns * factor) in [0, 1], or nothing.
+
+    Args:
+        shown: `picture` of the scene, if it has pixels. kind: `picture`, `canny` or `hed`.
+        channels: 3; more are masks of the first items, zero where there are none, as is the picture then.
+    """
+    masks = None if scene.regions is None or channels == 3 else scene.regions.masks[: channels - 3]
+    if kind != "picture" and shown is not None:
+        image = (shown[0] * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
+        return torch.from_numpy(np.array(edges(kind, image, detector))).permute(2, 0, 1)[None].float() / 255
+    if kind != "picture" or (shown is None and masks is None):
+        return None
+    height, width = frame.rows * frame.factor, frame.columns * frame.factor
+    planes = torch.zeros(1, channels, height, width)
+    if shown is not None:
+        planes[:, :3] = shown
+    if masks is not None and len(masks):
+        soft = torch.from_numpy(np.array(masks)).float()[None]
+        soft = F.interpolate(soft, (frame.height, frame.width), mode="bilinear", antialias=True)
+        planes[:, 3 : 3 + len(masks)] = padded(soft.clamp(0, 1), frame)
+    return planes
+
+
+def joined(fields: Sequence[Tensor | None]) -> Tensor | None:
+    """One batch of what every scene has, or of none."""
+    return torch.cat([field for field in fields if field is not None]) if fields[0] is not None else None
