@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from fnmatch import fnmatch
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,9 @@ def online(part: HubPart) -> Path:
             # It fails at once, where fetching tries for minutes.
             HfApi().model_info(repository, revision=revision or None, timeout=TIMEOUT)
             patterns = list(part.files) or None
-            return Path(snapshot_download(repository, revision=revision or None, allow_patterns=patterns))
+            folder = Path(snapshot_download(repository, revision=revision or None, allow_patterns=patterns))
+            if not lacking(part, folder):
+                return folder
         except Exception:  # of the network or the hub: no answer, no such model, no access; the next one may do
             continue
     try:
@@ -121,8 +124,9 @@ def recorded(part: HubPart, folder: Path) -> Path:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and wanted(part, path.relative_to(folder))
     }
-    if not any(name.endswith((".safetensors", ".bin", ".pth")) for name in files):
-        raise WeightsError(f"the weights {part.repository} are not complete here: `misc pull` fetches them")
+    if not files or (lacks := lacking(part, folder)):
+        what = lacks[0] if files else "everything"
+        raise WeightsError(f"the weights {part.repository} lack {what}: `misc pull` fetches it")
     record = record_of(part)
     record.parent.mkdir(parents=True, exist_ok=True)
     temporary = record.with_suffix(f".{os.getpid()}")
@@ -133,8 +137,11 @@ def recorded(part: HubPart, folder: Path) -> Path:
     return folder
 
 
+def lacking(part: HubPart, folder: Path) -> list[str]:
+    """Files of a part that are not in a folder."""
+    return [name for name in part.files if "*" not in name and not (folder / name).is_file()]
+
+
 def wanted(part: HubPart, path: Path) -> bool:
     """Whether a file is one of the part's."""
-    from fnmatch import fnmatch
-
     return not part.files or any(fnmatch(path.as_posix(), pattern) for pattern in part.files)
