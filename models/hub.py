@@ -19,7 +19,7 @@ from misc.models.packages import cache_folder, sha256
 
 from misc.errors import WeightsError
 
-__all__ = ["fetch", "locate"]
+__all__ = ["fetch", "is_here", "locate"]
 
 TIMEOUT = 10.0
 OWN = "misc.checkpoints/"
@@ -59,10 +59,18 @@ def locate(part: HubPart) -> Path:
     folder = cached(part, repository, commit)
     for name, digest in files.items():
         if not (folder / name).is_file():
-            raise WeightsError(f"{name} of {repository} is missing: `misc pull` fetches it")
+            raise WeightsError(f"{name} of {repository} is missing: `misc pull PROFILE` fetches it")
         if sha256(folder / name) != digest:
             raise WeightsError(f"{name} of {repository} is not what was fetched first, by {record.name}")
     return folder
+
+
+def is_here(part: HubPart) -> bool:
+    """Whether a part was fetched; its files are not looked at."""
+    try:
+        return own_folder(part) is not None or record_of(part).is_file()
+    except WeightsError:
+        return False
 
 
 def own_folder(part: HubPart) -> Path | None:
@@ -113,7 +121,7 @@ def cached(part: HubPart, repository: str, revision: str) -> Path:
             repository, revision=revision or None, allow_patterns=list(part.files) or None, local_files_only=True
         )
     except Exception as error:
-        raise WeightsError(f"the weights {repository} are not here: `misc pull` fetches them") from error
+        raise WeightsError(f"the weights {repository} are not here: `misc pull PROFILE` fetches them") from error
     return Path(folder)
 
 
@@ -126,7 +134,7 @@ def recorded(part: HubPart, folder: Path) -> Path:
     }
     if not files or (lacks := lacking(part, folder)):
         what = lacks[0] if files else "everything"
-        raise WeightsError(f"the weights {part.repository} lack {what}: `misc pull` fetches it")
+        raise WeightsError(f"the weights {part.repository} lack {what}: `misc pull PROFILE` fetches it")
     record = record_of(part)
     record.parent.mkdir(parents=True, exist_ok=True)
     temporary = record.with_suffix(f".{os.getpid()}")
