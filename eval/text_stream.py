@@ -2,8 +2,9 @@
 
     python -m misc.eval.text_stream --data FOLDER [--limit N] [--json FILE]
 
-FOLDER holds `text/lmm_descriptions.jsonl` (LMM descriptions, none of which was used to fit anything) and
-`captioned-test-*.tar` (WebDataset, Flickr8k captions). Sizes are bytes of `misc text pack` less the coder's number;
+FOLDER holds `text/lmm_descriptions.jsonl` (LMM descriptions, of which only the half that
+`misc.train.texts.held_out_half` names is measured: lm-small was trained on the other) and `captioned-test-*.tar`
+(WebDataset, Flickr8k captions). Sizes are bytes of `misc text pack` less the coder's number;
 `SmolLM2, floats` is an estimate from its probabilities after the same examples, and says so.
 """
 
@@ -11,10 +12,9 @@ from __future__ import annotations
 
 import json
 import lzma
-import tarfile
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,6 +26,8 @@ import zstandard
 from misc.models.prefixes import PREFIXES
 from misc.models.profile import Profile, load_profile
 from misc.models.skeleton import Lexicon, expand, word_accuracy
+from misc.train.texts import captions as captions_of
+from misc.train.texts import held_out_half, read_descriptions
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -35,7 +37,7 @@ from misc.bits.text.consonants import skeletons
 from misc.bits.text.language_model import load_model
 from misc.bits.text.lzw import fold
 
-__all__ = ["DLSVC_SENTENCE", "captions", "descriptions", "measure"]
+__all__ = ["DLSVC_SENTENCE", "captions", "measure"]
 
 DLSVC_SENTENCE = "a cat sitting on top of a wooden bench"
 OTHERS: dict[str, Callable[[bytes], bytes]] = {
@@ -66,23 +68,10 @@ class Cost:
         }
 
 
-def descriptions(data: Path) -> list[str]:
-    """The LMM descriptions."""
-    lines = (data / "text" / "lmm_descriptions.jsonl").read_text().splitlines()
-    return [json.loads(line)["text"] for line in lines]
-
-
 def captions(data: Path) -> list[str]:
     """All captions of the test photos."""
-
-    def read() -> Iterator[str]:
-        for shard in sorted(data.glob("captioned-test-*.tar")):
-            with tarfile.open(shard) as archive:
-                for member in archive:
-                    if member.name.endswith(".json"):
-                        yield from json.load(archive.extractfile(member))["captions"]  # type: ignore[arg-type]
-
-    return list(read())
+    shards = sorted(data.glob("captioned-test-*.tar"))
+    return [caption for found in captions_of(shards) for caption in found]
 
 
 def coder_cost(coder: TextCoder, texts: list[str]) -> Cost:
@@ -140,8 +129,9 @@ def words_again(profile: Profile, texts: list[str]) -> dict[str, float]:
 def measure(data: Path, limit: int, profile_name: str, *, floats: bool) -> dict[str, Any]:
     """All figures; `limit` texts of each kind, spread evenly."""
     profile = load_profile(profile_name)
+    held_out = held_out_half(read_descriptions(data))
     result: dict[str, Any] = {}
-    for kind, texts in (("descriptions", descriptions(data)), ("captions", captions(data))):
+    for kind, texts in (("descriptions", held_out), ("captions", captions(data))):
         some = texts[:: max(1, len(texts) // limit)][:limit]
         rows = {"raw": Cost(8.0 * sum(len(t.encode()) for t in some), sum(map(len, some)), len(some), 1e-9, None).row()}
         rows |= {name: other_cost(pack, some).row() for name, pack in OTHERS.items()}

@@ -12,7 +12,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,10 @@ from safetensors.numpy import save_file
 from misc.bits.text.byte_pairs import BytePairs
 from misc.bits.transformer import ANGLE_BITS, GAIN_BITS, WEIGHT_LEVELS, Config, Transformer
 
-__all__ = ["add_prefixes", "digest", "from_gguf", "quantise", "rotation_tables"]
+if TYPE_CHECKING:
+    from transformers import LlamaForCausalLM
+
+__all__ = ["add_prefixes", "digest", "from_gguf", "from_transformers", "quantise", "rotation_tables", "write"]
 
 Arrays = dict[str, npt.NDArray[Any]]
 LINE_BREAK, TERMINATOR = "\n", "\n\n"
@@ -35,6 +38,16 @@ PARTS = {
     "gate": "ffn_gate",
     "up": "ffn_up",
     "down": "ffn_down",
+}
+
+TRANSFORMERS_PARTS = {
+    "query": "self_attn.q_proj",
+    "key": "self_attn.k_proj",
+    "value": "self_attn.v_proj",
+    "output": "self_attn.o_proj",
+    "gate": "mlp.gate_proj",
+    "up": "mlp.up_proj",
+    "down": "mlp.down_proj",
 }
 
 
@@ -103,10 +116,55 @@ def from_gguf(source: Path) -> tuple[Config, Arrays, dict[str, Any]]:
     return config, arrays, facts
 
 
+def from_transformers(model: LlamaForCausalLM) -> tuple[Config, Arrays]:
+    """Sizes and integer arrays of a LlamaForCausalLM with tied embeddings."""
+    c = model.config
+    config = Config(
+        layers=c.num_hidden_layers,
+        width=c.hidden_size,
+        hidden=c.intermediate_size,
+        heads=c.num_attention_heads,
+        kv_heads=c.num_key_value_heads,
+        vocabulary=c.vocab_size,
+        positions=POSITIONS,
+        epsilon=c.rms_norm_eps,
+    )
+    floats = {name: tensor.detach().double().numpy() for name, tensor in model.state_dict().items()}
+    arrays = rotation_tables(POSITIONS, config.head_width, c.rope_parameters["rope_theta"])
+    names = {"embedding": "model.embed_tokens"}
+    for i in range(config.layers):
+        names |= {f"layers.{i}.{ours}": f"model.layers.{i}.{theirs}" for ours, theirs in TRANSFORMERS_PARTS.items()}
+        arrays[f"layers.{i}.attention.gain"] = gain(floats[f"model.layers.{i}.input_layernorm.weight"])
+        arrays[f"layers.{i}.mlp.gain"] = gain(floats[f"model.layers.{i}.post_attention_layernorm.weight"])
+    arrays["final.gain"] = gain(floats["model.norm.weight"])
+    for ours, theirs in names.items():
+        weight = floats[f"{theirs}.weight"]
+        if ours.endswith(("query", "key")):
+            weight = neighbouring_pairs(weight, config.head_width)
+        arrays[f"{ours}.weight"], arrays[f"{ours}.exponent"] = quantise(weight)
+    return config, arrays
+
+
+def neighbouring_pairs(weight: npt.NDArray[np.float64], head_width: int) -> npt.NDArray[np.float64]:
+    """Rows of a query or key matrix, from halves of a head that turn together to neighbours that do."""
+    halves = weight.reshape(-1, 2, head_width // 2, weight.shape[1])
+    return halves.swapaxes(1, 2).reshape(weight.shape)
+
+
 def add_prefixes(
-    config: Config, arrays: Arrays, facts: dict[str, Any], prefixes: Sequence[Sequence[str]] = PREFIXES
+    config: Config,
+    arrays: Arrays,
+    facts: dict[str, Any],
+    prefixes: Sequence[Sequence[str]] = PREFIXES,
+    shares: Sequence[int] | None = None,
+    sharpness: float = 1.0,
 ) -> Arrays:
-    """The arrays with the prefixes' caches and the facts that a reader needs."""
+    """The arrays with the prefixes' caches and the facts that a reader needs.
+
+    Args:
+        shares: how often each prefix is chosen, as whole numbers; equally often unless they are given.
+        sharpness: a factor on all logits.
+    """
     vocabulary = BytePairs(facts["tokens"], facts["merges"], facts["special"])
     line_break, terminator = vocabulary.number(LINE_BREAK), vocabulary.number(TERMINATOR)
     transformer = Transformer(config, arrays)
@@ -126,7 +184,8 @@ def add_prefixes(
         result[f"prefix.{i}.logits"] = logits
     everything = {
         "config": vars(config),
-        "prefixes": len(prefixes),
+        "prefix_shares": list(shares or [1] * len(prefixes)),
+        "sharpness": sharpness,
         "line_break": line_break,
         "terminator": terminator,
         **facts,

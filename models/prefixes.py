@@ -4,7 +4,7 @@ They were written for this project in the styles that the text stream carries. T
 gives the coders other numbers.
 """
 
-__all__ = ["PREFIXES"]
+__all__ = ["PREFIXES", "SHARES", "SHARPNESS", "SMALL_PREFIXES"]
 
 CAPTIONS = (
     "a brown dog is running across a grassy field",
@@ -82,3 +82,6 @@ STRUCTURED = (
 )
 
 PREFIXES = (CAPTIONS, DESCRIPTIONS, STRUCTURED)
+SHARES = (7, 7, 2)
+SHARPNESS = 15 / 16  # SmolLM2 is a little too sure of captions: best of seven factors on training captions
+SMALL_PREFIXES = (CAPTIONS[:6], DESCRIPTIONS[:2], STRUCTURED[:1])  # for a model that was trained on such texts

@@ -21,6 +21,8 @@ from misc.errors import InputError, WeightsError
 
 __all__ = ["Derived", "Part", "Profile", "load_profile", "profile_names", "pull"]
 
+SMALL_NAME, SMALL_NUMBER = "lm-small", 5
+
 
 @dataclass(frozen=True)
 class Part:
@@ -61,6 +63,7 @@ class Profile:
     description: str
     hyperprior: Part
     language_model: Derived
+    small_language_model: Part
     packages: dict[str, Package]
     decoder: DecoderProfile | None = None
     hub: dict[str, HubPart] = field(default_factory=dict)
@@ -73,8 +76,12 @@ class Profile:
     @functools.cached_property
     def text_coders(self) -> tuple[TextCoder, ...]:
         """All text coders; those whose weights are missing say so in `available`."""
-        model = self.language_model
-        return (*WEIGHTLESS, LanguageModel(model.name, model.number, model.path))
+        large = self.language_model
+        return (
+            *WEIGHTLESS,
+            LanguageModel(large.name, large.number, large.path),
+            LanguageModel(SMALL_NAME, SMALL_NUMBER, self.small_language_model.path),
+        )
 
 
 def profile_names() -> list[str]:
@@ -100,6 +107,7 @@ def load_profile(name: str = "embedded") -> Profile:
         table["description"],
         Part(**table["hyperprior"]),
         Derived(**table["language_model"]),
+        Part(**table["small_language_model"]),
         {key: Package(**value) for key, value in table["packages"].items()},
         decoder=decoder_from(table["decoder"]) if "decoder" in table else None,
         hub={key: hub_part(value) for key, value in table.get("hub", {}).items()},
@@ -121,6 +129,7 @@ def pull(profile: Profile, progress: Callable[[str, int, int], None]) -> None:
         WeightsError: something cannot be fetched or is not what the profile pins.
     """
     from misc.models import hub, language_model
+    from misc.models.prefixes import SHARES, SHARPNESS
 
     for number, (part, optional) in enumerate(parts := profile.decoder.hub_parts() if profile.decoder else []):
         progress("fetching from the hub", number, len(parts))
@@ -137,7 +146,8 @@ def pull(profile: Profile, progress: Callable[[str, int, int], None]) -> None:
         if derived.path.is_file():
             return
         progress(f"quantising {derived.name}", 0, 1)
-        arrays = language_model.add_prefixes(*language_model.from_gguf(profile.packages[derived.source].path))
+        integers = language_model.from_gguf(profile.packages[derived.source].path)
+        arrays = language_model.add_prefixes(*integers, shares=SHARES, sharpness=SHARPNESS)
         if language_model.digest(arrays) != derived.digest:
             raise WeightsError(f"{derived.name} came out other than the profile pins: please report this machine")
         language_model.write(arrays, derived.path)

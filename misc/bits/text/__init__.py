@@ -1,6 +1,6 @@
 """Text coders, one a file, behind one interface and one number in the file.
 
-1 deflate    2 lzw    3 consonants    4 lm-large
+1 deflate    2 lzw    3 consonants    4 lm-large    5 lm-small
 """
 
 from __future__ import annotations

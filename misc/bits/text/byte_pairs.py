@@ -68,8 +68,11 @@ class BytePairs:
             parts[at : at + 2] = [parts[at] + parts[at + 1]]
         return parts
 
-    def decode(self, tokens: Sequence[int]) -> str:
+    def decode(self, tokens: Sequence[int], errors: str = "strict") -> str:
         """Text of tokens.
+
+        Args:
+            errors: what to do about bytes that are not UTF-8, as in `bytes.decode`.
 
         Raises:
             BitstreamError: a token is no text, or the bytes are not UTF-8.
@@ -78,6 +81,6 @@ class BytePairs:
         if any(part is None for part in parts):
             raise BitstreamError("the text stream holds a token that is no text")
         try:
-            return b"".join(part for part in parts if part is not None).decode()
+            return b"".join(part for part in parts if part is not None).decode(errors=errors)
         except UnicodeDecodeError as error:
             raise BitstreamError("the text stream is not Unicode text") from error

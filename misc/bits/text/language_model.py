@@ -58,6 +58,13 @@ class Model:
     line_break: int
     terminator: int
     prefixes: tuple[Prefix, ...]
+    shares: npt.NDArray[np.int64]
+    choice: FrequencyTable
+    sharpness: float
+
+    def frequencies(self, logits: F64) -> npt.NDArray[np.int64]:
+        """Frequencies of the next token after logits (vocabulary,)."""
+        return frequencies(logits * self.sharpness)
 
     def tokens(self, text: str) -> list[int]:
         """Tokens of a text and the terminator."""
@@ -79,8 +86,18 @@ def load_model(path: Path) -> Model:
     facts: dict[str, Any] = json.loads(arrays["facts"].tobytes())
     transformer = Transformer(Config(**facts["config"]), arrays)
     vocabulary = BytePairs(facts["tokens"], facts["merges"], facts["special"])
-    prefixes = tuple(unpack_prefix(transformer, arrays, i) for i in range(facts["prefixes"]))
-    return Model(transformer, vocabulary, facts["line_break"], facts["terminator"], prefixes)
+    shares = np.array(facts["prefix_shares"])
+    prefixes = tuple(unpack_prefix(transformer, arrays, i) for i in range(len(shares)))
+    return Model(
+        transformer,
+        vocabulary,
+        facts["line_break"],
+        facts["terminator"],
+        prefixes,
+        shares,
+        FrequencyTable(spread_shares(shares)),
+        facts["sharpness"],
+    )
 
 
 def unpack_prefix(transformer: Transformer, arrays: dict[str, npt.NDArray[Any]], number: int) -> Prefix:
@@ -93,6 +110,14 @@ def unpack_prefix(transformer: Transformer, arrays: dict[str, npt.NDArray[Any]],
         cache.key_scales[layer][:, : cache.length] = np.ldexp(1.0, exponents[layer].astype(np.int32))
         cache.values[layer][:, : cache.length] = values[layer]
     return Prefix(cache, arrays[f"prefix.{number}.logits"])
+
+
+def spread_shares(shares: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Frequencies that add up to 2^24, as shares (prefixes,) of it; a single prefix leaves one count to nobody."""
+    shares = shares if shares.size > 1 else np.array([TOTAL - 1, 1])
+    counts = TOTAL // int(shares.sum()) * shares
+    counts[0] += TOTAL - counts.sum()
+    return counts
 
 
 class LanguageModel:
@@ -120,9 +145,9 @@ class LanguageModel:
             raise LimitError(f"the text is too long for {self.name}")
         tables = [self._tables(prefix, tokens) for prefix in self.model.prefixes]
         costs = [float(-np.log2(rows[np.arange(len(tokens)), tokens] / TOTAL).sum()) for rows in tables]
-        best = int(np.argmin(costs))
+        best = int(np.argmin(costs - np.log2(self.model.shares)))
         coder = RangeEncoder()
-        coder.encode([best], self._choice())
+        coder.encode([best], self.model.choice)
         spent = 0
         for row, token in zip(tables[best], tokens, strict=True):
             coder.encode([token], FrequencyTable(row))
@@ -134,12 +159,15 @@ class LanguageModel:
 
     def unpack(self, data: bytes) -> str:
         model, coder = self.model, RangeDecoder(data)
-        prefix = model.prefixes[int(coder.decode(self._choice(), 1)[0])]
+        chosen = int(coder.decode(model.choice, 1)[0])
+        if chosen >= len(model.prefixes):
+            raise BitstreamError("the text stream is damaged")
+        prefix = model.prefixes[chosen]
         cache, logits = prefix.cache.copy(), prefix.logits
         tokens: list[int] = []
         spent = 0
         while True:
-            row = frequencies(logits)
+            row = model.frequencies(logits)
             token = int(coder.decode(FrequencyTable(row), 1)[0])
             spent += least_bits(int(row[token]))
             if spent > 8 * len(data) + SLACK_BITS or len(tokens) >= self._room():
@@ -154,14 +182,7 @@ class LanguageModel:
         rows = [prefix.logits[None]]
         if len(tokens) > 1:
             rows.append(self.model.transformer(tokens[:-1], prefix.cache.copy()))
-        return np.stack([frequencies(row) for row in np.concatenate(rows)])
-
-    def _choice(self) -> FrequencyTable:
-        """Equal frequencies of the prefixes."""
-        count = max(2, len(self.model.prefixes))
-        counts = np.full(count, TOTAL // count)
-        counts[0] += TOTAL - counts.sum()
-        return FrequencyTable(counts)
+        return np.stack([self.model.frequencies(row) for row in np.concatenate(rows)])
 
     def _room(self) -> int:
         """Tokens that fit behind the longest prefix."""

@@ -1,0 +1,202 @@
+"""The embedded describer: a LLaVA-style model of the project's own small language model.
+
+    image ─► ViT-S/14 ─► 16x16 tokens ─► 2x2 joined, MLP ─► 64 tokens ─┐
+                                               text tokens so far ─────┴─► Llama (7.4 M) ─► beam search ─► Description
+
+The answer is one text, as the structured description lies in a file: the whole, then name and detail of every item,
+a line each. Two text tasks use the same model without a picture: words from a consonant skeleton, and what one
+description says that another does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from misc.models.vision import WIDTH, patch_tokens, to_input
+from PIL import Image
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import Dinov2Model, DynamicCache, LlamaConfig, LlamaForCausalLM
+
+from misc.bits.description import Description, Item
+from misc.bits.text.byte_pairs import BytePairs
+from misc.errors import DescriberError, WeightsError
+
+__all__ = ["DIFFERENCES", "GRID", "WORDS", "Describer", "EmbeddedDescriber", "Prompts", "load_describer", "new_llama"]
+
+GRID = 16
+MAX_CAPTION, MAX_ITEMS_TOKENS = 40, 64
+ITEM_WORDS, DETAIL_WORDS, WHOLE_WORDS = 3, 10, 50
+WORDS, DIFFERENCES = "words: ", "differences: "
+
+
+def new_llama(vocabulary: int = 4096, positions: int = 1024) -> LlamaForCausalLM:
+    """The language model: 8 layers of width 256, 7.4 million parameters, randomly initialised."""
+    config = LlamaConfig(
+        vocab_size=vocabulary,
+        hidden_size=256,
+        intermediate_size=688,
+        num_hidden_layers=8,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        max_position_embeddings=positions,
+        rms_norm_eps=1e-5,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=None,
+    )
+    return LlamaForCausalLM(config)
+
+
+class Describer(nn.Module):
+    """Projector and language model; `language.model` takes embeddings of both."""
+
+    def __init__(self, language: LlamaForCausalLM | None = None) -> None:
+        super().__init__()
+        self.language = language or new_llama()
+        width = self.language.config.hidden_size
+        self.projector = nn.Sequential(
+            nn.LayerNorm(4 * WIDTH), nn.Linear(4 * WIDTH, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
+        )
+
+    def look(self, patches: Tensor) -> Tensor:
+        """(B, 64, width) embeddings of patch tokens (B, 16, 16, 384)."""
+        b, rows, columns, width = patches.shape
+        joined = patches.reshape(b, rows // 2, 2, columns // 2, 2, width).transpose(2, 3)
+        projected: Tensor = self.projector(joined.reshape(b, rows * columns // 4, 4 * width))
+        return projected
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        """(B, L, width) embeddings of tokens (B, L)."""
+        embedded: Tensor = self.language.model.embed_tokens(tokens)
+        return embedded
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """Numbers of the tokens that shape a sequence."""
+
+    line_break: int
+    terminator: int
+
+    @classmethod
+    def of(cls, vocabulary: BytePairs) -> Prompts:
+        return cls(vocabulary.number("\n"), vocabulary.number("\n\n"))
+
+
+def load_describer(path: Path) -> Describer:
+    """The network of a weights file that `misc.train.describer` wrote.
+
+    Raises:
+        WeightsError: the file is missing or of another network.
+    """
+    if not path.is_file():
+        raise WeightsError(f"the describer's weights {path.name} are missing")
+    model = Describer()
+    try:
+        model.load_state_dict({name: tensor.float() for name, tensor in load_file(path).items()}, strict=False)
+    except RuntimeError as error:
+        raise WeightsError(f"{path.name} does not hold the describer that this profile expects") from error
+    return model.eval().requires_grad_(False)
+
+
+class EmbeddedDescriber:
+    """Describes pictures with the embedded profile's weights; loaded by the caller.
+
+    Args:
+        tower: of `misc.models.vision`. model: projector and language model. vocabulary: the language model's.
+    """
+
+    def __init__(self, tower: Dinov2Model, model: Describer, vocabulary: BytePairs) -> None:
+        self.tower, self.model, self.vocabulary = tower, model, vocabulary
+        self.prompts = Prompts.of(vocabulary)
+
+    def describe(self, image: Image.Image, items: int = 3) -> Description:
+        """What is in a picture: the whole and at most `items` things.
+
+        Raises:
+            DescriberError: the model found no words.
+        """
+        return self.describe_patches(patch_tokens(self.tower, to_input(image, GRID, GRID)[None])[0], items)
+
+    @torch.inference_mode()
+    def describe_patches(self, patches: Tensor, items: int = 3) -> Description:
+        """As `describe`, from the tower's patch tokens (16, 16, 384)."""
+        seen = self.model.look(patches[None].to(self._device()))
+        caption = self._say(seen, [self.prompts.terminator], self.prompts.line_break, MAX_CAPTION, beams=5)
+        overall = " ".join(self._text(caption).split()[:WHOLE_WORDS])
+        if not overall:
+            raise DescriberError("the describer found no words for the picture")
+        spoken = [self.prompts.terminator, *caption, self.prompts.line_break]
+        rest = self._say(seen, spoken, self.prompts.terminator, MAX_ITEMS_TOKENS, beams=3)
+        return Description(overall, tuple(read_items(self._text(rest), items)))
+
+    @torch.inference_mode()
+    def words(self, skeletons: str) -> str:
+        """English for a text of consonant skeletons (`misc.bits.text.consonants`)."""
+        return self._answer(WORDS + skeletons)
+
+    @torch.inference_mode()
+    def differences(self, wanted: Description, drawn: Description) -> list[str]:
+        """What `wanted` says and `drawn` does not, as noun phrases; none when they agree."""
+        answer = self._answer(f"{DIFFERENCES}{wanted.overall}\n{drawn.overall}")
+        return [part for part in answer.split(", ") if part and part != "none"]
+
+    def _answer(self, question: str) -> str:
+        lines = [self.vocabulary.encode(line) for line in question.split("\n")]
+        asked = [token for line in lines for token in (*line, self.prompts.line_break)]
+        empty = torch.zeros(1, 0, self.model.language.config.hidden_size, device=self._device())
+        spoken = self._say(empty, [self.prompts.terminator, *asked], self.prompts.terminator, MAX_ITEMS_TOKENS, beams=3)
+        return " ".join(self._text(spoken).split())
+
+    def _text(self, tokens: Sequence[int]) -> str:
+        """Text of tokens, without what is no text."""
+        return self.vocabulary.decode(tokens, errors="ignore")
+
+    def _device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    def _say(self, seen: Tensor, spoken: list[int], end: int, limit: int, *, beams: int) -> list[int]:
+        """The likeliest continuation of `spoken` by beam search, up to but without the token `end`.
+
+        Args:
+            seen: (1, S, width) embeddings before the text. limit: tokens at most.
+        """
+        language = self.model.language
+        start = torch.cat([seen, self.model.embed(torch.tensor([spoken], device=seen.device))], 1)
+        cache: Any = DynamicCache(config=language.config)
+        logits = language(inputs_embeds=start, past_key_values=cache, use_cache=True, logits_to_keep=1).logits[:, -1]
+        scores = torch.zeros(1, device=seen.device)
+        rows: list[list[int]] = [[]]
+        best: tuple[float, list[int]] = (float("-inf"), [])
+        for length in range(1, limit + 1):
+            shares = scores[:, None] + F.log_softmax(logits.float(), -1)
+            for row, share in zip(rows, shares[:, end].tolist(), strict=True):
+                best = max(best, (share / length, row))
+            shares[:, end] = float("-inf")
+            top = shares.flatten().topk(beams)
+            parents, tokens = top.indices // shares.shape[1], top.indices % shares.shape[1]
+            rows = [[*rows[p], t] for p, t in zip(parents.tolist(), tokens.tolist(), strict=True)]
+            scores = top.values
+            if best[0] > float(scores.max()) / length and length > 1:
+                break
+            cache.reorder_cache(parents)
+            logits = language(tokens[:, None], past_key_values=cache, use_cache=True).logits[:, -1]
+        return best[1] or rows[0]
+
+
+def read_items(text: str, most: int) -> list[Item]:
+    """Items of lines that are names and details in turn, cut to the limits; repeated and empty names are left out."""
+    lines = text.split("\n")
+    lines += [""] * (len(lines) % 2)
+    found: dict[str, Item] = {}
+    for name, detail in zip(lines[::2], lines[1::2], strict=True):
+        short = " ".join(name.split()[:ITEM_WORDS])
+        if short and short not in found:
+            found[short] = Item(short, " ".join(detail.split()[:DETAIL_WORDS]))
+    return list(found.values())[:most]

@@ -1,0 +1,92 @@
+"""lm-small as committed: its bytes are the same everywhere, whatever the machine, and any text survives."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from misc.models.profile import load_profile
+
+from misc.bits.text import TextCoder, shortest
+from misc.bits.text.language_model import LanguageModel
+from misc.errors import BitstreamError
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "texts.json"
+EXPECTED: dict[str, str] = json.loads(GOLDEN.read_text())
+
+
+def small() -> LanguageModel:
+    coders: dict[str, TextCoder] = {coder.name: coder for coder in load_profile().text_coders}
+    found = coders["lm-small"]
+    assert isinstance(found, LanguageModel)
+    return found
+
+
+@pytest.mark.parametrize("text", EXPECTED, ids=lambda text: text[:16])
+def test_texts_become_the_committed_bytes_and_come_back(text: str) -> None:
+    assert small().pack(text).hex() == EXPECTED[text]
+    assert small().unpack(bytes.fromhex(EXPECTED[text])) == text
+
+
+CHECK = """
+import json
+from tests.bits.test_small_language_model import EXPECTED, small
+print(json.dumps({text: [small().pack(text).hex(), small().unpack(bytes.fromhex(data))]
+                  for text, data in list(EXPECTED.items())[:3]}))
+"""
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+        {"OPENBLAS_NUM_THREADS": "2", "OPENBLAS_CORETYPE": "Haswell"},
+        {"OPENBLAS_CORETYPE": "Prescott", "NPY_DISABLE_CPU_FEATURES": "AVX512F AVX2 FMA3"},
+        {"MKL_ENABLE_INSTRUCTIONS": "SSE4_2", "ATEN_CPU_CAPABILITY": "default"},
+    ],
+    ids=str,
+)
+def test_other_machines_write_and_read_the_same(change: dict[str, str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CHECK], env=os.environ | change, capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout) == {text: [EXPECTED[text], text] for text in list(EXPECTED)[:3]}
+
+
+def test_one_position_at_a_time_or_many_give_the_same_logits() -> None:
+    model = small().model
+    tokens = model.tokens("A boat lies on the lake.")
+    together = model.transformer(tokens, model.prefixes[0].cache.copy())
+    cache = model.prefixes[0].cache.copy()
+    alone = [model.transformer([token], cache)[0] for token in tokens]
+    np.testing.assert_array_equal(together, np.stack(alone))
+
+
+def test_captions_cost_few_bits() -> None:
+    assert 8 * len(small().pack("a cat sitting on top of a wooden bench")) <= 48
+    assert 8 * len(small().pack("A man in a blue shirt stands next to a bicycle")) <= 56
+
+
+def test_it_is_chosen_for_what_it_codes_best() -> None:
+    coders = [coder for coder in load_profile().text_coders if coder.name != "lm-large"]
+    assert shortest("Two dogs run across a field", coders)[0] == small().number
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=20))
+def test_any_text_survives(text: str) -> None:
+    assert small().unpack(small().pack(text)) == text
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.binary(max_size=16))
+def test_any_bytes_end_in_text_or_an_error(data: bytes) -> None:
+    try:
+        assert isinstance(small().unpack(data), str)
+    except BitstreamError:
+        return

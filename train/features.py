@@ -1,0 +1,96 @@
+"""Patch tokens of all photos, computed once: python -m misc.train.features --data SHARDS --out FOLDER
+
+FOLDER receives `tokens.npy` (photos, 16, 16, 384) float16 and `photos.jsonl`, which holds what the shards say of each
+photo (captions, label, boxes). Photos without captions or label are left out. The describer and the locator train on it.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import tarfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import typer
+from misc.models.profile import load_profile
+from misc.models.vision import WIDTH, load_vision_tower, patch_tokens, to_input
+from PIL import Image
+
+__all__ = ["GRID", "Features", "labelled_photos", "load_features"]
+
+GRID = 16
+
+
+@dataclass(frozen=True)
+class Features:
+    """tokens: (photos, 16, 16, 384) float16, on disk. facts: what is known of each photo."""
+
+    tokens: npt.NDArray[np.float16]
+    facts: list[dict[str, Any]]
+
+
+def load_features(folder: Path) -> Features:
+    """What `main` wrote."""
+    facts = [json.loads(line) for line in (folder / "photos.jsonl").read_text().splitlines()]
+    return Features(np.load(folder / "tokens.npy", mmap_mode="r"), facts)
+
+
+def labelled_photos(shards: list[Path]) -> Iterator[tuple[Image.Image, dict[str, Any]]]:
+    """Photos of WebDataset shards with captions or a label, and their facts."""
+    for shard in shards:
+        with tarfile.open(shard) as archive:
+            pictures: dict[str, bytes] = {}
+            for member in archive:
+                stem, suffix = member.name.rsplit(".", 1)
+                data = archive.extractfile(member).read()  # type: ignore[union-attr]
+                if suffix != "json":
+                    pictures[stem] = data
+                    continue
+                facts = json.loads(data)
+                if (facts.get("captions") or facts.get("label")) and stem in pictures:
+                    yield Image.open(io.BytesIO(pictures[stem])), facts
+                pictures.pop(stem, None)
+
+
+def main(
+    data: Annotated[list[Path], typer.Option(help="shards (.tar)")],
+    out: Annotated[Path, typer.Option(help="folder for tokens.npy and photos.jsonl")],
+    batch: int = 32,
+    profile: str = "embedded",
+) -> None:
+    """Compute patch tokens."""
+    out.mkdir(parents=True, exist_ok=True)
+    tower = load_vision_tower(load_profile(profile).packages["vit"].path)
+    tower = tower.to("cuda" if torch.cuda.is_available() else "cpu")
+    facts: list[dict[str, Any]] = []
+    waiting: list[torch.Tensor] = []
+    blocks: list[npt.NDArray[np.float16]] = []
+    began = time.time()
+
+    def flush() -> None:
+        if waiting:
+            blocks.append(patch_tokens(tower, torch.stack(waiting)).half().cpu().numpy())
+            waiting.clear()
+            if len(blocks) % 10 == 0:
+                print(f"{len(facts)} photos, {time.time() - began:.0f} s", file=sys.stderr, flush=True)
+
+    for photo, known in labelled_photos(data):
+        facts.append(known)
+        waiting.append(to_input(photo, GRID, GRID))
+        if len(waiting) == batch:
+            flush()
+    flush()
+    np.save(out / "tokens.npy", np.concatenate(blocks).reshape(-1, GRID, GRID, WIDTH))
+    (out / "photos.jsonl").write_text("".join(json.dumps(known) + "\n" for known in facts))
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,120 @@
+"""Descriptions with items, made from a photo's captions: the targets that the describer learns.
+
+    captions ─► part-of-speech tags ─► noun phrases ─► things named most often, with what is said of them
+
+"A brown dog with a stick in its mouth" names a dog and says: brown, with a stick in its mouth.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from textblob.en import tag
+from textblob.en.inflect import singularize
+
+from misc.bits.description import Description, Item
+
+__all__ = ["Phrase", "describe_captions", "nouns", "phrases"]
+
+DETAIL_WORDS = 10
+NOUN, ADJECTIVE = {"NN", "NNS", "NNP", "NNPS"}, {"JJ", "VBN", "CD"}
+ATTACHING = {"with", "in", "wearing", "on", "of", "at", "near", "by"}
+NO_THINGS = set(
+    "front back top side middle group couple pair lot background foreground left right air day time way kind type piece "
+    "other one two three edge bunch number set row line end part bottom corner outside inside something someone "
+    "others it thing s t area distance picture photo image view camera while".split()
+)
+PLAIN = set("a an the his her their its some two three several another other one this that".split())
+IRREGULAR = {"men": "man", "women": "woman", "people": "person", "children": "child", "feet": "foot", "teeth": "tooth"}
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """A noun phrase: its noun as written and in the singular, its adjectives, and the phrase that hangs on it."""
+
+    noun: str
+    lemma: str
+    adjectives: tuple[str, ...]
+    attached: str
+
+
+def lemma(noun: str) -> str:
+    """Singular of a noun."""
+    if noun in IRREGULAR:
+        return IRREGULAR[noun]
+    if not noun.endswith("s") or noun.endswith(("ss", "us", "is")):
+        return noun
+    return str(singularize(noun))
+
+
+def phrases(caption: str) -> Iterator[Phrase]:
+    """Noun phrases of a caption, in order."""
+    words = [(word.lower(), kind) for word, kind in tag(caption)]
+    spans = []
+    i = 0
+    while i < len(words):
+        start = i
+        while i < len(words) and words[i][1] in ADJECTIVE | NOUN | {"DT", "PRP$"} or is_joint(words, i, start):
+            i += 1
+        end = i
+        while end > start and words[end - 1][1] not in NOUN:
+            end -= 1
+        if end > start:
+            spans.append((start, end))
+        i = max(i, start + 1)
+    for (start, end), after in itertools.pairwise([*spans, (len(words), len(words))]):
+        noun = words[end - 1][0]
+        before = [word for word, _ in words[start : end - 1] if word not in PLAIN]
+        attached = ""
+        joint = [word for word, _ in words[end : after[0]]]
+        if joint and len(joint) <= 2 and joint[0] in ATTACHING and after[0] < len(words):
+            attached = " ".join(word for word, _ in words[end : after[1]])
+        yield Phrase(noun, lemma(noun), tuple(before), attached)
+
+
+def is_joint(words: Sequence[tuple[str, str]], i: int, start: int) -> bool:
+    """Whether word i is the "and" between two adjectives."""
+    return (
+        start < i < len(words) - 1
+        and words[i][0] == "and"
+        and words[i - 1][1] in ADJECTIVE
+        and words[i + 1][1] in ADJECTIVE
+    )
+
+
+def nouns(caption: str) -> set[str]:
+    """Singular nouns of a caption that name a thing."""
+    return {phrase.lemma for phrase in phrases(caption)} - NO_THINGS
+
+
+def describe_captions(captions: Sequence[str], items: int = 3) -> Description:
+    """The fullest caption as the overall description, and the things that most captions name."""
+    found: defaultdict[str, list[Phrase]] = defaultdict(list)
+    named: Counter[str] = Counter()
+    for caption in captions:
+        here = [phrase for phrase in phrases(caption) if phrase.lemma not in NO_THINGS and len(phrase.lemma) > 1]
+        named.update({phrase.lemma for phrase in here})
+        for phrase in here:
+            found[phrase.lemma].append(phrase)
+    order = sorted(named, key=lambda name: -named[name])
+    chosen: list[Item] = []
+    for name in order[:items]:
+        written = Counter(phrase.noun for phrase in found[name]).most_common(1)[0][0]
+        chosen.append(Item(written, detail(found[name])))
+    overall = max(captions, key=lambda text: (len(nouns(text) & set(order[:items])), -len(text)))
+    return Description(" ".join(overall.split()), tuple(chosen))
+
+
+def detail(mentions: Sequence[Phrase]) -> str:
+    """What is said of a thing: its adjectives, most frequent first, then what hangs on it; at most 10 words."""
+    adjectives = Counter(" ".join(phrase.adjectives) for phrase in mentions if phrase.adjectives)
+    attached = Counter(phrase.attached for phrase in mentions if phrase.attached)
+    parts: list[str] = []
+    for part in [text for text, _ in adjectives.most_common(2)] + [text for text, _ in attached.most_common(2)]:
+        new = set(part.split()) - set(" ".join(parts).split())
+        if new and len(" ".join([*parts, part]).split()) <= DETAIL_WORDS:
+            parts.append(part)
+    return ", ".join(parts)
