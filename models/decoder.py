@@ -216,7 +216,8 @@ class Decoder:
     @contextlib.contextmanager
     def _at_work(self, net: Any) -> Iterator[None]:
         """A network on the device; with offloading, only as long as it is needed."""
-        net.to(self.device)
+        if self.offload:
+            net.to(self.device)
         yield
         if self.offload:
             net.to(torch.device("cpu"))

@@ -1,0 +1,227 @@
+"""The decoder as a whole, of tiny networks with random weights of the real classes."""
+
+import dataclasses
+import hashlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import FlowMatchEulerDiscreteScheduler
+from misc.eval.random_parts import random_parts, save
+from misc.models import scene as scenes
+from misc.models.decoder import Decoder, Scene
+from misc.models.decoder_profile import Control, DecoderProfile, HubPart, Sampling
+from misc.models.decoder_weights import load_decoder
+from misc.models.profile import Profile, load_profile
+from PIL import Image
+
+from misc import codec
+from misc.bits.description import Description, Item
+from misc.bits.regions import RegionMaps
+from misc.bits.streams import Streams
+from misc.errors import InputError, WeightsError
+from tests.conftest import sample_picture
+
+WIDTH, HEIGHT = 50, 37
+TEXT = Description("a yard", (Item("cat", "grey"), Item("dog")))
+SAMPLING = Sampling(2, 3.0, 0.6, negative="dull")
+
+
+def maps() -> RegionMaps:
+    masks = np.zeros((2, 4, 5), np.bool_)
+    masks[0, :2, :2] = masks[1, 2:, 3:] = True
+    return RegionMaps(masks)
+
+
+def pixels(seed: int = 0, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
+    return np.asarray(sample_picture(width, height, seed))
+
+
+STREAMS = {"description": TEXT, "regions": maps(), "pixels": pixels()}
+SUBSETS = [("description",), ("pixels",), ("description", "regions"), ("regions", "pixels"), tuple(STREAMS)]
+
+
+def scene(*names: str, seed: int = 3) -> Scene:
+    return Scene(WIDTH, HEIGHT, seed, **{name: STREAMS[name] for name in names})  # type: ignore[arg-type]
+
+
+def decoder_of(size: str = "tiny", scheduler: object = None, **options: object) -> Decoder:
+    parts = random_parts(size, channels=6 if scheduler else 3)
+    if scheduler:
+        parts = dataclasses.replace(parts, scheduler=scheduler)
+    return Decoder(parts, SAMPLING, **({"native": 32, "tile": 64} | options))  # type: ignore[arg-type]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Kernels as small as these take a hundred times as long in two threads on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def decoder() -> Decoder:
+    return decoder_of()
+
+
+@pytest.mark.parametrize("fusion", ["regional", "sequential"])
+@pytest.mark.parametrize("names", SUBSETS)
+def test_every_subset_of_streams_is_drawn(decoder: Decoder, names: tuple[str, ...], fusion: str) -> None:
+    told: list[tuple[int, int]] = []
+    drawn = decoder.draw(scene(*names), fusion=fusion, progress=lambda *step: told.append(step))
+    assert (drawn.shape, drawn.dtype) == ((HEIGHT, WIDTH, 3), np.uint8)
+    assert told[-1][0] == told[-1][1] == len(told)
+    assert len(told) == (
+        2 if fusion == "regional" or not {"description", "regions"} <= set(names) else 4 + 2 * (len(names) == 2)
+    )
+
+
+def test_every_stream_and_the_seed_matter(decoder: Decoder) -> None:
+    drawn = [decoder.draw(scene(*names)).tobytes() for names in SUBSETS]
+    drawn.append(decoder.draw(scene(*SUBSETS[-1], seed=4)).tobytes())
+    drawn.append(decoder.draw(scene(*SUBSETS[-1]), fusion="sequential").tobytes())
+    drawn.append(decoder.draw(scene(*SUBSETS[-1]), strength=0.3).tobytes())
+    # Three channels show no masks: regions without a text change nothing.
+    assert len(set(drawn)) == len(drawn) - (drawn[1] == drawn[3])
+
+
+def test_a_batch_gives_the_same_bytes(decoder: Decoder) -> None:
+    many = [scene("pixels", seed=1), scene("description"), scene(*STREAMS), scene("pixels", seed=2)]
+    for each, drawn in zip(many, decoder.draw_many(many), strict=True):
+        assert drawn.tobytes() == decoder.draw(each).tobytes()
+
+
+def test_nothing_to_draw_is_said() -> None:
+    for streams in ({}, {"regions": maps()}, {"description": Description()}):
+        with pytest.raises(InputError, match="nothing to draw"):
+            Scene(8, 8, **streams)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="not 8x8"):
+        Scene(8, 8, pixels=pixels())
+
+
+@pytest.mark.parametrize("names", SUBSETS)
+def test_flow_matching_with_masks_in_the_controlnet(names: tuple[str, ...]) -> None:
+    flow = decoder_of(scheduler=FlowMatchEulerDiscreteScheduler())
+    drawn = flow.draw(scene(*names), steps=1, guidance=1.0)
+    assert drawn.shape == (HEIGHT, WIDTH, 3)
+    if names == ("regions", "pixels"):
+        assert drawn.tobytes() != flow.draw(scene("pixels"), steps=1, guidance=1.0).tobytes()
+
+
+def test_sdxl_gets_both_encoders_and_the_size() -> None:
+    assert decoder_of("tiny-xl").draw(scene(*STREAMS)).shape == (HEIGHT, WIDTH, 3)
+
+
+def test_tiles_of_a_large_picture_agree_with_one_piece() -> None:
+    large = Scene(90, 70, 1, pixels=pixels(0, 90, 70))
+    whole = decoder_of(tile=128).draw(large, steps=1, strength=0.3)
+    tiled = decoder_of(tile=32).draw(large, steps=1, strength=0.3)
+    assert tiled.shape == (70, 90, 3)
+    assert np.abs(whole.astype(int) - tiled).mean() < 8
+    seams = np.abs(np.diff(tiled.astype(int), axis=1)).mean((0, 2))
+    assert seams.max() < 3 * np.abs(np.diff(whole.astype(int), axis=1)).mean((0, 2)).max()
+
+
+def test_colours_follow_the_pixel_stream(decoder: Decoder) -> None:
+    drawn = decoder.draw(scene("pixels"))
+    assert np.abs(drawn.mean((0, 1)) - pixels().mean((0, 1))).max() < 8
+    assert decoder.draw(scene("pixels"), colour="none").tobytes() != drawn.tobytes()
+
+
+def test_edges_are_a_second_control(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[str, tuple[int, ...]]] = []
+
+    def edges(kind: str, image: np.ndarray, detector: Path | None) -> np.ndarray:
+        seen.append((kind, image.shape))
+        return 255 - image
+
+    monkeypatch.setattr(scenes, "edges", edges)
+    parts = random_parts("tiny", controls=2)
+    first, second = parts.controls
+    both = dataclasses.replace(parts, controls=(first, dataclasses.replace(second, kind="canny")))
+    drawn = Decoder(both, SAMPLING, native=32, tile=64).draw(scene("pixels"))
+    assert seen == [("canny", (40, 52, 3))]
+    one = Decoder(dataclasses.replace(parts, controls=(first,)), SAMPLING, native=32, tile=64)
+    assert drawn.tobytes() != one.draw(scene("pixels")).tobytes()
+
+
+def test_offloading_changes_nothing(decoder: Decoder) -> None:
+    assert decoder_of(offload=True).draw(scene(*STREAMS)).tobytes() == decoder.draw(scene(*STREAMS)).tobytes()
+
+
+def tiny_profile(folder: Path, **changes: object) -> Profile:
+    base = HubPart(str(folder), "none")
+    controls = (Control(dataclasses.replace(base, subfolder="controlnet")),)
+    table = DecoderProfile(base, SAMPLING, controls=controls, native=32, tile=64)
+    return dataclasses.replace(load_profile(), decoder=dataclasses.replace(table, **changes))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("hub")
+    save(random_parts("tiny"), path)
+    return path
+
+
+def test_the_hubs_layout_is_loaded(folder: Path, decoder: Decoder) -> None:
+    loaded = load_decoder(tiny_profile(folder))
+    assert loaded.draw(scene(*STREAMS)).tobytes() == decoder.draw(scene(*STREAMS)).tobytes()
+    changed = tiny_profile(folder, scheduler={"class": "DDIMScheduler", "timestep_spacing": "trailing"})
+    other = load_decoder(changed)
+    assert type(other.scheduler).__name__ == "DDIMScheduler"
+    assert other.scheduler.config.beta_end == 0.012
+
+
+def test_two_processes_draw_the_same_bytes(folder: Path) -> None:
+    script = (
+        "import sys, hashlib\nfrom pathlib import Path\nfrom tests.models.test_decoder import *\n"
+        "torch.set_num_threads(1)\ndrawn = load_decoder(tiny_profile(Path(sys.argv[1]))).draw(scene(*STREAMS))\n"
+        "print(hashlib.sha256(drawn.tobytes()).hexdigest())"
+    )
+    root = Path(__file__).parent.parent.parent
+    command = [sys.executable, "-W", "ignore", "-c", script, str(folder)]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    drawn = load_decoder(tiny_profile(folder)).draw(scene(*STREAMS))
+    assert done.stdout.strip() == hashlib.sha256(drawn.tobytes()).hexdigest(), done.stderr
+
+
+def test_incomplete_weights_are_refused(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="cannot be loaded"):
+        load_decoder(tiny_profile(tmp_path))
+    with pytest.raises(WeightsError, match="missing"):
+        load_decoder(tiny_profile(tmp_path / "none"))
+    with pytest.raises(WeightsError, match="has no decoder"):
+        load_decoder(dataclasses.replace(load_profile(), decoder=None))
+
+
+def test_the_codec_draws_by_its_profiles_decoder(folder: Path, hyperprior: object) -> None:
+    ours = codec.Codec()
+    ours.profile = tiny_profile(folder)
+    content = Streams(WIDTH, HEIGHT, 3, TEXT)
+    drawn = ours.draw(content, steps=1)
+    assert drawn.size == (WIDTH, HEIGHT)
+    assert isinstance(drawn, Image.Image)
+    assert drawn.tobytes() != ours.draw(content, steps=1, seed=4).tobytes()
+    with pytest.raises(InputError, match="no draft"):
+        ours.draw(content, draft=True)
+
+
+def test_a_profile_without_decoder_has_nothing_to_choose() -> None:
+    plain = codec.Codec()
+    plain.profile = dataclasses.replace(load_profile(), decoder=None)
+    with pytest.raises(WeightsError, match="no generator"):
+        plain.draw(Streams(8, 8, text=TEXT))
+    with pytest.raises(InputError, match="steps"):
+        plain.draw(Streams(8, 8, text=TEXT), steps=2)
+
+
+def test_half_precision_runs_where_it_is_asked_for() -> None:
+    drawn = decoder_of(dtype=torch.bfloat16).draw(scene(*STREAMS))
+    exact = decoder_of().draw(scene(*STREAMS))
+    assert 0 < np.abs(drawn.astype(int) - exact).mean() < 12

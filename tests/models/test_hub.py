@@ -1,0 +1,123 @@
+"""Weights of a model hub, without a hub: its library's look-up is replaced by a folder that stands for the cache."""
+
+import json
+import sys
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+from huggingface_hub.errors import LocalEntryNotFoundError
+from misc.models import hub
+from misc.models.decoder_profile import HubPart
+from misc.models.packages import cache_folder
+from misc.models.profile import load_profile, profile_names
+
+from misc import cli
+from misc.errors import WeightsError
+
+PART = HubPart("maker/net", "none", files=("config.json", "net.safetensors"), mirrors=("other/net",))
+
+
+@pytest.fixture(autouse=True)
+def snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The hub's cache, with one repository; the network answers nothing."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    folder = tmp_path / "models--maker--net" / "snapshots" / "abc"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    (folder / "net.safetensors").write_bytes(b"numbers")
+    (folder / "notes.txt").write_text("not wanted")
+
+    def look_up(repository: str, **options: object) -> str:
+        found = tmp_path / f"models--{repository.replace('/', '--')}" / "snapshots" / "abc"
+        if not options.get("local_files_only") or not found.is_dir():
+            raise LocalEntryNotFoundError("no answer")
+        return str(found)
+
+    def no_answer(*_: object, **__: object) -> None:
+        raise ConnectionError("no answer")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", look_up)
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", no_answer)
+    return folder
+
+
+def test_checksums_are_recorded_at_first(snapshot: Path) -> None:
+    assert hub.fetch(PART) == hub.locate(PART) == snapshot
+    assert hub.is_here(PART)
+    (record,) = (cache_folder() / "hub").glob("*.json")
+    facts = json.loads(record.read_text())
+    assert (facts["repository"], facts["commit"]) == ("maker/net", "abc")
+    assert list(facts["files"]) == ["config.json", "net.safetensors"]
+
+
+def test_other_files_than_the_first_are_refused(snapshot: Path) -> None:
+    hub.fetch(PART)
+    (snapshot / "net.safetensors").write_bytes(b"nvmbers")
+    for look_up in (hub.locate, hub.fetch):
+        with pytest.raises(WeightsError, match="not what was fetched first"):
+            look_up(PART)
+    (snapshot / "net.safetensors").unlink()
+    with pytest.raises(WeightsError, match="missing"):
+        hub.locate(PART)
+
+
+def test_missing_and_incomplete_parts_are_said(snapshot: Path) -> None:
+    absent = HubPart("maker/absent", "none")
+    with pytest.raises(WeightsError, match="misc pull"):
+        hub.locate(absent)
+    with pytest.raises(WeightsError, match="cannot be fetched"):
+        hub.fetch(absent)
+    assert not hub.is_here(absent)
+    (snapshot / "net.safetensors").unlink()
+    with pytest.raises(WeightsError, match=r"lack net\.safetensors"):
+        hub.locate(PART)
+
+
+def test_folders_need_no_hub(tmp_path: Path) -> None:
+    assert hub.locate(HubPart(str(tmp_path), "none")) == tmp_path
+    with pytest.raises(WeightsError, match="missing"):
+        hub.locate(HubPart("misc.checkpoints/none", "none"))
+
+
+@pytest.mark.parametrize("name", ["sd15-tile", "sdxl-tile"])
+def test_hub_profiles_are_complete(name: str) -> None:
+    assert name in profile_names()
+    profile, embedded = load_profile(name), load_profile()
+    assert profile.hyperprior == embedded.hyperprior
+    assert profile.decoder is not None
+    assert profile.decoder.controls[0].kind == "picture"
+    assert all(part.licence and part.purpose for part, _ in profile.decoder.hub_parts())
+    assert set(profile.hub) == {"describer", "locator"}
+
+
+@pytest.mark.parametrize("arguments", [("decode",), ("roundtrip",), ("pull", "sd15-tile")])
+def test_missing_weights_are_one_sentence(
+    arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    photo = tmp_path / "photo.png"
+    if arguments[0] == "decode":
+        arguments = ("decode", str(encoded(tmp_path)), str(photo), "--profile", "sd15-tile", "--steps", "2")
+    elif arguments[0] == "roundtrip":
+        encoded(tmp_path)
+        arguments = ("roundtrip", str(tmp_path / "in.png"), str(photo), "--profile", "sd15-tile", "--quality", "9")
+    monkeypatch.setattr(sys, "argv", ["misc", *arguments])
+    capfd.readouterr()
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    said = [line for line in capfd.readouterr().err.splitlines() if "left out" not in line]
+    assert stop.value.code == 4
+    assert len([line for line in said if line.startswith("misc: ")]) == 1
+    assert "stable-diffusion" in said[-1]
+    assert not photo.exists()
+
+
+def encoded(folder: Path) -> Path:
+    """A file with pixels, of a small picture that lies beside it."""
+    from misc.codec import encode
+    from tests.conftest import sample_picture
+
+    image = sample_picture(64, 64)
+    image.save(folder / "in.png")
+    (folder / "in.misc").write_bytes(encode(image, mode="pixel", quality=10))
+    return folder / "in.misc"
