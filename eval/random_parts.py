@@ -118,7 +118,9 @@ def text_of(configs: list[dict[str, Any]], tiny: bool) -> ClipText:
             eos_token_id=size - 1,
             pad_token_id=size - 1,
         )
-        tokenizers.append(CLIPTokenizer(vocab={word: n for n, word in enumerate(words)}, merges=[]))
+        tokenizers.append(
+            CLIPTokenizer(vocab={word: n for n, word in enumerate(words)}, merges=[], model_max_length=MAX_TOKENS)
+        )
         models.append((CLIPTextModelWithProjection if k else CLIPTextModel)(config))
     return ClipText(tokenizers, models)
 

@@ -17,10 +17,10 @@ from misc.models.text_encoders import ClipText, MiniLmText, TextEncoder
 from misc.errors import WeightsError
 
 if TYPE_CHECKING:
-    from misc.models.decoder import ControlPart, Decoder
+    from misc.models.decoder import ControlPart, Decoder, Parts
     from misc.models.profile import Profile
 
-__all__ = ["load_decoder"]
+__all__ = ["load_decoder", "load_parts"]
 
 
 def load_decoder(
@@ -39,18 +39,38 @@ def load_decoder(
     Raises:
         WeightsError: the profile has no decoder, or its weights are missing, damaged or not those of the first fetch.
     """
-    chosen = profile.decoder
-    if chosen is None:
-        raise WeightsError(f"profile {profile.name} has no decoder")
+    chosen = decoder_table(profile)
+    dtype = dtype or (torch.float16 if torch.device(device).type == "cuda" else torch.float32)
+    parts = load_parts(profile, dtype)
+    from misc.models.decoder import Decoder
+
+    return Decoder(
+        parts,
+        chosen.sampling,
+        native=chosen.native,
+        tile=chosen.tile,
+        device=device,
+        dtype=dtype,
+        offload=offload,
+        compiled=compiled,
+    )
+
+
+def load_parts(profile: Profile, dtype: torch.dtype) -> Parts:
+    """The networks of a profile's decoder, on the CPU.
+
+    Raises:
+        WeightsError: as `load_decoder`.
+    """
+    chosen = decoder_table(profile)
     base = locate(chosen.base)  # before anything heavy is imported
     folders = [(control, located(control)) for control in chosen.controls]
     vae = locate(chosen.vae) if chosen.vae else None
-    dtype = dtype or (torch.float16 if torch.device(device).type == "cuda" else torch.float32)
     try:
         from diffusers import AutoencoderKL, UNet2DConditionModel
-        from misc.models.decoder import Decoder, Parts
+        from misc.models.decoder import Parts
 
-        parts = Parts(
+        return Parts(
             loaded(UNet2DConditionModel, base / "unet", chosen.base.variant, dtype),
             loaded(AutoencoderKL, vae or base / "vae", (chosen.vae or chosen.base).variant, dtype),
             scheduler_of(chosen, base),
@@ -62,16 +82,12 @@ def load_decoder(
     except Exception as error:  # diffusers and transformers raise a dozen kinds for folders that they cannot read
         first = str(error).strip().partition("\n")[0][:200]
         raise WeightsError(f"the decoder of profile {profile.name} cannot be loaded: {first}") from error
-    return Decoder(
-        parts,
-        chosen.sampling,
-        native=chosen.native,
-        tile=chosen.tile,
-        device=device,
-        dtype=dtype,
-        offload=offload,
-        compiled=compiled,
-    )
+
+
+def decoder_table(profile: Profile) -> DecoderProfile:
+    if profile.decoder is None:
+        raise WeightsError(f"profile {profile.name} has no decoder")
+    return profile.decoder
 
 
 def located(control: Control) -> tuple[Path, Path | None] | None:
