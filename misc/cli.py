@@ -261,11 +261,9 @@ def compress(
     for notice in picture.notices:
         say(notice)
     maps = None if map_bytes is None else load_maps(map_bytes, *picture.image.size)
-    if describer and text is None and mode is not ModeName.PIXEL:
-        text = describe_cli.described(picture.image, describer, profile)
-    if mode is ModeName.MISC and text is None:
-        say("no --describe file and no --describer: the text stream is left out")
     codec = Codec(profile)
+    if mode is not ModeName.PIXEL:
+        text, maps = describe_cli.seen(picture.image, mode.value, codec, text, maps, describer)
     with working("encoding"):
         data = codec.encode(
             picture.image,

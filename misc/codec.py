@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from misc.models.decoder import Decoder, Progress
     from misc.models.hyperprior import Hyperprior
     from misc.models.scene import Scene
+    from misc.models.semantics import Semantics
 
 __all__ = ["MODES", "Codec", "Mode", "decode", "encode"]
 
@@ -68,6 +69,13 @@ class Codec:
         return load_hyperprior(self.profile.hyperprior.path, self._device())
 
     @functools.cached_property
+    def semantics(self) -> Semantics:
+        """Describer and locator."""
+        from misc.models.semantics import Semantics
+
+        return Semantics(self.profile, self.device)
+
+    @functools.cached_property
     def decoder(self) -> Decoder:
         """What draws pictures, if the profile has one."""
         from misc.models.decoder_weights import load_decoder
@@ -78,6 +86,17 @@ class Codec:
         import torch
 
         return self.device or ("cuda" if torch.cuda.is_available() else "cpu")
+
+    def see(self, image: Image.Image, items: int = 3) -> tuple[Description, RegionMaps | None]:
+        """What is in a picture and where, for `encode`.
+
+        Args:
+            image: any mode of Pillow. items: how many things to name and to locate, at most.
+
+        Raises:
+            DescriberError: the describer found no words. WeightsError: describer or locator are not here.
+        """
+        return self.semantics.see(to_rgb(image).image, items)
 
     def encode(
         self,

@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from misc.console import ProfileOption, say, working
+from misc.errors import WeightsError
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from misc.bits.description import Description
+    from misc.bits.regions import RegionMaps
+    from misc.codec import Codec
 
-__all__ = ["DescriberOption", "describe", "described"]
+__all__ = ["DescriberOption", "describe", "described", "seen"]
 
 DescriberOption = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="who describes: http, or a model's folder or hub name"),
+    typer.Option(metavar="NAME", help="who describes: http, a model's folder or hub name [default: embedded]"),
 ]
 
 
@@ -48,3 +51,33 @@ def described(image: Image.Image, name: str, profile: str, items: int = 3) -> De
 
     with working("describing"):
         return describer_for(name, load_profile(profile)).describe(image, items)
+
+
+def seen(
+    image: Image.Image,
+    mode: str,
+    codec: Codec,
+    text: Description | None,
+    maps: RegionMaps | None,
+    describer: str | None,
+) -> tuple[Description | None, RegionMaps | None]:
+    """What a mode needs of text and maps: those that were given, the others by describer and locator.
+
+    In mode misc, which writes what can be had, a part whose weights are missing is left out with a notice.
+    """
+    wants_maps = maps is None and mode in ("text+map", "misc")
+    try:
+        if text is None and describer is None and wants_maps:
+            with working("describing and locating"):
+                return codec.see(image)
+        if text is None:
+            text = described(image, describer or "embedded", codec.profile.name)
+        if wants_maps:
+            with working("locating"):
+                maps = codec.semantics.locate(image, text)
+    except WeightsError as error:
+        if mode != "misc":
+            raise
+        left = "region stream is" if text else "text and region streams are"
+        say(f"the {left} left out: {error}")
+    return text, maps

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from misc.errors import WeightsError
-
 if TYPE_CHECKING:
     from misc.models.profile import Profile
     from PIL import Image
@@ -49,9 +47,9 @@ def describer_for(name: str, profile: Profile, device: str | None = None) -> Des
         InputError: the environment names no endpoint. WeightsError: the model is not here or not complete.
     """
     if name == "embedded":
-        raise WeightsError(
-            f"profile {profile.name} has no describer yet: name another, or give the description as a file"
-        )
+        from misc.models.semantics import Semantics
+
+        return Semantics(profile, device).describer
     if name == "http":
         from misc.models.describer_endpoint import endpoint_from
         from misc.models.describer_http import HttpDescriber

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from misc.models.vision import WIDTH, patch_tokens, to_input
 from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.nn import functional as F
 from transformers import Dinov2Model, DynamicCache, LlamaConfig, LlamaForCausalLM
 
 from misc.bits.description import Description, Item
@@ -30,6 +30,7 @@ from misc.errors import DescriberError, WeightsError
 __all__ = ["DIFFERENCES", "GRID", "WORDS", "Describer", "EmbeddedDescriber", "Prompts", "load_describer", "new_llama"]
 
 GRID = 16
+EMBEDDING, TIED = "language.model.embed_tokens.weight", "language.lm_head.weight"  # the same numbers
 MAX_CAPTION, MAX_ITEMS_TOKENS = 40, 64
 ITEM_WORDS, DETAIL_WORDS, WHOLE_WORDS = 3, 10, 50
 WORDS, DIFFERENCES = "words: ", "differences: "
@@ -98,8 +99,9 @@ def load_describer(path: Path) -> Describer:
     if not path.is_file():
         raise WeightsError(f"the describer's weights {path.name} are missing")
     model = Describer()
+    state = {name: tensor.float() for name, tensor in load_file(path).items()}
     try:
-        model.load_state_dict({name: tensor.float() for name, tensor in load_file(path).items()}, strict=False)
+        model.load_state_dict(state | {TIED: state.get(EMBEDDING, torch.empty(0))})
     except RuntimeError as error:
         raise WeightsError(f"{path.name} does not hold the describer that this profile expects") from error
     return model.eval().requires_grad_(False)

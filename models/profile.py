@@ -55,6 +55,7 @@ class Profile:
     """One set of parts.
 
     Attributes:
+        describer, locator: the embedded models that see what is in a picture and where.
         decoder: what draws pictures; without one, the pixel stream's own picture is all there is.
         hub: models of a hub that the profile names for other parts, such as a describer.
     """
@@ -65,6 +66,8 @@ class Profile:
     language_model: Derived
     small_language_model: Part
     packages: dict[str, Package]
+    describer: Part | None = None
+    locator: Part | None = None
     decoder: DecoderProfile | None = None
     hub: dict[str, HubPart] = field(default_factory=dict)
 
@@ -109,6 +112,8 @@ def load_profile(name: str = "embedded") -> Profile:
         Derived(**table["language_model"]),
         Part(**table["small_language_model"]),
         {key: Package(**value) for key, value in table["packages"].items()},
+        describer=Part(**table["describer"]) if "describer" in table else None,
+        locator=Part(**table["locator"]) if "locator" in table else None,
         decoder=decoder_from(table["decoder"]) if "decoder" in table else None,
         hub={key: hub_part(value) for key, value in table.get("hub", {}).items()},
     )

@@ -1,6 +1,6 @@
 """The vision tower of the embedded describer and locator: a ViT-S/14 (DINOv2's layout), from an ONNX file.
 
-    image ─► resized, ImageNet-normalised ─► Dinov2Model ─► (rows, columns, 384) patch tokens
+image ─► resized, ImageNet-normalised ─► Dinov2Model ─► (rows, columns, 384) patch tokens
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 import typer
 from misc.models.describer_embedded import DIFFERENCES, WORDS, Describer, load_describer
 from misc.train.features import Features, load_features
@@ -29,7 +30,6 @@ from misc.train.noun_phrases import NO_THINGS, describe_captions, phrases
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from torch import Tensor
-from torch.nn import functional as F
 
 from misc.bits.text.consonants import skeletons
 
@@ -133,9 +133,10 @@ def photo_batches(features: Features, answers: Answers, batch: int) -> Iterator[
                 chosen = chosen[few:] + draw.sample(answers.labelled, few)
             patches = torch.from_numpy(np.stack([features.tokens[i] for i in chosen])).float()
             mirrored = torch.tensor([draw.random() < 0.5 for _ in chosen])
-            yield torch.where(mirrored[:, None, None, None], patches.flip(2), patches), [
-                answers.photo(i) for i in chosen
-            ]
+            yield (
+                torch.where(mirrored[:, None, None, None], patches.flip(2), patches),
+                [answers.photo(i) for i in chosen],
+            )
 
 
 def loss_of(model: Describer, patches: Tensor | None, rows: list[Any], device: str) -> Tensor:
@@ -164,6 +165,7 @@ def train(
     minutes: float = 30,
     batch: int = 24,
     lr: float = 1.5e-3,
+    steps: int = 1_000_000,
     seed: int = 0,
 ) -> None:
     """Train the embedded describer."""
@@ -199,8 +201,8 @@ def train(
         weights.pop("language.lm_head.weight", None)  # tied to the embedding
         save_file(weights, out / "describer.safetensors")
 
-    while time.time() - began < 60 * minutes:
-        done = (time.time() - began) / (60 * minutes)
+    while step < steps and time.time() - began < 60 * minutes:
+        done = max(step / steps, (time.time() - began) / (60 * minutes))
         rate = lr * min(1.0, (step + 1) / 50) * max(0.01, min(1.0, (1 - done) / 0.7))
         for optimizer in both:
             for group in optimizer.param_groups:
@@ -218,7 +220,9 @@ def train(
             mean = loss.item() if mean == 0 else 0.98 * mean + 0.02 * loss.item()
         if step % 50 == 0:
             speed = (time.time() - began) / step
-            print(f"step {step}  loss {mean:.3f}  text {loss.item():.3f}  {speed:.2f} s/step", file=sys.stderr, flush=True)
+            print(
+                f"step {step}  loss {mean:.3f}  text {loss.item():.3f}  {speed:.2f} s/step", file=sys.stderr, flush=True
+            )
         if time.time() - saved_at > 300:
             checkpoint()
             saved_at = time.time()

@@ -1,7 +1,7 @@
 """Patch tokens of all photos, computed once: python -m misc.train.features --data SHARDS --out FOLDER
 
 FOLDER receives `tokens.npy` (photos, 16, 16, 384) float16 and `photos.jsonl`, which holds what the shards say of each
-photo (captions, label, boxes). Photos without captions or label are left out. The describer and the locator train on it.
+photo (captions, label, boxes). Photos without captions or label are left out. Describer and locator train on it.
 """
 
 from __future__ import annotations

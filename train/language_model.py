@@ -2,10 +2,10 @@
 
     python -m misc.train.language_model --data FOLDER --out FOLDER [--extra FILE.txt] --minutes 20
 
-FOLDER of data holds `captioned-train-*.tar` and `text/lmm_descriptions.jsonl`, of which `misc.train.texts.training_half`
-is read; `--extra` is any English text, one short text a line. Four styles
-(captions, descriptions, structured descriptions, extra) fill sequences of one style each, as the coder will see them
-behind its prefix. OUT receives `language_model.safetensors`, the exact integers that `misc.bits.text.language_model`
+FOLDER of data holds `captioned-train-*.tar` and `text/lmm_descriptions.jsonl`, of which only
+`misc.train.texts.training_half` is read; `--extra` is any English text, one short text a line. Four styles (captions,
+descriptions, structured descriptions, extra) fill sequences of one style each, as the coder will see them behind its
+prefix. OUT receives `language_model.safetensors`, the exact integers that `misc.bits.text.language_model`
 runs. Resumes from OUT/state.pt; `--start` takes the weights of another run's state. Prints its result as JSON.
 """
 
@@ -132,6 +132,7 @@ def train(
     batch: int = 8,
     length: int = 512,
     lr: float = 3e-3,
+    steps: int = 1_000_000,
     seed: int = 0,
 ) -> None:
     """Train lm-small."""
@@ -143,9 +144,7 @@ def train(
     state = next((torch.load(p, weights_only=True) for p in (path, start) if p and p.exists()), None)
     everything = [text for style in texts for text in texts[style]]
     tokenizer = Tokenizer.from_str(state["tokenizer"]) if state else make_tokenizer(everything)
-    documents = {
-        style: [encoding.ids for encoding in tokenizer.encode_batch(found)] for style, found in texts.items()
-    }
+    documents = {style: [encoding.ids for encoding in tokenizer.encode_batch(found)] for style, found in texts.items()}
     held = tokenizer.encode_batch(held_out_half(read_descriptions(data))[::10])
     model = new_llama(VOCABULARY, exact.POSITIONS).to(device)
     if state:
@@ -169,8 +168,8 @@ def train(
         torch.save(content | {"tokenizer": tokenizer.to_str()}, temporary)
         temporary.replace(path)
 
-    while time.time() - began < 60 * minutes:
-        done = (time.time() - began) / (60 * minutes)
+    while step < steps and time.time() - began < 60 * minutes:
+        done = max(step / steps, (time.time() - began) / (60 * minutes))
         rate = lr * min(1.0, (step + 1) / 100) * max(0.01, min(1.0, (1 - done) / 0.6))
         for optimizer in both:
             for group in optimizer.param_groups:
@@ -188,7 +187,9 @@ def train(
         step += 1
         mean = loss.item() if step == 1 else 0.98 * mean + 0.02 * loss.item()
         if step % 50 == 0:
-            print(f"step {step}  loss {mean:.3f}  {(time.time() - began) / step:.2f} s/step", file=sys.stderr, flush=True)
+            print(
+                f"step {step}  loss {mean:.3f}  {(time.time() - began) / step:.2f} s/step", file=sys.stderr, flush=True
+            )
         if time.time() - saved_at > 240:
             checkpoint()
             characters = sum(len(text) for text in held_out_half(read_descriptions(data))[::10]) / len(held)

@@ -22,12 +22,11 @@ __all__ = ["Phrase", "describe_captions", "nouns", "phrases"]
 DETAIL_WORDS = 10
 NOUN, ADJECTIVE = {"NN", "NNS", "NNP", "NNPS"}, {"JJ", "VBN", "CD"}
 ATTACHING = {"with", "in", "wearing", "on", "of", "at", "near", "by"}
-NO_THINGS = set(
-    "front back top side middle group couple pair lot background foreground left right air day time way kind type piece "
-    "other one two three edge bunch number set row line end part bottom corner outside inside something someone "
-    "others it thing s t area distance picture photo image view camera while".split()
-)
-PLAIN = set("a an the his her their its some two three several another other one this that".split())
+VAGUE = """front back top side middle group couple pair lot background foreground left right air day time way kind type
+piece other one two three edge bunch number set row line end part bottom corner outside inside something someone others
+it thing s t area distance picture photo image view camera while"""
+ARTICLES = "a an the his her their its some two three several another other one this that"
+NO_THINGS, PLAIN = frozenset(VAGUE.split()), frozenset(ARTICLES.split())
 IRREGULAR = {"men": "man", "women": "woman", "people": "person", "children": "child", "feet": "foot", "teeth": "tooth"}
 
 
@@ -57,7 +56,7 @@ def phrases(caption: str) -> Iterator[Phrase]:
     i = 0
     while i < len(words):
         start = i
-        while i < len(words) and words[i][1] in ADJECTIVE | NOUN | {"DT", "PRP$"} or is_joint(words, i, start):
+        while (i < len(words) and words[i][1] in ADJECTIVE | NOUN | {"DT", "PRP$"}) or is_joint(words, i, start):
             i += 1
         end = i
         while end > start and words[end - 1][1] not in NOUN:

@@ -1,0 +1,220 @@
+"""Measure what describer and locator see.
+
+    python -m misc.eval.semantics --data FOLDER [--limit N] [--json FILE]
+
+FOLDER holds `captioned-test-*.tar` (photos with five captions) and `boxes-*.tar` (photos with captions and boxes).
+
+- Captions: BLEU-4 and CIDEr by pycocoevalcap, in lower case and without punctuation.
+- Item names, on the boxes photos: a name counts when the singular of its last word is a noun of the photo's captions, a
+  word of a box name, or stands for one (PEOPLE: a man is a person).
+- Retrieval: every caption of the test photos against all of them.
+- Localisation: for every box name of a photo the map of that name on 16 cells. Pointing: the place with the highest
+  similarity lies in a box of the name. IoU: map against the boxes' union, on a raster of 64x64. The prior points to the
+  middle, and its map is the centred square, of one size for all, that has the best mean IoU.
+- Region stream: maps of the describer's three items on 8x8 cells, by `misc.eval.regions`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import typer
+from misc.eval.regions import compare
+from misc.models.locator import EmbeddedClip, locate, maps_of, similarity
+from misc.models.profile import load_profile
+from misc.models.semantics import Semantics
+from misc.models.vision import patch_tokens, to_input
+from misc.train.features import labelled_photos
+from misc.train.noun_phrases import lemma, nouns
+from PIL import Image
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from misc.bits.regions import RegionMaps
+
+__all__ = ["caption_scores", "localisation", "name_counts", "retrieval"]
+
+GRID, RASTER, CELLS = 16, 64, 8
+SOMEBODY = "man woman boy girl child kid baby guy lady player person people skier surfer rider"
+PEOPLE = frozenset(SOMEBODY.split())
+
+Photos = list[tuple[Image.Image, dict[str, Any]]]
+Raster = npt.NDArray[np.bool_]
+
+
+def plain(text: str) -> str:
+    """Lower case, words parted by single spaces, no punctuation."""
+    return " ".join(re.findall(r"[a-z0-9]+(?:'[a-z]+)?", text.lower().replace(" '", "'")))
+
+
+def caption_scores(said: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, float]:
+    """BLEU-4 and CIDEr of one caption a photo against its references."""
+    from pycocoevalcap.bleu.bleu import Bleu
+    from pycocoevalcap.cider.cider import Cider
+
+    wanted = {i: [plain(text) for text in texts] for i, texts in enumerate(references)}
+    given = {i: [plain(text)] for i, text in enumerate(said)}
+    bleu, _ = Bleu(4).compute_score(wanted, given, verbose=0)
+    cider, _ = Cider().compute_score(wanted, given)
+    return {"bleu_4": float(bleu[3]), "cider": float(cider)}
+
+
+def name_counts(name: str, facts: dict[str, Any]) -> bool:
+    """Whether an item's name is among what a photo's captions and boxes mention."""
+    words = name.lower().split()
+    known = set().union(*(nouns(caption) for caption in facts["captions"]))
+    known |= {word for box in facts["boxes"] for word in box["name"].split()}
+    head = lemma(words[-1]) if words else ""
+    return head in known or (head in PEOPLE and bool(known & PEOPLE))
+
+
+def retrieval(images: torch.Tensor, texts: torch.Tensor, owner: Sequence[int]) -> dict[str, float]:
+    """Recall at 1, 5 and 10 of texts (T, C), each of image `owner[t]`, among images (N, C)."""
+    scores = texts @ images.T
+    own = scores[torch.arange(len(owner)), torch.tensor(owner)]
+    rank = (scores > own[:, None]).sum(1)
+    return {f"recall_{k}": float((rank < k).float().mean()) for k in (1, 5, 10)}
+
+
+def box_raster(boxes: Sequence[Sequence[float]], size: tuple[int, int]) -> Raster:
+    """The union of boxes (x, y, width, height) of a picture of this size, on 64x64."""
+    raster = np.zeros((RASTER, RASTER), bool)
+    middles = (np.arange(RASTER) + 0.5) / RASTER
+    for x, y, w, h in boxes:
+        inside_x = (middles >= x / size[0]) & (middles < (x + w) / size[0])
+        inside_y = (middles >= y / size[1]) & (middles < (y + h) / size[1])
+        raster |= inside_y[:, None] & inside_x[None, :]
+    return raster
+
+
+def to_raster(mask: npt.NDArray[np.bool_]) -> Raster:
+    """A mask (rows, columns), stretched to 64x64."""
+    rows, columns = ((np.arange(RASTER) * side) // RASTER for side in mask.shape)
+    return np.asarray(mask[rows][:, columns])
+
+
+def iou(a: Raster, b: Raster) -> float:
+    return float((a & b).sum() / max(1, (a | b).sum()))
+
+
+def centred(side: int) -> Raster:
+    """A centred square of this side on 64x64."""
+    raster = np.zeros((RASTER, RASTER), bool)
+    start = (RASTER - side) // 2
+    raster[start : start + side, start : start + side] = True
+    return raster
+
+
+def localisation(clip: EmbeddedClip, photos: Photos) -> dict[str, dict[str, float]]:
+    """Pointing accuracy and mean IoU over all names of all photos, beside the centre prior."""
+    points, overlaps, unions = [], [], []
+    for image, facts in track(photos, "locating", transient=True):
+        names = sorted({box["name"] for box in facts["boxes"]})
+        texts, dense = clip.embed_texts(names), clip.embed_patches(image.convert("RGB"))
+        maps = maps_of(dense, texts, image.size, GRID)
+        fine = similarity(dense, texts, RASTER, RASTER)
+        for i, name in enumerate(names):
+            union = box_raster([box["xywh"] for box in facts["boxes"] if box["name"] == name], image.size)
+            row, column = np.unravel_index(int(fine[i].argmax()), fine[i].shape)
+            points.append(bool(union[row, column]))
+            overlaps.append(iou(to_raster(maps.masks[i]), union))
+            unions.append(union)
+    priors = [np.mean([iou(centred(side), union) for union in unions]) for side in range(4, RASTER + 1, 4)]
+    middle = np.mean([union[RASTER // 2, RASTER // 2] for union in unions])
+    return {
+        "locator": {"names": len(points), "pointing": float(np.mean(points)), "iou": float(np.mean(overlaps))},
+        "centre prior": {"names": len(points), "pointing": float(middle), "iou": float(max(priors))},
+    }
+
+
+def photos_of(data: Path, pattern: str, limit: int) -> Photos:
+    """The first photos of the shards of a name."""
+    return list(itertools.islice(labelled_photos(sorted(data.glob(pattern))), limit))
+
+
+def measure(data: Path, limit: int, profile: str) -> dict[str, Any]:
+    """All figures; `limit` photos of each kind at most."""
+    seen = Semantics(load_profile(profile))
+    describer, clip = seen.describer, seen.clip
+    captioned = [
+        photo for photo in labelled_photos(sorted(data.glob("captioned-test-*.tar"))) if photo[1].get("captions")
+    ]
+    boxed = [photo for photo in labelled_photos(sorted(data.glob("boxes-*.tar"))) if photo[1].get("boxes")]
+    captioned, boxed = captioned[:limit], boxed[:limit]
+    said = [describer.describe(image.convert("RGB")) for image, _ in track(captioned, "describing", transient=True)]
+    result: dict[str, Any] = {"photos": len(captioned), "boxes_photos": len(boxed)}
+    result["captions"] = caption_scores([d.overall for d in said], [facts["captions"] for _, facts in captioned])
+    patches = torch.cat([patch_tokens(seen.tower, to_input(image, GRID, GRID)[None]) for image, _ in captioned])
+    images = torch.cat([clip.look(part)[0] for part in patches.split(32)])
+    texts = clip.embed_texts([text for _, facts in captioned for text in facts["captions"]])
+    owner = [i for i, (_, facts) in enumerate(captioned) for _ in facts["captions"]]
+    result["retrieval"] = retrieval(images, texts, owner)
+    named = [(describer.describe(image.convert("RGB")), image, facts) for image, facts in boxed]
+    counts = [name_counts(item.name, facts) for found, _, facts in named for item in found.items]
+    result["names"] = {"items": len(counts), "mentioned": float(np.mean(counts))}
+    result["localisation"] = localisation(clip, boxed)
+    maps: list[RegionMaps] = []
+    for found, image, _ in named:
+        square = image.convert("RGB").resize((512, 512))
+        maps.append(locate(clip, square, [item.name for item in found.items], CELLS))
+    result["regions"] = compare([each for each in maps if len(each.masks) == 3])
+    result["seconds"] = seconds(seen, captioned[0][0].convert("RGB").resize((768, 512)))
+    return result
+
+
+def seconds(seen: Semantics, image: Image.Image) -> dict[str, float]:
+    """Least of three times to describe and to locate a photo, models loaded."""
+    names = ["dog", "man", "grass"]
+
+    def fastest(action: Any) -> float:
+        times = []
+        for _ in range(3):
+            start = time.perf_counter()
+            action()
+            times.append(time.perf_counter() - start)
+        return min(times)
+
+    return {
+        "describe": fastest(lambda: seen.describer.describe(image)),
+        "locate": fastest(lambda: locate(seen.clip, image, names)),
+    }
+
+
+def show(result: dict[str, Any], console: Console) -> None:
+    table = Table("measure", "figure", title=f"{result['photos']} captioned and {result['boxes_photos']} boxes photos")
+    for group in ("captions", "names", "retrieval", "seconds"):
+        for name, value in result[group].items():
+            table.add_row(f"{group}: {name}", f"{value:.3f}" if isinstance(value, float) else str(value))
+    for who, row in result["localisation"].items():
+        table.add_row(f"{who}: pointing", f"{row['pointing']:.3f}")
+        table.add_row(f"{who}: IoU", f"{row['iou']:.3f}")
+    for name, row in result["regions"].items():
+        table.add_row(f"three masks of 8x8, {name}", ", ".join(f"{k} {v:.1f}" for k, v in row.items()))
+    console.print(table)
+
+
+def main(
+    data: Annotated[Path, typer.Option(help="folder with captioned-test and boxes shards")],
+    limit: Annotated[int, typer.Option(min=1, help="photos of each kind, at most")] = 1000,
+    json_file: Annotated[Path | None, typer.Option("--json", help="where the figures go")] = None,
+    profile: str = "embedded",
+) -> None:
+    """Measure describer and locator."""
+    result = measure(data, limit, profile)
+    show(result, Console())
+    if json_file:
+        json_file.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    typer.run(main)

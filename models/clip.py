@@ -1,0 +1,85 @@
+"""The embedded CLIP: heads on two frozen towers, with open_clip's interface and a dense embedding a patch.
+
+    patch tokens (16, 16, 384) ─► MLP ─► dense embeddings (16, 16, 256) ─► weighted mean ─► image embedding (256)
+    MiniLM sentence vector (384) ─► MLP ─────────────────────────────────────────────────► text embedding (256)
+
+An image embedding is a mean of its patches' embeddings, so texts compare with patches (MaskCLIP, arXiv 2112.01071).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from misc.models.vision import WIDTH
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from misc.errors import WeightsError
+
+__all__ = ["EMBEDDING", "ClipHeads", "load_clip_heads"]
+
+EMBEDDING = 256
+
+
+class Residual(nn.Module):
+    """x + MLP(x)."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, hidden), nn.GELU(), nn.Dropout(0.1), nn.Linear(hidden, width)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.layers(x)
+
+
+class ClipHeads(nn.Module):
+    """Both heads. Embeddings are of length 1; similarity is `logit_scale.exp() * image @ text.T`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.visual = nn.Sequential(
+            nn.LayerNorm(WIDTH), Residual(WIDTH, 2 * WIDTH), Residual(WIDTH, 2 * WIDTH), nn.LayerNorm(WIDTH)
+        )
+        self.visual_projection = nn.Linear(WIDTH, EMBEDDING, bias=False)
+        self.attention = nn.Linear(WIDTH, 4)
+        self.text = nn.Sequential(Residual(WIDTH, 2 * WIDTH), nn.LayerNorm(WIDTH))
+        self.text_projection = nn.Linear(WIDTH, EMBEDDING, bias=False)
+        self.logit_scale = nn.Parameter(torch.tensor(3.0))
+        self.dense_scale = nn.Parameter(torch.tensor(2.3))
+        self.dense_bias = nn.Parameter(torch.tensor(-4.0))
+
+    def look(self, patches: Tensor) -> tuple[Tensor, Tensor]:
+        """Image embeddings (B, 256) and dense ones (B, rows, columns, 256) of patch tokens (B, rows, columns, 384)."""
+        hidden = self.visual(patches)
+        dense = self.visual_projection(hidden)
+        shares = self.attention(hidden).flatten(1, 2).softmax(1).mean(-1)
+        image = torch.einsum("bp,bpc->bc", shares, dense.flatten(1, 2))
+        return F.normalize(image, dim=-1), F.normalize(dense, dim=-1)
+
+    def encode_image(self, patches: Tensor) -> Tensor:
+        """(B, 256) of patch tokens (B, rows, columns, 384)."""
+        return self.look(patches)[0]
+
+    def encode_text(self, sentences: Tensor) -> Tensor:
+        """(B, 256) of MiniLM's sentence vectors (B, 384)."""
+        return F.normalize(self.text_projection(self.text(sentences * WIDTH**0.5)), dim=-1)
+
+
+def load_clip_heads(path: Path) -> ClipHeads:
+    """The heads of a weights file that `misc.train.locator` wrote.
+
+    Raises:
+        WeightsError: the file is missing or of another network.
+    """
+    if not path.is_file():
+        raise WeightsError(f"the locator's weights {path.name} are missing")
+    heads = ClipHeads()
+    try:
+        heads.load_state_dict({name: tensor.float() for name, tensor in load_file(path).items()})
+    except RuntimeError as error:
+        raise WeightsError(f"{path.name} does not hold the locator that this profile expects") from error
+    return heads.eval().requires_grad_(False)

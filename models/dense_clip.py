@@ -1,0 +1,94 @@
+"""An open_clip model with an embedding a patch: value-value attention in its last block.
+
+    image ─► ViT, all blocks but the last ─► values of the last, attended by likeness to each other ─► projection
+
+In the last block patches look where their own values are found again, not where the class token's query would have
+them look; the MLP and the residual path are left out (MaskCLIP, arXiv 2112.01071; CLIP Surgery, arXiv 2304.05653).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import torch
+import torch.nn.functional as F
+from misc.models import hub
+from misc.models.decoder_profile import HubPart
+from PIL import Image
+from torch import Tensor, nn
+
+from misc.errors import WeightsError
+
+__all__ = ["OpenClip", "load_dense_clip", "open_folder"]
+
+
+class OpenClip:
+    """Dense embeddings of an open_clip model whose image tower is its own ViT.
+
+    Args:
+        model: of open_clip. preprocess: a picture to (3, side, side). tokenizer: texts to (B, L).
+    """
+
+    def __init__(self, model: Any, preprocess: Any, tokenizer: Any) -> None:
+        blocks = getattr(getattr(getattr(model, "visual", None), "transformer", None), "resblocks", None)
+        if not blocks or not isinstance(getattr(blocks[-1], "attn", None), nn.MultiheadAttention):
+            raise WeightsError("the locator needs an open_clip model with a ViT of open_clip's own")
+        self.model, self.preprocess, self.tokenizer = model, preprocess, tokenizer
+
+    @torch.inference_mode()
+    def embed_patches(self, image: Image.Image) -> Tensor:
+        """(rows, columns, C) of an RGB picture, stretched to the model's square input; of length 1."""
+        tower = self.model.visual
+        height, width = tower.image_size
+        pixels = self.preprocess(image.resize((width, height), Image.Resampling.BICUBIC))[None].to(self._device())
+        x = tower._embeds(pixels)  # as its own forward does: open_clip has no public name for it
+        *blocks, last = tower.transformer.resblocks
+        if not tower.transformer.batch_first:
+            raise WeightsError("the locator needs an open_clip model that puts the batch first")
+        for block in blocks:
+            x = block(x)
+        dense = tower.ln_post(value_attention(last.attn, last.ln_1(x)))[0, 1:]
+        if tower.proj is not None:
+            dense = dense @ tower.proj
+        return F.normalize(dense.float(), dim=-1).unflatten(0, tuple(tower.grid_size))
+
+    @torch.inference_mode()
+    def embed_texts(self, texts: Sequence[str]) -> Tensor:
+        """(texts, C), of length 1."""
+        tokens = self.tokenizer([f"a photo of a {text}" for text in texts]).to(self._device())
+        return F.normalize(self.model.encode_text(tokens).float(), dim=-1)
+
+    def _device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+
+def value_attention(attention: nn.MultiheadAttention, x: Tensor) -> Tensor:
+    """Attention of x (B, L, width) whose queries and keys are its values."""
+    _, _, weight = attention.in_proj_weight.chunk(3)
+    _, _, bias = attention.in_proj_bias.chunk(3)
+    heads = F.linear(x, weight, bias).unflatten(-1, (attention.num_heads, -1)).transpose(1, 2)
+    mixed = F.scaled_dot_product_attention(heads, heads, heads)
+    out: Tensor = attention.out_proj(mixed.transpose(1, 2).flatten(2))
+    return out
+
+
+def load_dense_clip(part: HubPart, device: str) -> OpenClip:
+    """The open_clip model of a profile's hub part.
+
+    Raises:
+        WeightsError: it was not fetched, or is another kind of model.
+    """
+    return open_folder(hub.locate(part), device)
+
+
+def open_folder(folder: Path, device: str = "cpu") -> OpenClip:
+    """An open_clip model from a folder with open_clip_config.json and its weights, as the hub has them."""
+    try:
+        model, preprocess = open_clip.create_model_from_pretrained(f"local-dir:{folder}", device=device)
+        tokenizer = open_clip.get_tokenizer(f"local-dir:{folder}")
+    except (RuntimeError, OSError, ValueError, KeyError) as error:
+        raise WeightsError(f"{folder.name} does not hold an open_clip model") from error
+    return OpenClip(model.eval().requires_grad_(False), preprocess, tokenizer)

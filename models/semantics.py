@@ -1,0 +1,118 @@
+"""The semantic and map encoders of a profile, on one vision tower: what is in a picture, and where.
+
+    image ─► vision tower ─┬─► describer ─► Description ─┐ names
+                           └─► locator ◄─────────────────┘ ─► RegionMaps
+
+Everything is loaded when it is first needed, and the tower looks at a picture once.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from misc.bits.description import Description
+from misc.bits.regions import RegionMaps
+from misc.errors import WeightsError
+
+if TYPE_CHECKING:
+    from misc.models.describer_embedded import EmbeddedDescriber
+    from misc.models.locator import DenseClip, EmbeddedClip
+    from misc.models.profile import Part, Profile
+    from transformers import Dinov2Model
+
+__all__ = ["Semantics"]
+
+
+class Semantics:
+    """Describer and locator of a profile.
+
+    Args:
+        device: a torch device; the GPU when there is one, else the CPU.
+    """
+
+    def __init__(self, profile: Profile, device: str | None = None) -> None:
+        self.profile = profile
+        self._given = device
+
+    @functools.cached_property
+    def device(self) -> str:
+        import torch
+
+        return self._given or ("cuda" if torch.cuda.is_available() else "cpu")
+
+    @functools.cached_property
+    def tower(self) -> Dinov2Model:
+        """The vision tower of both."""
+        from misc.models.vision import load_vision_tower
+
+        return load_vision_tower(self.profile.packages["vit"].path).to(self.device)
+
+    @functools.cached_property
+    def describer(self) -> EmbeddedDescriber:
+        """The profile's own describer."""
+        from misc.models.describer_embedded import EmbeddedDescriber, load_describer
+
+        from misc.bits.text.language_model import load_model
+
+        model = load_describer(self._part("describer").path).to(self.device)
+        vocabulary = load_model(self.profile.small_language_model.path).vocabulary
+        return EmbeddedDescriber(self.tower, model, vocabulary)
+
+    @functools.cached_property
+    def clip(self) -> EmbeddedClip:
+        """The embedded CLIP."""
+        from misc.models.clip import load_clip_heads
+        from misc.models.locator import EmbeddedClip
+        from misc.models.text_features import load_text_tower
+
+        heads = load_clip_heads(self._part("locator").path).to(self.device)
+        text = load_text_tower(self.profile.packages["minilm"].path, self.device)
+        return EmbeddedClip(self.tower, text, heads)
+
+    @functools.cached_property
+    def dense_clip(self) -> DenseClip:
+        """What the locator compares names with: the hub's CLIP that the profile names, else the embedded one."""
+        part = self.profile.hub.get("locator")
+        if part is None:
+            return self.clip
+        from misc.models.dense_clip import load_dense_clip
+
+        return load_dense_clip(part, self.device)
+
+    def see(self, image: Image.Image, items: int = 3) -> tuple[Description, RegionMaps | None]:
+        """Description and masks of a picture by the profile's own models, from one look of the tower.
+
+        Args:
+            image: RGB. items: how many things to name, at most.
+        """
+        from misc.models.describer_embedded import GRID
+        from misc.models.locator import maps_of
+        from misc.models.vision import patch_tokens, to_input
+
+        patches = patch_tokens(self.tower, to_input(image, GRID, GRID)[None])
+        description = self.describer.describe_patches(patches[0], items)
+        if self.profile.hub.get("locator") is not None:
+            return description, self.locate(image, description)
+        names = [item.name for item in description.items]
+        dense = self.clip.look(patches)[1][0]
+        return description, maps_of(dense, self.clip.embed_texts(names), image.size) if names else None
+
+    def locate(self, image: Image.Image, description: Description, cells: int = 8) -> RegionMaps | None:
+        """A mask for every item of a description, or None where there are no items.
+
+        Args:
+            image: RGB. cells: on the picture's shorter side, 4, 8 or 16.
+        """
+        from misc.models.locator import locate
+
+        names = [item.name for item in description.items]
+        return locate(self.dense_clip, image, names, cells) if names else None
+
+    def _part(self, name: str) -> Part:
+        part: Part | None = getattr(self.profile, name)
+        if part is None or not part.path.is_file():
+            raise WeightsError(f"profile {self.profile.name} has no {name}")
+        return part

@@ -1,0 +1,65 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from misc.models.dense_clip import OpenClip, open_folder, value_attention
+from misc.models.locator import locate
+from PIL import Image
+from safetensors.torch import save_file
+from torch import nn
+
+from misc.errors import WeightsError
+
+TINY = {
+    "embed_dim": 16,
+    "vision_cfg": {"image_size": 64, "layers": 2, "width": 32, "head_width": 16, "patch_size": 16},
+    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1},
+}
+PREPROCESS = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5], "size": [64, 64], "interpolation": "bicubic"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny random model in the layout of the hub."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("clip")
+    model = open_clip.CLIP(**{**TINY, "vision_cfg": TINY["vision_cfg"], "text_cfg": TINY["text_cfg"]})
+    (path / "open_clip_config.json").write_text(json.dumps({"model_cfg": TINY, "preprocess_cfg": PREPROCESS}))
+    save_file(
+        {name: value.contiguous() for name, value in model.state_dict().items()}, path / "open_clip_model.safetensors"
+    )
+    return path
+
+
+def test_a_hub_folder_gives_maps(folder: Path) -> None:
+    clip = open_folder(folder)
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (48, 96, 3), np.uint8))
+    dense, texts = clip.embed_patches(picture), clip.embed_texts(["a cat", "dog"])
+    assert dense.shape == (4, 4, 16)
+    assert texts.shape == (2, 16)
+    torch.testing.assert_close(dense.norm(dim=-1), torch.ones(4, 4))
+    maps = locate(clip, picture, ["a cat", "dog"], 4)
+    assert maps.masks.shape == (2, 4, 8)
+    assert maps.masks.any((1, 2)).all()
+    assert not maps.masks.all((1, 2)).any()
+
+
+def test_value_attention_mixes_like_values() -> None:
+    attention = nn.MultiheadAttention(4, 1, batch_first=True)
+    with torch.no_grad():
+        attention.in_proj_weight.copy_(torch.cat([torch.zeros(8, 4), 20 * torch.eye(4)]))
+        attention.in_proj_bias.zero_()
+        attention.out_proj.weight.copy_(torch.eye(4))
+        attention.out_proj.bias.zero_()
+    x = torch.tensor([[[1.0, 0, 0, 0], [0, 1, 0, 0], [1, 0, 0, 0]]])
+    torch.testing.assert_close(value_attention(attention, x), 20 * x)
+
+
+def test_other_models_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="open_clip"):
+        open_folder(tmp_path)
+    with pytest.raises(WeightsError, match="ViT"):
+        OpenClip(nn.Linear(1, 1), None, None)

@@ -1,0 +1,129 @@
+"""Describer, CLIP and locator of the embedded profile: the real classes, randomly initialised."""
+
+import functools
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from misc.models.clip import ClipHeads, load_clip_heads
+from misc.models.describer_embedded import Describer, EmbeddedDescriber, load_describer, read_items
+from misc.models.locator import maps_of, threshold
+from misc.models.profile import load_profile
+from misc.models.vision import WIDTH, to_input
+from PIL import Image
+from safetensors.torch import save_file
+from transformers import Dinov2Config, Dinov2Model
+
+from misc.bits.description import Description
+from misc.bits.text.language_model import load_model
+from misc.codec import Codec
+from misc.errors import WeightsError
+
+PULLED = all(load_profile().packages[name].path.is_file() for name in ("vit", "minilm"))
+
+
+@functools.cache
+def describer() -> EmbeddedDescriber:
+    torch.manual_seed(0)
+    config = Dinov2Config(hidden_size=WIDTH, num_hidden_layers=1, num_attention_heads=6, image_size=518, patch_size=14)
+    vocabulary = load_model(load_profile().small_language_model.path).vocabulary
+    return EmbeddedDescriber(Dinov2Model(config).eval(), Describer().eval(), vocabulary)
+
+
+def test_the_input_is_stretched_and_normalised() -> None:
+    pixels = to_input(Image.new("RGB", (50, 20), (124, 116, 104)), 4, 6)
+    assert pixels.shape == (3, 56, 84)
+    torch.testing.assert_close(pixels, torch.zeros_like(pixels), atol=0.02, rtol=0)
+
+
+def test_random_weights_still_give_a_description() -> None:
+    found = describer().describe(Image.new("RGB", (64, 48), "red"), items=2)
+    assert isinstance(found, Description)
+    assert len(found.overall.split()) <= 50
+    assert len(found.items) <= 2
+    assert describer().describe(Image.new("RGB", (64, 48), "red"), items=2) == found
+
+
+def test_one_beam_is_greedy() -> None:
+    model, vocabulary = describer().model, describer().vocabulary
+    seen = torch.zeros(1, 0, 256)
+    spoken = vocabulary.encode("A dog")
+    found = describer()._say(seen, spoken, end=0, limit=5, beams=1)
+    expected: list[int] = []
+    with torch.no_grad():
+        for _ in found:
+            logits = model.language(torch.tensor([[*spoken, *expected]])).logits[0, -1]
+            logits[0] = -torch.inf
+            expected.append(int(logits.argmax()))
+    assert found == expected
+
+
+def test_items_keep_to_their_limits() -> None:
+    text = "dog\nbrown\ndog\nagain\n\nnothing\na very long name here\n" + "word " * 20 + "\ncat"
+    items = read_items(text, 3)
+    assert [item.name for item in items] == ["dog", "a very long", "cat"]
+    assert items[0].detail == "brown"
+    assert len(items[1].detail.split()) == 10
+
+
+def test_weights_come_back(tmp_path: Path) -> None:
+    path = tmp_path / "describer.safetensors"
+    state = {name: value.bfloat16().contiguous() for name, value in describer().model.state_dict().items()}
+    state.pop("language.lm_head.weight")
+    save_file(state, path)
+    loaded = load_describer(path)
+    patches = torch.randn(1, 16, 16, WIDTH)
+    torch.testing.assert_close(loaded.look(patches), describer().model.look(patches), atol=0.1, rtol=0.1)
+    assert loaded.language.lm_head.weight is loaded.language.model.embed_tokens.weight
+    save_file({"other": torch.zeros(1)}, path)
+    with pytest.raises(WeightsError, match="does not hold"):
+        load_describer(path)
+    with pytest.raises(WeightsError, match="missing"):
+        load_describer(tmp_path / "nothing")
+
+
+def test_clip_embeddings_have_length_one(tmp_path: Path) -> None:
+    heads = ClipHeads().eval()
+    image, dense = heads.look(torch.randn(2, 16, 16, WIDTH))
+    assert image.shape == (2, 256)
+    assert dense.shape == (2, 16, 16, 256)
+    torch.testing.assert_close(dense.norm(dim=-1), torch.ones(2, 16, 16))
+    torch.testing.assert_close(heads.encode_text(torch.randn(3, WIDTH)).norm(dim=-1), torch.ones(3))
+    save_file({name: value.half().contiguous() for name, value in heads.state_dict().items()}, tmp_path / "clip")
+    assert load_clip_heads(tmp_path / "clip").encode_image(torch.zeros(1, 4, 4, WIDTH)).shape == (1, 256)
+    with pytest.raises(WeightsError):
+        load_clip_heads(tmp_path / "nothing")
+
+
+def test_a_map_lies_where_its_name_is_alike() -> None:
+    dense = F.normalize(torch.randn(16, 16, 8) * 0.1 + torch.eye(8)[0], dim=-1)
+    dense[:8, 8:] = torch.eye(8)[1]
+    dense[12:, :4] = torch.eye(8)[2]
+    masks = maps_of(dense, torch.eye(8)[1:3], (300, 200), 8).masks
+    assert masks.shape == (2, 8, 12)
+    assert masks[0][:4, 6:].all()
+    assert not masks[0][5:].any()
+    assert not masks[0][:, :5].any()
+    assert masks[1][6:, :3].all()
+    assert not masks[1][:5].any()
+
+
+def test_a_flat_map_is_empty() -> None:
+    assert not threshold(np.ones((4, 4), np.float32)).any()
+
+
+@pytest.mark.skipif(not PULLED, reason="needs the packages of `misc pull`")
+def test_a_picture_is_seen_whole() -> None:
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (96, 160, 3), np.uint8))
+    codec = Codec()
+    description, maps = codec.see(picture)
+    assert description.overall
+    assert len(description.items) <= 3
+    assert codec.semantics.describer.describe(picture) == description
+    if maps is not None:
+        assert maps.masks.shape == (len(description.items), 8, 13)
+        again = codec.semantics.locate(picture, description)
+        assert again is not None
+        assert (again.masks == maps.masks).mean() > 0.98

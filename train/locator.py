@@ -1,0 +1,164 @@
+"""Train the embedded CLIP, with which the locator finds items.
+
+    python -m misc.train.locator --features FOLDER --out FOLDER --minutes 10
+
+FOLDER of features comes from `misc.train.features`. Two losses: contrast between photos and captions (CLIP, arXiv
+2103.00020), and for names of things a sigmoid loss on the best patches of every photo, so that a name lights up the
+patches that show it. OUT receives `clip.safetensors`; resumes from OUT/state.pt; `--start` takes committed weights.
+Prints its result as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+import typer
+from misc.models.clip import ClipHeads, load_clip_heads
+from misc.models.profile import load_profile
+from misc.models.text_features import TextTower, load_text_tower
+from misc.train.features import load_features
+from misc.train.noun_phrases import nouns
+from safetensors.torch import save_file
+from torch import Tensor
+
+__all__ = ["contrast", "name_loss", "train"]
+
+TOP = 12  # patches of 256 that speak for a name
+
+
+def contrast(image: Tensor, text: Tensor, scale: Tensor) -> Tensor:
+    """InfoNCE of matching rows of (B, 256) embeddings, both ways."""
+    logits = scale.exp().clamp(max=100) * image @ text.T
+    target = torch.arange(len(logits), device=logits.device)
+    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+
+
+def name_loss(dense: Tensor, names: Tensor, present: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+    """Sigmoid loss of whether a photo shows a name.
+
+    Args:
+        dense: (B, P, 256). names: (N, 256). present: (B, N) 1 where it is known to, 0 where not, NaN where unknown.
+    """
+    similarity = torch.einsum("bpc,nc->bnp", dense, names)
+    score = scale.exp() * similarity.topk(TOP, -1).values.mean(-1) + bias
+    known = ~present.isnan()
+    loss = F.binary_cross_entropy_with_logits(score, present.nan_to_num(), reduction="none")
+    positive = known & (present > 0.5)
+    negative = known & (present < 0.5)
+    return loss[positive].mean() + loss[negative].mean()
+
+
+def embed_all(tower: TextTower, texts: list[str]) -> dict[str, Tensor]:
+    """Sentence vector of every distinct text."""
+    order = sorted(set(texts), key=len)
+    parts = [tower.embed(order[i : i + 256]).cpu() for i in range(0, len(order), 256)]
+    return dict(zip(order, torch.cat(parts), strict=True))
+
+
+def things(facts: dict[str, Any]) -> set[str]:
+    """Names of what a photo shows, as its captions or its label say."""
+    if facts.get("captions"):
+        return set().union(*(nouns(caption) for caption in facts["captions"]))
+    return {facts["label"].replace("_", " ").split(",")[0].lower()}
+
+
+def train(
+    features: Annotated[Path, typer.Option(help="folder by misc.train.features")],
+    out: Annotated[Path, typer.Option(help="folder for state and weights")],
+    start: Annotated[Path | None, typer.Option(help="clip.safetensors to start from")] = None,
+    minutes: float = 10,
+    batch: int = 192,
+    name_count: Annotated[int, typer.Option(help="names a step")] = 128,
+    lr: float = 1e-3,
+    steps: int = 1_000_000,
+    seed: int = 0,
+    profile: str = "embedded",
+) -> None:
+    """Train the embedded CLIP."""
+    out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(seed)
+    draw = random.Random(seed)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    found = load_features(features)
+    shown = [things(known) for known in found.facts]
+    sentences = [
+        known.get("captions") or [f"a photo of a {next(iter(s))}"] for known, s in zip(found.facts, shown, strict=True)
+    ]
+    tower = load_text_tower(load_profile(profile).packages["minilm"].path, device)
+    vectors = embed_all(tower, [text for texts in sentences for text in texts] + [name for s in shown for name in s])
+    heads = (load_clip_heads(start) if start else ClipHeads()).requires_grad_(True).to(device).train()
+    average = torch.optim.swa_utils.AveragedModel(heads, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.99))
+    optimizer = torch.optim.AdamW(heads.parameters(), lr=lr, weight_decay=0.05)
+    path, step, seconds = out / "state.pt", 0, 0.0
+    if path.exists():
+        state = torch.load(path, weights_only=True)
+        heads.load_state_dict(state["heads"])
+        average.module.load_state_dict(state["average"])
+        optimizer.load_state_dict(state["optimizer"])
+        step, seconds = state["step"], state["seconds"]
+    began, saved_at = time.time() - seconds, time.time()
+    means = {"captions": 0.0, "names": 0.0}
+
+    def checkpoint() -> None:
+        state = {"heads": heads.state_dict(), "average": average.module.state_dict(), "step": step}
+        torch.save(
+            state | {"optimizer": optimizer.state_dict(), "seconds": time.time() - began}, path.with_suffix(".tmp")
+        )
+        path.with_suffix(".tmp").replace(path)
+        weights = {name: value.half().contiguous() for name, value in average.module.state_dict().items()}
+        save_file(weights, out / "clip.safetensors")
+
+    while step < steps and time.time() - began < 60 * minutes:
+        done = max(step / steps, (time.time() - began) / (60 * minutes))
+        for group in optimizer.param_groups:
+            group["lr"] = lr * min(1.0, (step + 1) / 30) * max(0.02, 1 - done)
+        chosen = draw.sample(range(len(found.facts)), batch)
+        patches = torch.from_numpy(np.stack([found.tokens[i] for i in chosen])).float()
+        mirrored = torch.tensor([draw.random() < 0.5 for _ in chosen])
+        patches = torch.where(mirrored[:, None, None, None], patches.flip(2), patches).to(device)
+        captions = torch.stack([vectors[draw.choice(sentences[i])] for i in chosen]).to(device)
+        names = draw.sample(sorted(set().union(*(shown[i] for i in chosen))), name_count)
+        present = torch.tensor(
+            [[presence(found.facts[i], shown[i], name) for name in names] for i in chosen], device=device
+        )
+        with torch.autocast(device, torch.bfloat16):
+            image, dense = heads.look(patches)
+            text = heads.encode_text(captions)
+            name_vectors = heads.encode_text(torch.stack([vectors[name] for name in names]).to(device))
+            dense = dense.flatten(1, 2)
+        by_captions = contrast(image.float(), text.float(), heads.logit_scale)
+        by_names = name_loss(dense.float(), name_vectors.float(), present, heads.dense_scale, heads.dense_bias)
+        (by_captions + by_names).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        average.update_parameters(heads)
+        step += 1
+        for name, value in (("captions", by_captions), ("names", by_names)):
+            means[name] = value.item() if step == 1 else 0.95 * means[name] + 0.05 * value.item()
+        if step % 20 == 0:
+            note = "  ".join(f"{name} {value:.3f}" for name, value in means.items())
+            print(f"step {step}  {note}  {(time.time() - began) / step:.2f} s/step", file=sys.stderr, flush=True)
+        if time.time() - saved_at > 240:
+            checkpoint()
+            saved_at = time.time()
+    checkpoint()
+    print(json.dumps({"steps": step, "seconds": round(time.time() - began), **means}))
+
+
+def presence(facts: dict[str, Any], shown: set[str], name: str) -> float:
+    """1 or 0; NaN where a label alone is known and does not say."""
+    if name in shown:
+        return 1.0
+    return 0.0 if facts.get("captions") else float("nan")
+
+
+if __name__ == "__main__":
+    typer.run(train)
