@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import json
+import math
 import resource
 import statistics
 import time
@@ -117,7 +118,7 @@ def plain_pipeline(
             negative_prompt=sampling.negative,
             image=image,
             control_image=image,
-            num_inference_steps=round(steps / sampling.strength),  # of which it takes the last
+            num_inference_steps=math.ceil(steps / sampling.strength),  # of which it takes the last
             strength=sampling.strength,
             guidance_scale=sampling.guidance,
             generator=torch.Generator().manual_seed(0),

@@ -99,13 +99,14 @@ class Decoder:
         self.denoiser = Denoiser(
             parts.unet, [each.net for each in self.controls], [each.scale for each in self.controls]
         )
-        self.denoiser.to(dtype=self.dtype, memory_format=layout)
+        self.denoiser.to(self.dtype).to(memory_format=layout)
         wide = (
             bool(parts.vae.config.get("force_upcast")) and self.dtype == torch.float16
         )  # beyond half precision's range
         self.vae = parts.vae
         # Module's own `to`: diffusers' would warn of the type, which is chosen here.
-        torch.nn.Module.to(self.vae, dtype=torch.float32 if wide else self.dtype, memory_format=layout)
+        torch.nn.Module.to(self.vae, torch.float32 if wide else self.dtype)
+        torch.nn.Module.to(self.vae, memory_format=layout)
         self.channels = int(parts.unet.config.in_channels)
         self.factor: int = 2 ** (len(parts.vae.config.block_out_channels) - 1)
         self.step: Callable[..., Tensor] = torch.compile(self.denoiser) if compiled else self.denoiser

@@ -13,6 +13,7 @@ from misc.errors import WeightsError
 __all__ = ["edges"]
 
 Pixels = npt.NDArray[np.uint8]
+HED = "ControlNetHED.pth"
 
 
 def edges(kind: str, picture: Pixels, detector: Path | None = None) -> Pixels:
@@ -31,16 +32,16 @@ def edges(kind: str, picture: Pixels, detector: Path | None = None) -> Pixels:
             from controlnet_aux.canny import CannyDetector
 
             found = CannyDetector()(picture, detect_resolution=side, image_resolution=side, output_type="np")
-        elif kind == "hed" and detector is not None:
+        elif kind == "hed":
             from controlnet_aux.hed import HEDdetector
 
-            hed = HEDdetector.from_pretrained(str(detector), local_files_only=True)
+            if detector is None or not (detector / HED).is_file():
+                raise WeightsError(f"{HED}, which finds soft edges, is not here")
+            hed = HEDdetector.from_pretrained(str(detector))
             found = hed(picture, detect_resolution=side, image_resolution=side, output_type="np")
         else:
             raise WeightsError(f"there is no detector of {kind!r} edges")
     except ImportError as error:
         raise WeightsError("controlnet-aux, which finds edges, is not installed") from error
-    except OSError as error:
-        raise WeightsError(f"the weights that find {kind} edges are not here") from error
     resized: Pixels = np.asarray(Image.fromarray(found).resize((width, height), Image.Resampling.BILINEAR))
     return resized

@@ -25,4 +25,5 @@ def gaussian(seed: int, shape: tuple[int, ...], stream: int = 0) -> npt.NDArray[
     uniform = ((words >> np.uint64(11)) + np.uint64(1)).astype(np.float64) * 2.0**-53  # above 0, at most 1
     radius, angle = np.sqrt(-2 * np.log(uniform[::2])), 2 * np.pi * uniform[1::2]
     pairs = np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1)
-    return pairs.reshape(-1)[:count].reshape(shape).astype(np.float32)
+    noise: npt.NDArray[np.float32] = pairs.reshape(-1)[:count].reshape(shape).astype(np.float32)
+    return noise

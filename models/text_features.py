@@ -51,7 +51,7 @@ class TextTower:
 
     def to(self, device: str | torch.device) -> TextTower:
         """Move to a device; returns itself."""
-        self.model.to(device)
+        torch.nn.Module.to(self.model, device)
         return self
 
     @torch.no_grad()

@@ -1,5 +1,6 @@
 """The decoder as a whole, of tiny networks with random weights of the real classes."""
 
+import contextlib
 import dataclasses
 import hashlib
 import subprocess
@@ -19,7 +20,7 @@ from misc.models.decoder_weights import load_decoder
 from misc.models.profile import Profile, load_profile
 from PIL import Image
 
-from misc import codec
+from misc import cli, codec
 from misc.bits.description import Description, Item
 from misc.bits.regions import RegionMaps
 from misc.bits.streams import Streams
@@ -219,6 +220,31 @@ def test_a_profile_without_decoder_has_nothing_to_choose() -> None:
         plain.draw(Streams(8, 8, text=TEXT))
     with pytest.raises(InputError, match="steps"):
         plain.draw(Streams(8, 8, text=TEXT), steps=2)
+
+
+def test_the_command_tells_every_step(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    coded, target = tmp_path / "a.misc", tmp_path / "a.png"
+    coded.write_bytes(codec.encode(sample_picture(64, 64), mode="pixel", quality=10))
+    monkeypatch.setattr(codec, "load_profile", lambda name: tiny_profile(folder))
+    options = ["--steps", "2", "--strength", "0.5", "--guidance", "2", "--fusion", "sequential", "--seed", "4"]
+    pictures = []
+    for more in (options, [*options[:-1], "5"], ["--draft"]):
+        monkeypatch.setattr(sys, "argv", ["misc", "decode", str(coded), str(target), *more])
+        capfd.readouterr()
+        with contextlib.suppress(SystemExit):
+            cli.main()
+        said = capfd.readouterr().err
+        assert ("misc: decoding: step 2 of 2" in said) == (more != ["--draft"]), said
+        pictures.append(Image.open(target).tobytes())
+    assert len(set(pictures)) == 3
+
+
+def test_rounding_moves_pixels_by_two_levels_at_most(decoder: Decoder) -> None:
+    """docs/decoder.md promises it; other machines and numbers of threads round in other places."""
+    exact = decoder_of(dtype=torch.float64).draw(scene(*STREAMS))
+    assert np.abs(exact.astype(int) - decoder.draw(scene(*STREAMS))).max() <= 2
 
 
 def test_half_precision_runs_where_it_is_asked_for() -> None:

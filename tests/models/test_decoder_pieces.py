@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from misc.models.colour import correct, low_frequencies
 from misc.models.decoder import Parts
 from misc.models.decoder_profile import Sampling
 from misc.models.denoiser import Denoiser, Guide, predictor
+from misc.models.edges import edges
 from misc.models.noise import gaussian
 from misc.models.regional_attention import biases, planes_of, prompt_of, stacked
 from misc.models.sampling import sample, timetable
@@ -20,7 +22,7 @@ from misc.models.tiling import Window, axis_weights, blend, starts, windows
 
 from misc.bits.description import Description
 from misc.bits.regions import RegionMaps
-from misc.errors import InputError
+from misc.errors import InputError, WeightsError
 
 CPU = torch.device("cpu")
 
@@ -192,6 +194,20 @@ def test_sizes_of_text_alone_are_the_networks_own() -> None:
     pixels = np.zeros((48, 64, 3), np.uint8)
     frame = frame_of(Scene(64, 48, pixels=pixels), native=512, tile=768, factor=8, multiple=8)
     assert (frame.width, frame.height, frame.columns, frame.rows) == (64, 48, 8, 8)
+
+
+def test_edges_are_where_the_picture_jumps() -> None:
+    image = np.full((64, 128, 3), 40, np.uint8)
+    assert edges("canny", image).max() == 0
+    image[:, 64:] = 220
+    found = edges("canny", image)
+    assert found.shape == image.shape
+    columns = np.flatnonzero(found.any((0, 2)))
+    assert 60 <= columns.min() <= columns.max() <= 67
+    with pytest.raises(WeightsError, match="'depth'"):
+        edges("depth", image)
+    with pytest.raises(WeightsError, match="not here"):
+        edges("hed", image, Path("/nowhere"))
 
 
 @pytest.mark.parametrize(
