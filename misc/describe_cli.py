@@ -21,7 +21,7 @@ __all__ = ["DescriberOption", "describe", "described", "seen"]
 
 DescriberOption = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="who describes: http, a model's folder or hub name [default: embedded]"),
+    typer.Option(metavar="NAME", help="who describes: http, a model's folder or hub name [default: the profile's]"),
 ]
 
 
@@ -40,12 +40,12 @@ def describe(
     picture = decode_picture(read_bytes(source))
     for notice in picture.notices:
         say(notice)
-    found = described(picture.image, describer or "embedded", profile, items)
+    found = described(picture.image, describer, profile, items)
     write_bytes(out, f"{json.dumps(to_json(found), ensure_ascii=False, indent=2)}\n".encode())
 
 
-def described(image: Image.Image, name: str, profile: str, items: int = 3) -> Description:
-    """The description of an RGB picture by the describer of this name."""
+def described(image: Image.Image, name: str | None, profile: str, items: int = 3) -> Description:
+    """The description of an RGB picture by the describer of this name, or the profile's own."""
     from misc.models.describer import describer_for
     from misc.models.profile import load_profile
 
@@ -71,7 +71,7 @@ def seen(
             with working("describing and locating"):
                 return codec.see(image)
         if text is None:
-            text = described(image, describer or "embedded", codec.profile.name)
+            text = described(image, describer, codec.profile.name)
         if wants_maps:
             with working("locating"):
                 maps = codec.semantics.locate(image, text)

@@ -15,7 +15,7 @@ from misc.errors import MiscError
 
 __all__ = ["MiscImageFile"]
 
-OPTIONS = ("mode", "bpp", "max_bytes", "quality", "description", "seed")
+OPTIONS = ("mode", "bpp", "max_bytes", "quality", "description", "regions", "seed")
 
 
 def accept(prefix: bytes) -> bool:

@@ -47,7 +47,7 @@ def pull(
     model = chosen.language_model
     rows.append({"made": model.name, "from": model.source, "present": model.path.is_file()})
     lines.append(f"{model.name}: made from {model.source}, {presence(model.path.is_file())}")
-    for part, optional in chosen.decoder.hub_parts() if chosen.decoder else []:
+    for part, optional in chosen.hub_parts():
         here = hub.is_here(part)
         rows.append({"hub": part.repository, "licence": part.licence, "purpose": part.purpose, "present": here})
         note = ", optional" if optional else ""

@@ -1,9 +1,10 @@
 """The embedded CLIP: heads on two frozen towers, with open_clip's interface and a dense embedding a patch.
 
-    patch tokens (16, 16, 384) ─► MLP ─► dense embeddings (16, 16, 256) ─► weighted mean ─► image embedding (256)
-    MiniLM sentence vector (384) ─► MLP ─────────────────────────────────────────────────► text embedding (256)
+    patch tokens (16, 16, 384) ─┬─► MLP ─► weighted mean ─► image embedding (256)
+                                └─► linear ───────────────► dense embeddings (16, 16, 256)
+    MiniLM sentence vector (384) ─► MLP ──────────────────► text embedding (256)
 
-An image embedding is a mean of its patches' embeddings, so texts compare with patches (MaskCLIP, arXiv 2112.01071).
+Dense embeddings learn from names of things alone: the patches that match a name best speak for the picture.
 """
 
 from __future__ import annotations
@@ -29,11 +30,12 @@ class Residual(nn.Module):
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.LayerNorm(width), nn.Linear(width, hidden), nn.GELU(), nn.Dropout(0.1), nn.Linear(hidden, width)
+            nn.LayerNorm(width), nn.Linear(width, hidden), nn.GELU(), nn.Dropout(0.2), nn.Linear(hidden, width)
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.layers(x)
+        y: Tensor = x + self.layers(x)
+        return y
 
 
 class ClipHeads(nn.Module):
@@ -41,28 +43,26 @@ class ClipHeads(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.visual = nn.Sequential(
-            nn.LayerNorm(WIDTH), Residual(WIDTH, 2 * WIDTH), Residual(WIDTH, 2 * WIDTH), nn.LayerNorm(WIDTH)
-        )
+        self.visual = nn.Sequential(nn.LayerNorm(WIDTH), Residual(WIDTH, 2 * WIDTH), nn.LayerNorm(WIDTH))
         self.visual_projection = nn.Linear(WIDTH, EMBEDDING, bias=False)
         self.attention = nn.Linear(WIDTH, 4)
+        self.local = nn.Sequential(nn.LayerNorm(WIDTH), nn.Linear(WIDTH, EMBEDDING, bias=False))
         self.text = nn.Sequential(Residual(WIDTH, 2 * WIDTH), nn.LayerNorm(WIDTH))
         self.text_projection = nn.Linear(WIDTH, EMBEDDING, bias=False)
         self.logit_scale = nn.Parameter(torch.tensor(3.0))
-        self.dense_scale = nn.Parameter(torch.tensor(2.3))
+        self.dense_scale = nn.Parameter(torch.tensor(3.0))
         self.dense_bias = nn.Parameter(torch.tensor(-4.0))
 
     def look(self, patches: Tensor) -> tuple[Tensor, Tensor]:
         """Image embeddings (B, 256) and dense ones (B, rows, columns, 256) of patch tokens (B, rows, columns, 384)."""
-        hidden = self.visual(patches)
-        dense = self.visual_projection(hidden)
-        shares = self.attention(hidden).flatten(1, 2).softmax(1).mean(-1)
-        image = torch.einsum("bp,bpc->bc", shares, dense.flatten(1, 2))
-        return F.normalize(image, dim=-1), F.normalize(dense, dim=-1)
+        return self.encode_image(patches), F.normalize(self.local(patches), dim=-1)
 
     def encode_image(self, patches: Tensor) -> Tensor:
         """(B, 256) of patch tokens (B, rows, columns, 384)."""
-        return self.look(patches)[0]
+        hidden = self.visual(patches)
+        shares = self.attention(hidden).flatten(1, 2).softmax(1).mean(-1)
+        mean = torch.einsum("bp,bpc->bc", shares, hidden.flatten(1, 2))
+        return F.normalize(self.visual_projection(mean), dim=-1)
 
     def encode_text(self, sentences: Tensor) -> Tensor:
         """(B, 256) of MiniLM's sentence vectors (B, 384)."""

@@ -53,7 +53,8 @@ class OpenClip:
         dense = tower.ln_post(value_attention(last.attn, last.ln_1(x)))[0, 1:]
         if tower.proj is not None:
             dense = dense @ tower.proj
-        return F.normalize(dense.float(), dim=-1).unflatten(0, tuple(tower.grid_size))
+        grid: Tensor = F.normalize(dense.float(), dim=-1).unflatten(0, tuple(tower.grid_size))
+        return grid
 
     @torch.inference_mode()
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
@@ -62,7 +63,8 @@ class OpenClip:
         return F.normalize(self.model.encode_text(tokens).float(), dim=-1)
 
     def _device(self) -> torch.device:
-        return next(self.model.parameters()).device
+        device: torch.device = next(self.model.parameters()).device
+        return device
 
 
 def value_attention(attention: nn.MultiheadAttention, x: Tensor) -> Tensor:

@@ -35,21 +35,23 @@ class Describer(Protocol):
         ...
 
 
-def describer_for(name: str, profile: Profile, device: str | None = None) -> Describer:
+def describer_for(name: str | None, profile: Profile, device: str | None = None) -> Describer:
     """The describer of this name, its weights loaded.
 
     Args:
-        name: `embedded`, the profile's own; `http`, an OpenAI-compatible endpoint that the environment names; otherwise
-            the folder or the hub name of an image-text-to-text model of transformers.
+        name: None, the profile's own; `embedded`, the one that this project trained; `http`, an OpenAI-compatible
+            endpoint that the environment names; otherwise the folder or the hub name of an image-text-to-text model of
+            transformers.
         device: a torch device; the GPU when there is one, else the CPU.
 
     Raises:
         InputError: the environment names no endpoint. WeightsError: the model is not here or not complete.
     """
-    if name == "embedded":
+    if name in (None, "embedded"):
         from misc.models.semantics import Semantics
 
-        return Semantics(profile, device).describer
+        semantics = Semantics(profile, device)
+        return semantics.describer if name else semantics.own_describer
     if name == "http":
         from misc.models.describer_endpoint import endpoint_from
         from misc.models.describer_http import HttpDescriber
@@ -57,4 +59,5 @@ def describer_for(name: str, profile: Profile, device: str | None = None) -> Des
         return HttpDescriber(endpoint_from())
     from misc.models.describer_transformers import load_describer
 
+    assert name is not None
     return load_describer(name, device)

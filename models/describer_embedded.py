@@ -200,5 +200,6 @@ def read_items(text: str, most: int) -> list[Item]:
     for name, detail in zip(lines[::2], lines[1::2], strict=True):
         short = " ".join(name.split()[:ITEM_WORDS])
         if short and short not in found:
-            found[short] = Item(short, " ".join(detail.split()[:DETAIL_WORDS]))
+            said = ", ".join(dict.fromkeys(detail.split(", ")))  # once is enough
+            found[short] = Item(short, " ".join(said.split()[:DETAIL_WORDS]))
     return list(found.values())[:most]

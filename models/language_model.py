@@ -118,7 +118,7 @@ def from_gguf(source: Path) -> tuple[Config, Arrays, dict[str, Any]]:
 
 def from_transformers(model: LlamaForCausalLM) -> tuple[Config, Arrays]:
     """Sizes and integer arrays of a LlamaForCausalLM with tied embeddings."""
-    c = model.config
+    c: Any = model.config
     config = Config(
         layers=c.num_hidden_layers,
         width=c.hidden_size,

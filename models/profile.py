@@ -71,6 +71,10 @@ class Profile:
     decoder: DecoderProfile | None = None
     hub: dict[str, HubPart] = field(default_factory=dict)
 
+    def hub_parts(self) -> list[tuple[HubPart, bool]]:
+        """All that comes from a model hub, and whether it can be done without."""
+        return [*(self.decoder.hub_parts() if self.decoder else []), *((part, False) for part in self.hub.values())]
+
     @functools.cached_property
     def entropy_model(self) -> LatentModel:
         """The integer entropy model of the pixel stream."""
@@ -136,7 +140,7 @@ def pull(profile: Profile, progress: Callable[[str, int, int], None]) -> None:
     from misc.models import hub, language_model
     from misc.models.prefixes import SHARES, SHARPNESS
 
-    for number, (part, optional) in enumerate(parts := profile.decoder.hub_parts() if profile.decoder else []):
+    for number, (part, optional) in enumerate(parts := profile.hub_parts()):
         progress("fetching from the hub", number, len(parts))
         try:
             hub.fetch(part)

@@ -18,6 +18,7 @@ from misc.bits.regions import RegionMaps
 from misc.errors import WeightsError
 
 if TYPE_CHECKING:
+    from misc.models.describer import Describer
     from misc.models.describer_embedded import EmbeddedDescriber
     from misc.models.locator import DenseClip, EmbeddedClip
     from misc.models.profile import Part, Profile
@@ -46,13 +47,16 @@ class Semantics:
     @functools.cached_property
     def tower(self) -> Dinov2Model:
         """The vision tower of both."""
+        import torch
         from misc.models.vision import load_vision_tower
 
-        return load_vision_tower(self.profile.packages["vit"].path).to(self.device)
+        tower = load_vision_tower(self.profile.packages["vit"].path)
+        tower.to(torch.device(self.device))  # type: ignore[arg-type]
+        return tower
 
     @functools.cached_property
     def describer(self) -> EmbeddedDescriber:
-        """The profile's own describer."""
+        """The embedded describer."""
         from misc.models.describer_embedded import EmbeddedDescriber, load_describer
 
         from misc.bits.text.language_model import load_model
@@ -60,6 +64,17 @@ class Semantics:
         model = load_describer(self._part("describer").path).to(self.device)
         vocabulary = load_model(self.profile.small_language_model.path).vocabulary
         return EmbeddedDescriber(self.tower, model, vocabulary)
+
+    @functools.cached_property
+    def own_describer(self) -> Describer:
+        """Who describes unless another is asked for: the hub's model that the profile names, else the embedded one."""
+        part = self.profile.hub.get("describer")
+        if part is None:
+            return self.describer
+        from misc.models import hub
+        from misc.models.describer_transformers import load_describer
+
+        return load_describer(str(hub.locate(part)), self.device)
 
     @functools.cached_property
     def clip(self) -> EmbeddedClip:
@@ -92,10 +107,11 @@ class Semantics:
         from misc.models.locator import maps_of
         from misc.models.vision import patch_tokens, to_input
 
+        if self.profile.hub:
+            description = self.own_describer.describe(image, items)
+            return description, self.locate(image, description)
         patches = patch_tokens(self.tower, to_input(image, GRID, GRID)[None])
         description = self.describer.describe_patches(patches[0], items)
-        if self.profile.hub.get("locator") is not None:
-            return description, self.locate(image, description)
         names = [item.name for item in description.items]
         dense = self.clip.look(patches)[1][0]
         return description, maps_of(dense, self.clip.embed_texts(names), image.size) if names else None

@@ -19,7 +19,7 @@ from misc.errors import WeightsError
 __all__ = ["PATCH", "WIDTH", "load_vision_tower", "patch_tokens", "to_input"]
 
 PATCH, WIDTH = 14, 384
-MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+MEAN, DEVIATION = np.array([0.485, 0.456, 0.406], np.float32), np.array([0.229, 0.224, 0.225], np.float32)
 CLASS_POSITION, PATCH_POSITIONS = "onnx::Concat_1957", "onnx::Reshape_1962"
 NEW_NAMES = {
     "attention.attention.query": "attention.q_proj",
@@ -50,13 +50,14 @@ def load_vision_tower(path: Path) -> Dinov2Model:
     config = Dinov2Config(
         hidden_size=WIDTH, num_hidden_layers=12, num_attention_heads=6, image_size=518, patch_size=PATCH
     )
-    model = Dinov2Model(config)
+    model: Dinov2Model = Dinov2Model(config)
     wanted = model.state_dict()
     renamed = {rename(name, wanted): torch.from_numpy(np.array(array)) for name, array in state.items()}
     missing, unexpected = model.load_state_dict(renamed, strict=False)
     if unexpected or set(missing) - {"embeddings.mask_token"}:
         raise WeightsError(f"{path.name} does not hold the vision tower that this profile expects")
-    return model.eval().requires_grad_(False)
+    model.eval().requires_grad_(False)
+    return model
 
 
 def rename(name: str, wanted: dict[str, Tensor]) -> str:
@@ -72,7 +73,7 @@ def to_input(image: Image.Image, rows: int, columns: int) -> Tensor:
     """(3, 14 rows, 14 columns) normalised pixels of an RGB picture, stretched to that size."""
     resized = image.convert("RGB").resize((columns * PATCH, rows * PATCH), Image.Resampling.BICUBIC)
     pixels: npt.NDArray[np.float32] = np.asarray(resized, np.float32) / 255
-    return torch.from_numpy((pixels - np.float32(MEAN)) / np.float32(DEVIATION)).permute(2, 0, 1)
+    return torch.from_numpy((pixels - MEAN) / DEVIATION).permute(2, 0, 1)
 
 
 @torch.inference_mode()
@@ -82,4 +83,5 @@ def patch_tokens(model: Dinov2Model, inputs: Tensor) -> Tensor:
     with torch.autocast(device.type, torch.bfloat16):
         tokens = model(inputs.to(device)).last_hidden_state[:, 1:]
     rows, columns = (side // PATCH for side in inputs.shape[2:])
-    return tokens.float().unflatten(1, (rows, columns))
+    grid: Tensor = tokens.float().unflatten(1, (rows, columns))
+    return grid

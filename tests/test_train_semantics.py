@@ -147,8 +147,8 @@ def test_contrast_and_names_reward_the_right_pairs() -> None:
         < 0.01
         < locator.contrast(same, same.roll(1, 0), torch.tensor(3.0))
     )
-    dense = same[:, None].repeat(1, 16, 1)
     scale, bias = torch.tensor(3.0), torch.tensor(-5.0)
+    dense = same[:, None].repeat(1, 16, 1)
     right = locator.name_loss(dense, same, same, scale, bias)
     assert right < locator.name_loss(dense, same.roll(1, 0), same, scale, bias)
     unknown = torch.where(same > 0, same, torch.nan)

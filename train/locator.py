@@ -2,10 +2,11 @@
 
     python -m misc.train.locator --features FOLDER --out FOLDER --minutes 10
 
-FOLDER of features comes from `misc.train.features`. Two losses: contrast between photos and captions (CLIP, arXiv
-2103.00020), and for names of things a sigmoid loss on the best patches of every photo, so that a name lights up the
-patches that show it. OUT receives `clip.safetensors`; resumes from OUT/state.pt; `--start` takes committed weights.
-Prints its result as JSON.
+FOLDER of features comes from `misc.train.features`. Two
+losses: contrast of captions with photos, whose patches are averaged over 2x2 or 4x4 to make a step cheap (CLIP, arXiv
+2103.00020), and for names of things a sigmoid loss on the patches that match best (multiple-instance learning), so
+that a name lights up the patches that show it. OUT receives
+`clip.safetensors`; resumes from OUT/state.pt; `--start` takes committed weights. Prints its result as JSON.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 import typer
 from misc.models.clip import ClipHeads, load_clip_heads
 from misc.models.profile import load_profile
@@ -28,9 +29,11 @@ from misc.train.features import load_features
 from misc.train.noun_phrases import nouns
 from safetensors.torch import save_file
 from torch import Tensor
+from torch.nn import functional
 
 __all__ = ["contrast", "name_loss", "train"]
 
+POOLS = (2, 4)  # patches along a side that are averaged
 TOP = 12  # patches of 256 that speak for a name
 
 
@@ -38,7 +41,7 @@ def contrast(image: Tensor, text: Tensor, scale: Tensor) -> Tensor:
     """InfoNCE of matching rows of (B, 256) embeddings, both ways."""
     logits = scale.exp().clamp(max=100) * image @ text.T
     target = torch.arange(len(logits), device=logits.device)
-    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+    return (functional.cross_entropy(logits, target) + functional.cross_entropy(logits.T, target)) / 2
 
 
 def name_loss(dense: Tensor, names: Tensor, present: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
@@ -47,10 +50,10 @@ def name_loss(dense: Tensor, names: Tensor, present: Tensor, scale: Tensor, bias
     Args:
         dense: (B, P, 256). names: (N, 256). present: (B, N) 1 where it is known to, 0 where not, NaN where unknown.
     """
-    similarity = torch.einsum("bpc,nc->bnp", dense, names)
-    score = scale.exp() * similarity.topk(TOP, -1).values.mean(-1) + bias
+    similarity = torch.einsum("bpc,nc->bnp", dense, names).float()
+    score = scale.exp() * similarity.topk(min(TOP, dense.shape[1]), -1).values.mean(-1) + bias
     known = ~present.isnan()
-    loss = F.binary_cross_entropy_with_logits(score, present.nan_to_num(), reduction="none")
+    loss = functional.binary_cross_entropy_with_logits(score, present.nan_to_num(), reduction="none")
     positive = known & (present > 0.5)
     negative = known & (present < 0.5)
     return loss[positive].mean() + loss[negative].mean()
@@ -61,6 +64,12 @@ def embed_all(tower: TextTower, texts: list[str]) -> dict[str, Tensor]:
     order = sorted(set(texts), key=len)
     parts = [tower.embed(order[i : i + 256]).cpu() for i in range(0, len(order), 256)]
     return dict(zip(order, torch.cat(parts), strict=True))
+
+
+def averaged(tokens: npt.NDArray[np.float16], side: int) -> Tensor:
+    """(N, 16 / side, 16 / side, 384) half, means of tokens (N, 16, 16, 384) over squares."""
+    channels_first = torch.from_numpy(np.array(tokens)).float().permute(0, 3, 1, 2)
+    return functional.avg_pool2d(channels_first, side).permute(0, 2, 3, 1).half()
 
 
 def things(facts: dict[str, Any]) -> set[str]:
@@ -75,7 +84,8 @@ def train(
     out: Annotated[Path, typer.Option(help="folder for state and weights")],
     start: Annotated[Path | None, typer.Option(help="clip.safetensors to start from")] = None,
     minutes: float = 10,
-    batch: int = 192,
+    batch: int = 320,
+    local_batch: Annotated[int, typer.Option(help="photos of a batch whose patches learn names")] = 112,
     name_count: Annotated[int, typer.Option(help="names a step")] = 128,
     lr: float = 1e-3,
     steps: int = 1_000_000,
@@ -88,6 +98,10 @@ def train(
     draw = random.Random(seed)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     found = load_features(features)
+    pooled = {
+        side: torch.cat([averaged(found.tokens[i : i + 256], side) for i in range(0, len(found.facts), 256)])
+        for side in POOLS
+    }
     shown = [things(known) for known in found.facts]
     sentences = [
         known.get("captions") or [f"a photo of a {next(iter(s))}"] for known, s in zip(found.facts, shown, strict=True)
@@ -121,21 +135,22 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = lr * min(1.0, (step + 1) / 30) * max(0.02, 1 - done)
         chosen = draw.sample(range(len(found.facts)), batch)
-        patches = torch.from_numpy(np.stack([found.tokens[i] for i in chosen])).float()
+        patches = pooled[draw.choice(POOLS)][chosen].float()
         mirrored = torch.tensor([draw.random() < 0.5 for _ in chosen])
         patches = torch.where(mirrored[:, None, None, None], patches.flip(2), patches).to(device)
+        local = torch.from_numpy(np.stack([found.tokens[i] for i in chosen[:local_batch]])).float().to(device)
         captions = torch.stack([vectors[draw.choice(sentences[i])] for i in chosen]).to(device)
-        names = draw.sample(sorted(set().union(*(shown[i] for i in chosen))), name_count)
+        names = draw.sample(sorted(set().union(*(shown[i] for i in chosen[:local_batch]))), name_count)
         present = torch.tensor(
-            [[presence(found.facts[i], shown[i], name) for name in names] for i in chosen], device=device
+            [[presence(found.facts[i], shown[i], name) for name in names] for i in chosen[:local_batch]], device=device
         )
         with torch.autocast(device, torch.bfloat16):
-            image, dense = heads.look(patches)
+            image = heads.encode_image(patches)
+            dense = functional.normalize(heads.local(local), dim=-1).flatten(1, 2)
             text = heads.encode_text(captions)
             name_vectors = heads.encode_text(torch.stack([vectors[name] for name in names]).to(device))
-            dense = dense.flatten(1, 2)
         by_captions = contrast(image.float(), text.float(), heads.logit_scale)
-        by_names = name_loss(dense.float(), name_vectors.float(), present, heads.dense_scale, heads.dense_bias)
+        by_names = name_loss(dense, name_vectors.to(dense.dtype), present, heads.dense_scale, heads.dense_bias)
         (by_captions + by_names).backward()
         optimizer.step()
         optimizer.zero_grad()

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from misc.models.clip import ClipHeads, load_clip_heads
 from misc.models.describer_embedded import Describer, EmbeddedDescriber, load_describer, read_items
 from misc.models.locator import maps_of, threshold
@@ -14,6 +13,7 @@ from misc.models.profile import load_profile
 from misc.models.vision import WIDTH, to_input
 from PIL import Image
 from safetensors.torch import save_file
+from torch.nn import functional
 from transformers import Dinov2Config, Dinov2Model
 
 from misc.bits.description import Description
@@ -98,7 +98,7 @@ def test_clip_embeddings_have_length_one(tmp_path: Path) -> None:
 
 
 def test_a_map_lies_where_its_name_is_alike() -> None:
-    dense = F.normalize(torch.randn(16, 16, 8) * 0.1 + torch.eye(8)[0], dim=-1)
+    dense = functional.normalize(torch.randn(16, 16, 8) * 0.1 + torch.eye(8)[0], dim=-1)
     dense[:8, 8:] = torch.eye(8)[1]
     dense[12:, :4] = torch.eye(8)[2]
     masks = maps_of(dense, torch.eye(8)[1:3], (300, 200), 8).masks
