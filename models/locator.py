@@ -30,7 +30,7 @@ __all__ = ["DenseClip", "EmbeddedClip", "locate", "maps_of", "similarity"]
 GRID = 16
 CELLS = 8
 FINE = 4  # samples of the similarity along a side of a cell
-LEVEL = 0.5  # threshold, from the mean of a map (0) to its highest cell (1)
+LEVEL = 0.2  # threshold, from the mean of a map (0) to its highest cell (1)
 
 Map = npt.NDArray[np.float32]
 
@@ -85,16 +85,17 @@ def locate(clip: DenseClip, image: Image.Image, names: Sequence[str], cells: int
 def maps_of(dense: Tensor, texts: Tensor, size: tuple[int, int], cells: int = CELLS) -> RegionMaps:
     """As `locate`, from embeddings (rows, columns, C) and (items, C); size: width and height of the picture."""
     rows, columns = grid_shape(*size, cells)
-    coarse = similarity(dense, texts, rows, columns)
+    coarse = similarity(dense, texts, rows, columns, smooth=3)
     return RegionMaps(
         np.stack([threshold(each) for each in coarse]) if len(coarse) else np.zeros((0, rows, columns), bool)
     )
 
 
-def similarity(dense: Tensor, texts: Tensor, rows: int, columns: int) -> Map:
-    """(items, rows, columns): cosine of every text with the patches of every cell."""
-    cosine = torch.einsum("hwc,nc->nhw", dense.float(), texts.float())
-    fine = F.interpolate(cosine[None], (rows * FINE, columns * FINE), mode="bicubic", align_corners=False)
+def similarity(dense: Tensor, texts: Tensor, rows: int, columns: int, smooth: int = 1) -> Map:
+    """(items, rows, columns): cosine of texts with the patches of a cell, averaged over smooth x smooth of them."""
+    cosine = torch.einsum("hwc,nc->nhw", dense.float(), texts.float())[None]
+    cosine = F.avg_pool2d(F.pad(cosine, (smooth // 2,) * 4, mode="replicate"), smooth, 1)
+    fine = F.interpolate(cosine, (rows * FINE, columns * FINE), mode="bicubic", align_corners=False)
     pooled: Map = F.avg_pool2d(fine, FINE)[0].cpu().numpy()
     return pooled
 
