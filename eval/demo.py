@@ -25,6 +25,7 @@ from misc.pictures import decode_picture
 
 __all__ = ["main"]
 
+
 def sample_photo() -> Path:
     """china.jpg of scikit-learn, 640x427, by danielbuechele, CC BY 2.0."""
     return Path(str(resources.files("sklearn.datasets.images") / "china.jpg"))

