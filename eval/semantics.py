@@ -146,16 +146,16 @@ def measure(data: Path, limit: int, profile: str) -> dict[str, Any]:
     """All figures; `limit` photos of each kind at most."""
     seen = Semantics(load_profile(profile))
     describer, clip = seen.describer, seen.clip
-    captioned = [
-        photo for photo in labelled_photos(sorted(data.glob("captioned-test-*.tar"))) if photo[1].get("captions")
+    captioned = photos_of(data, "captioned-test-*.tar", limit)
+    boxed = photos_of(data, "boxes-*.tar", limit)
+    patches = [
+        patch_tokens(seen.tower, to_input(image, GRID, GRID)[None])
+        for image, _ in track(captioned, "looking", transient=True)
     ]
-    boxed = [photo for photo in labelled_photos(sorted(data.glob("boxes-*.tar"))) if photo[1].get("boxes")]
-    captioned, boxed = captioned[:limit], boxed[:limit]
-    said = [describer.describe(image.convert("RGB")) for image, _ in track(captioned, "describing", transient=True)]
+    said = [describer.describe_patches(each[0]) for each in track(patches, "describing", transient=True)]
     result: dict[str, Any] = {"photos": len(captioned), "boxes_photos": len(boxed)}
     result["captions"] = caption_scores([d.overall for d in said], [facts["captions"] for _, facts in captioned])
-    patches = torch.cat([patch_tokens(seen.tower, to_input(image, GRID, GRID)[None]) for image, _ in captioned])
-    images = torch.cat([clip.look(part)[0] for part in patches.split(32)])
+    images = torch.cat([clip.look(each)[0] for each in patches])
     texts = clip.embed_texts([text for _, facts in captioned for text in facts["captions"]])
     owner = [i for i, (_, facts) in enumerate(captioned) for _ in facts["captions"]]
     result["retrieval"] = retrieval(images, texts, owner)

@@ -80,7 +80,6 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_language_model_codes_texts(state: Path) -> None:
     coder = LanguageModel("tiny", 9, state / "language_model.safetensors")
     assert coder.unpack(coder.pack("A dog ünd ☂")) == "A dog ünd ☂"
-    assert json.loads((state / "language_model.safetensors").read_bytes()[8:].split(b"}}")[0] + b"}}")
 
 
 def features_folder(root: Path) -> Path:
