@@ -2,10 +2,10 @@
 
     python -m misc.eval.regions --data FOLDER [--maps FILE.npz] [--items N] [--json FILE]
 
-FOLDER holds `boxes-*.tar` (WebDataset). The maps are the boxes of the N largest names of the photos at odd places (the
-tables of the stream were fitted to maps of other photos); those with fewer names are left out. FILE.npz holds other maps, an
-array (items, rows, columns) a picture. The other codecs get the masks one above the other; their bits are of whole
-files, the stream's of its payload with grid and number of items. No package offers an encoder of JBIG2.
+FOLDER holds `boxes-*.tar` (WebDataset). The maps are the boxes of the N largest names of the photos at odd places;
+photos with fewer names are left out. FILE.npz holds other maps, an array (items, rows, columns) a picture. The stream's
+tables were fitted to neither. The other codecs get the masks one above the other; their bits are of whole files, the
+stream's of its payload with grid and number of items. No package offers an encoder of JBIG2.
 """
 
 from __future__ import annotations
