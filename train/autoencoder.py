@@ -18,7 +18,8 @@ import typer
 from accelerate import Accelerator
 from diffusers import AutoencoderKL
 from misc.train.data import crop_loader
-from misc.train.hyperprior import learning_rate, perceptual_distance, save, st_lpips
+from misc.train.hyperprior import learning_rate, perceptual_distance, st_lpips
+from misc.train.state import restore, save
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.tensorboard import SummaryWriter
@@ -77,13 +78,8 @@ def train(
         part.requires_grad_(not freeze_encoder)
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.998)).to(accelerator.device)
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=lr, weight_decay=0.0)
-    step, seconds, path = 0, 0.0, out / "state.pt"
-    if path.exists():
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        model.load_state_dict(state["model"])
-        average.module.load_state_dict(state["average"])
-        optimizer.load_state_dict(state["optimizer"])
-        step, seconds = state["step"], state["seconds"]
+    path = out / "state.pt"
+    step, seconds = restore(path, model, average, [optimizer])
     batches = iter(crop_loader(data, size, batch, seed + step, workers))
     model, optimizer = accelerator.prepare(model, optimizer)
     metric = st_lpips(accelerator.device)
@@ -93,8 +89,7 @@ def train(
 
     def checkpoint(x: Tensor) -> None:
         raw = accelerator.unwrap_model(model)
-        state = {"model": raw.state_dict(), "average": average.module.state_dict(), "step": step}
-        save(path, state | {"optimizer": optimizer.state_dict(), "seconds": time.time() - began})
+        save(path, raw, average, [optimizer], step, time.time() - began)
         final = new_autoencoder()
         final.load_state_dict({name: value.cpu() for name, value in average.module.state_dict().items()})
         if freeze_encoder:

@@ -29,6 +29,7 @@ from misc.models.describer_embedded import DIFFERENCES, WORDS, Describer, load_d
 from misc.train.features import Features, load_features
 from misc.train.language_model import VOCABULARY, optimizers
 from misc.train.noun_phrases import NO_THINGS, describe_captions, phrases
+from misc.train.state import restore, save
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from torch import Tensor
@@ -219,23 +220,14 @@ def train(
     model = model.to(device).train()
     average = torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.997))
     both = optimizers(model, lr)
-    path, step, seconds = out / "state.pt", 0, 0.0
-    if path.exists():
-        state = torch.load(path, weights_only=True)
-        model.load_state_dict(state["model"])
-        average.module.load_state_dict(state["average"])
-        for optimizer, saved in zip(both, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
-        step, seconds = state["step"], state["seconds"]
+    path = out / "state.pt"
+    step, seconds = restore(path, model, average, both)
     answers = Answers(Tokenizer.from_str(source["tokenizer"]), found.facts, random.Random(seed + step))
     batches = photo_batches(found, answers, batch)
     began, saved_at, mean = time.time() - seconds, time.time(), 0.0
 
     def checkpoint() -> None:
-        temporary = path.with_suffix(".tmp")
-        content = {"model": model.state_dict(), "average": average.module.state_dict(), "step": step}
-        torch.save(content | {"optimizers": [o.state_dict() for o in both], "seconds": time.time() - began}, temporary)
-        temporary.replace(path)
+        save(path, model, average, both, step, time.time() - began)
         weights = {name: value.bfloat16().contiguous() for name, value in average.module.state_dict().items()}
         weights.pop("language.lm_head.weight", None)  # tied to the embedding
         save_file(weights, out / "describer.safetensors")

@@ -21,6 +21,7 @@ from accelerate import Accelerator
 from misc.models.hyperprior import Hyperprior
 from misc.models.hyperprior_weights import load_hyperprior, save_hyperprior
 from misc.train.data import crop_loader
+from misc.train.state import restore, save
 from rich.progress import Progress
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -83,13 +84,6 @@ def learning_rate(step: int, done: float, decay: float) -> float:
     return min(1.0, (step + 1) / 200) * max(0.02, fade)
 
 
-def save(path: Path, state: dict[str, Any]) -> None:
-    """Write, then rename: a kill at any moment leaves the old or the new state."""
-    temporary = path.with_suffix(".tmp")
-    torch.save(state, temporary)
-    temporary.replace(path)
-
-
 def train(
     data: Annotated[list[Path], typer.Option(help="shards, images, or folders of them")],
     out: Annotated[Path, typer.Option(help="folder for state, weights and TensorBoard logs")],
@@ -115,14 +109,8 @@ def train(
     model = (load_hyperprior(start) if start else Hyperprior()).train().to(memory_format=torch.channels_last)
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(ema)).to(accelerator.device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.0, fused=True)
-    step, seconds, path = 0, 0.0, out / "state.pt"
-    if path.exists():
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        model.load_state_dict(state["model"])
-        average.module.load_state_dict(state["average"])
-        average.n_averaged.fill_(state["step"])
-        optimizer.load_state_dict(state["optimizer"])
-        step, seconds = state["step"], state["seconds"]
+    path = out / "state.pt"
+    step, seconds = restore(path, model, average, [optimizer])
     batches = iter(crop_loader(data, size, batch, seed + step, workers))
     model, optimizer = accelerator.prepare(model, optimizer)
     metric = st_lpips(accelerator.device) if perceptual else None
@@ -133,8 +121,7 @@ def train(
     def checkpoint() -> None:
         if accelerator.is_main_process:
             raw = accelerator.unwrap_model(model)
-            state = {"model": raw.state_dict(), "average": average.module.state_dict()}
-            save(path, state | {"optimizer": optimizer.state_dict(), "step": step, "seconds": time.time() - began})
+            save(path, raw, average, [optimizer], step, time.time() - began)
             save_hyperprior(average.module, out / "hyperprior.safetensors")
 
     with Progress(disable=not sys.stderr.isatty()) as progress:

@@ -26,6 +26,7 @@ from misc.models import language_model as exact
 from misc.models.describer_embedded import new_llama
 from misc.models.prefixes import SMALL_PREFIXES
 from misc.train.noun_phrases import describe_captions
+from misc.train.state import restore, save
 from misc.train.texts import captions, held_out_half, read_descriptions, training_half
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 from torch import Tensor
@@ -151,22 +152,13 @@ def train(
         model.load_state_dict(state["model"])
     average = torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.995))
     both = optimizers(model, lr)
-    step, seconds = 0, 0.0
-    if state and path.exists():
-        average.module.load_state_dict(state["average"])
-        for optimizer, saved in zip(both, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
-        step, seconds = state["step"], state["seconds"]
+    step, seconds = restore(path, model, average, both)
     print({style: sum(map(len, found)) for style, found in documents.items()}, "tokens", file=sys.stderr)
     batches = sequences(documents, length, batch, seed + step)
     began, saved_at, mean = time.time() - seconds, time.time(), 0.0
 
     def checkpoint() -> None:
-        temporary = path.with_suffix(".tmp")
-        content = {"model": model.state_dict(), "average": average.module.state_dict(), "step": step}
-        content |= {"optimizers": [o.state_dict() for o in both], "seconds": time.time() - began}
-        torch.save(content | {"tokenizer": tokenizer.to_str()}, temporary)
-        temporary.replace(path)
+        save(path, model, average, both, step, time.time() - began, tokenizer=tokenizer.to_str())
 
     while step < steps and time.time() - began < 60 * minutes:
         done = max(step / steps, (time.time() - began) / (60 * minutes))

@@ -27,6 +27,7 @@ from misc.models.profile import load_profile
 from misc.models.text_features import TextTower, load_text_tower
 from misc.train.features import load_features
 from misc.train.noun_phrases import nouns
+from misc.train.state import restore, save
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
@@ -111,22 +112,13 @@ def train(
     heads = (load_clip_heads(start) if start else ClipHeads()).requires_grad_(True).to(device).train()
     average = torch.optim.swa_utils.AveragedModel(heads, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.99))
     optimizer = torch.optim.AdamW(heads.parameters(), lr=lr, weight_decay=0.05)
-    path, step, seconds = out / "state.pt", 0, 0.0
-    if path.exists():
-        state = torch.load(path, weights_only=True)
-        heads.load_state_dict(state["heads"])
-        average.module.load_state_dict(state["average"])
-        optimizer.load_state_dict(state["optimizer"])
-        step, seconds = state["step"], state["seconds"]
+    path = out / "state.pt"
+    step, seconds = restore(path, heads, average, [optimizer])
     began, saved_at = time.time() - seconds, time.time()
     means = {"captions": 0.0, "names": 0.0}
 
     def checkpoint() -> None:
-        state = {"heads": heads.state_dict(), "average": average.module.state_dict(), "step": step}
-        torch.save(
-            state | {"optimizer": optimizer.state_dict(), "seconds": time.time() - began}, path.with_suffix(".tmp")
-        )
-        path.with_suffix(".tmp").replace(path)
+        save(path, heads, average, [optimizer], step, time.time() - began)
         weights = {name: value.half().contiguous() for name, value in average.module.state_dict().items()}
         save_file(weights, out / "clip.safetensors")
 
