@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from misc.models.text_encoders import TextEncoder
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 from misc.bits.regions import RegionMaps
 
@@ -30,6 +31,7 @@ __all__ = [
     "biases",
     "planes_of",
     "prompt_of",
+    "prompts_of",
     "stacked",
 ]
 
@@ -52,11 +54,27 @@ class Prompt:
 
 def prompt_of(encoder: TextEncoder, whole: str, items: Sequence[str] = ()) -> Prompt:
     """The keys (B = 1) of a text for the whole picture and of one for each item."""
-    features = encoder.encode([whole, *items])
-    shown = [features.window[0], *features.tokens[1:]]
-    states = torch.cat([state[mask] for state, mask in zip(features.states, shown, strict=True)])
-    plane = [torch.full((int(mask.sum()),), EVERYWHERE + k, device=states.device) for k, mask in enumerate(shown)]
-    return Prompt(states[None], torch.cat(plane)[None], None if features.pooled is None else features.pooled[:1])
+    return prompts_of(encoder, [[whole, *items]])
+
+
+def prompts_of(encoder: TextEncoder, texts: Sequence[Sequence[str]]) -> Prompt:
+    """As `prompt_of` of B pictures' texts, each the whole and then the items; all are encoded at once."""
+    features = encoder.encode([text for of in texts for text in of])
+    length = features.states.shape[1]
+    tokens, window = features.tokens.cpu(), features.window.cpu()
+    places, planes, firsts = [], [], []
+    row = 0
+    for of in texts:
+        firsts.append(row)
+        shown = torch.stack([window[row], *tokens[row + 1 : row + len(of)]])
+        text, position = shown.nonzero(as_tuple=True)
+        places.append((row + text) * length + position)
+        planes.append(EVERYWHERE + text)
+        row += len(of)
+    place = pad_sequence(places, batch_first=True).to(features.states.device)
+    plane = pad_sequence(planes, batch_first=True, padding_value=HIDDEN).to(features.states.device)
+    pooled = None if features.pooled is None else features.pooled[firsts]
+    return Prompt(features.states.flatten(0, 1)[place], plane, pooled)
 
 
 def stacked(prompts: Sequence[Prompt]) -> Prompt:

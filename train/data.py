@@ -13,7 +13,9 @@ import webdataset
 from PIL import Image
 from torch.utils.data import DataLoader, IterableDataset
 
-__all__ = ["Crops", "crop_loader", "expand_sources"]
+__all__ = ["Crops", "crop_loader", "cut", "expand_sources", "random_square"]
+
+Box = tuple[float, float, float, float]
 
 IMAGE_KEYS = "webp;png;jpg;jpeg"
 IMAGE_SUFFIXES = {".webp", ".png", ".jpg", ".jpeg"}
@@ -65,14 +67,23 @@ class Crops(IterableDataset):  # type: ignore[type-arg]
 
 def random_crop(photo: Image.Image, size: int, draw: random.Random) -> torch.Tensor:
     """One crop of a photo: float (3, size, size) in [0, 1]."""
-    photo = photo.convert("RGB")
+    pixels = cut(photo, random_square(photo, size, draw), size)
+    return pixels.flip(2) if draw.random() < 0.5 else pixels
+
+
+def random_square(photo: Image.Image, size: int, draw: random.Random) -> Box:
+    """Left, top, right and bottom of a random square of a photo, in pixels."""
     shorter = min(photo.size)
     target = draw.uniform(size, max(shorter, 1.25 * size))
     side = shorter * size / target
     left, top = draw.uniform(0, photo.width - side), draw.uniform(0, photo.height - side)
-    crop = photo.resize((size, size), Image.Resampling.LANCZOS, (left, top, left + side, top + side))
-    pixels = torch.from_numpy(np.array(crop)).permute(2, 0, 1).float() / 255
-    return pixels.flip(2) if draw.random() < 0.5 else pixels
+    return left, top, left + side, top + side
+
+
+def cut(photo: Image.Image, box: Box, size: int) -> torch.Tensor:
+    """A square of a photo: float (3, size, size) in [0, 1]."""
+    crop = photo.convert("RGB").resize((size, size), Image.Resampling.LANCZOS, box)
+    return torch.from_numpy(np.array(crop)).permute(2, 0, 1).float() / 255
 
 
 def crop_loader(sources: list[Path], size: int, batch: int, seed: int, workers: int) -> DataLoader[torch.Tensor]:

@@ -64,6 +64,7 @@ def main(
     data: Annotated[list[Path], typer.Option(help="shards (.tar)")],
     out: Annotated[Path, typer.Option(help="folder for tokens.npy and photos.jsonl")],
     batch: int = 32,
+    layer: Annotated[int, typer.Option(help="of the tower, 1 to 12")] = 12,
     profile: str = "embedded",
 ) -> None:
     """Compute patch tokens."""
@@ -77,7 +78,7 @@ def main(
 
     def flush() -> None:
         if waiting:
-            blocks.append(patch_tokens(tower, torch.stack(waiting)).half().cpu().numpy())
+            blocks.append(patch_tokens(tower, torch.stack(waiting), layer).half().cpu().numpy())
             waiting.clear()
             if len(blocks) % 10 == 0:
                 print(f"{len(facts)} photos, {time.time() - began:.0f} s", file=sys.stderr, flush=True)

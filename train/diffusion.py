@@ -1,0 +1,373 @@
+"""Train the embedded decoder: a UNet and a ControlNet on the latents of a trained autoencoder.
+
+    python -m misc.train.diffusion --data SHARDS --scenes scenes.jsonl --vae FOLDER --hyperprior FILE --out FOLDER
+
+Two phases. Flow matching (Lipman 2023, arXiv 2210.02747), for `--flow-minutes`: latents of crops are mixed with noise
+and the velocity is learned, with any subset of the conditions: text, masks, the pixel stream's picture at a random
+rate. Then, end to end as well: the picture that one step draws from the noised latents of the pixel stream's picture
+is compared with the photo (L1, ST-LPIPS `vgg`, the vision tower's patch tokens, a patch discriminator), and the
+autoencoder's decoder learns along.
+
+An exponential moving average goes to OUT/decoder (unet/ controlnet/ vae/ scheduler/) in 8 bits a weight. Resumes from
+OUT/state.pt; `--start` takes such a folder. Prints its result as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+from diffusers import AutoencoderKL, ControlNetModel, FlowMatchEulerDiscreteScheduler, UNet2DConditionModel
+from misc.models.hyperprior_weights import load_hyperprior
+from misc.models.int8_weights import load_int8, save_int8
+from misc.models.profile import load_profile
+from misc.models.regional_attention import FIRST_ITEM, attend, biases, prompts_of, stacked
+from misc.models.text_encoders import MiniLmText, TextEncoder
+from misc.models.text_features import load_text_tower
+from misc.models.vision import DEVIATION, MEAN, PATCH, load_vision_tower
+from misc.train.autoencoder import LATENT_CHANNELS
+from misc.train.discriminator import PatchDiscriminator, discriminator_loss, generator_loss
+from misc.train.hyperprior import learning_rate, st_lpips
+from misc.train.scene_batches import FACTOR, ITEMS, SceneBatch, scene_loader
+from misc.train.state import restore, save
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.tensorboard import SummaryWriter
+from torchvision.utils import make_grid
+
+__all__ = ["Networks", "new_controlnet", "new_unet"]
+
+TRAIN_STEPS = 1000  # of the scheduler's clock
+STRENGTH = 0.5
+DROP_TEXT, DROP_MASKS, DROP_PIXELS = 0.2, 0.3, 0.4
+QUALITIES = (0.2, 1.0)
+TOWER_SIDE = 16 * PATCH
+FLOW_SHARE = 0.25  # of a batch, in the second phase
+FLOW_WEIGHT = 0.1
+STATE_BATCH = 4  # pictures in the log
+
+
+def new_unet() -> UNet2DConditionModel:
+    """30 million parameters, three resolutions, text of 384 channels; randomly initialised."""
+    return UNet2DConditionModel(
+        sample_size=24,
+        in_channels=LATENT_CHANNELS,
+        out_channels=LATENT_CHANNELS,
+        block_out_channels=(160, 224, 288),
+        layers_per_block=1,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=384,
+        attention_head_dim=(5, 7, 9),
+        norm_num_groups=32,
+    )
+
+
+def new_controlnet(unet: UNet2DConditionModel) -> ControlNetModel:
+    """14 million parameters: the UNet's encoder again, which is shown the pixel stream's picture and three masks."""
+    return ControlNetModel.from_unet(unet, conditioning_channels=3 + ITEMS)
+
+
+class Networks(nn.Module):
+    """Everything that learns."""
+
+    def __init__(self, unet: UNet2DConditionModel, controlnet: ControlNetModel, vae: AutoencoderKL) -> None:
+        super().__init__()
+        self.unet, self.controlnet, self.vae = unet, controlnet, vae
+        attend(unet)
+        attend(controlnet)
+        vae.encoder.requires_grad_(False)
+        vae.quant_conv.requires_grad_(False)
+
+    @classmethod
+    def of(cls, vae: Path, start: Path | None) -> Networks:
+        """New networks on an autoencoder in diffusers' layout, or those of a folder that this program wrote."""
+        if start:
+            kinds = {"unet": UNet2DConditionModel, "controlnet": ControlNetModel, "vae": AutoencoderKL}
+            return cls(**{name: load_int8(kind, start / name, torch.float32) for name, kind in kinds.items()})
+        unet = new_unet()
+        return cls(unet, new_controlnet(unet), AutoencoderKL.from_pretrained(vae, torch_dtype=torch.float32))
+
+    @torch.no_grad()
+    def latents(self, pictures: Tensor) -> Tensor:
+        """(B, C, h, w) float of pictures (B, 3, 8 h, 8 w) in [0, 1]."""
+        found: Tensor = self.vae.encode(pictures * 2 - 1).latent_dist.mode()
+        return found.float() * float(self.vae.config.scaling_factor)
+
+    def picture(self, latents: Tensor) -> Tensor:
+        """(B, 3, 8 h, 8 w), about [0, 1]."""
+        drawn: Tensor = self.vae.decode(latents / float(self.vae.config.scaling_factor)).sample
+        return drawn / 2 + 0.5
+
+    def velocity(self, noised: Tensor, sigma: Tensor, shown: Shown) -> Tensor:
+        """Noise less latents, as far as the network can tell.
+
+        Args:
+            noised: (B, C, h, w). sigma: (B,) share of the noise in them.
+        """
+        common: dict[str, Any] = {
+            "encoder_hidden_states": shown.states,
+            "cross_attention_kwargs": {"bias": shown.bias},
+            "return_dict": False,
+        }
+        times = sigma * TRAIN_STEPS
+        down, middle = self.controlnet(
+            noised, times, controlnet_cond=shown.control, conditioning_scale=shown.gate, **common
+        )
+        prediction: Tensor = self.unet(
+            noised, times, down_block_additional_residuals=down, mid_block_additional_residual=middle, **common
+        )[0]
+        return prediction.float()
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Conditions of B pictures, some dropped.
+
+    Attributes:
+        states, bias: of the cross-attention. control: (B, 6, S, S). gate: (B, 1, 1, 1), 0 where control shows nothing.
+    """
+
+    states: Tensor
+    bias: dict[int, Tensor] | None
+    control: Tensor
+    gate: Tensor
+
+    def of(self, rows: slice) -> Shown:
+        """The conditions of some of the pictures."""
+        bias = None if self.bias is None else {size: each[rows] for size, each in self.bias.items()}
+        return Shown(self.states[rows], bias, self.control[rows], self.gate[rows])
+
+
+def conditions(
+    text: TextEncoder, batch: SceneBatch, drafts: Tensor, levels: int, *, always_pixels: int, dtype: torch.dtype
+) -> Shown:
+    """What the networks are shown of a batch.
+
+    Args:
+        drafts: (B, 3, S, S) in [0, 1], the pixel stream's pictures. levels: resolutions of the UNet.
+        always_pixels: so many pictures keep their drafts.
+    """
+    device, count = drafts.device, len(drafts)
+    chance = torch.rand(3, count)
+    texted = chance[0] >= DROP_TEXT
+    masked = (chance[1] >= DROP_MASKS) & batch.located & texted
+    pixels = (chance[2] >= DROP_PIXELS) | (torch.arange(count) < always_pixels)
+    said = [
+        [""] if not keep else of if mask else of[:1] for of, keep, mask in zip(batch.texts, texted, masked, strict=True)
+    ]
+    with torch.autocast(device.type, dtype):
+        prompt = stacked([prompts_of(text, said)])
+    masks = (batch.masks * masked[:, None, None, None]).to(device)
+    side = batch.masks.shape[-1]
+    planes = torch.ones(count, FIRST_ITEM + ITEMS, side, side, device=device)
+    planes[:, 0] = 0
+    planes[:, FIRST_ITEM:] = torch.where(masked[:, None, None, None].to(device), masks, 1.0)
+    wide = functional.interpolate(masks, scale_factor=FACTOR, mode="bilinear")
+    control = torch.cat([drafts * pixels[:, None, None, None].to(device), wide], 1)
+    gate = (pixels | masked)[:, None, None, None].to(device, torch.float32)
+    return Shown(prompt.states, biases(planes, prompt.plane, levels, dtype), control, gate)
+
+
+class Losses:
+    """What a drawn picture is compared by. tower: the vision tower's file."""
+
+    def __init__(self, device: torch.device, tower: Path, perceptual: float, semantic: float) -> None:
+        self.perceptual, self.semantic = perceptual, semantic
+        self.metric = st_lpips(device)
+        self.tower: Any = load_vision_tower(tower).to(device)
+        self.mean, self.deviation = (torch.tensor(each, device=device).view(1, 3, 1, 1) for each in (MEAN, DEVIATION))
+
+    def __call__(self, drawn: Tensor, photos: Tensor) -> dict[str, Tensor]:
+        """Weighted losses of (B, 3, S, S) pictures in [0, 1]."""
+        tokens = self.tokens(drawn)
+        with torch.no_grad():
+            wanted = self.tokens(photos)
+        return {
+            "l1": (drawn.float() - photos).abs().mean(),
+            "perceptual": self.perceptual * self.metric(photos, drawn, normalize=True).float().mean(),
+            "semantic": self.semantic
+            * (1 - functional.cosine_similarity(tokens.float(), wanted.float(), dim=-1)).mean(),
+        }
+
+    def tokens(self, pictures: Tensor) -> Tensor:
+        """(B, 256, 384) patch tokens."""
+        scaled = functional.interpolate(pictures, (TOWER_SIDE, TOWER_SIDE), mode="bicubic", align_corners=False)
+        hidden: Tensor = self.tower((scaled - self.mean) / self.deviation).last_hidden_state
+        return hidden[:, 1:]
+
+
+def flow_loss(networks: Networks, latents: Tensor, shown: Shown) -> Tensor:
+    """Squared error of the velocity at random shares of noise; half of them logit-normal, as the middle is harder."""
+    count, device = len(latents), latents.device
+    middle = torch.randn(count, device=device).sigmoid()
+    sigma = torch.where(torch.rand(count, device=device) < 0.5, middle, torch.rand(count, device=device))
+    noise = torch.randn_like(latents)
+    share = sigma[:, None, None, None]
+    velocity = networks.velocity((1 - share) * latents + share * noise, sigma, shown)
+    return functional.mse_loss(velocity, noise - latents)
+
+
+def one_step(networks: Networks, drafts: Tensor, shown: Shown, strength: float) -> Tensor:
+    """Pictures (B, 3, S, S) that one step draws from the noised latents of drafts."""
+    start = networks.latents(drafts)
+    noised = (1 - strength) * start + strength * torch.randn_like(start)
+    sigma = torch.full((len(drafts),), strength, device=drafts.device)
+    return networks.picture(noised - strength * networks.velocity(noised, sigma, shown))
+
+
+def gradient(loss: Tensor, leaf: Tensor) -> Tensor:
+    """Of a loss with respect to a picture."""
+    return torch.autograd.grad(loss, leaf)[0]
+
+
+def write_decoder(networks: Networks, folder: Path) -> None:
+    """UNet, ControlNet, VAE and scheduler in diffusers' layout, 8 bits a weight."""
+    save_int8(networks.unet, folder / "unet")
+    save_int8(networks.controlnet, folder / "controlnet")
+    save_int8(networks.vae, folder / "vae")
+    FlowMatchEulerDiscreteScheduler(num_train_timesteps=TRAIN_STEPS).save_pretrained(folder / "scheduler")
+
+
+def train(
+    data: Annotated[list[Path], typer.Option(help="shards (.tar) or folders of them")],
+    scenes: Annotated[Path, typer.Option(help="by misc.train.scenes")],
+    vae: Annotated[Path, typer.Option(help="folder by misc.train.autoencoder")],
+    out: Annotated[Path, typer.Option(help="folder for state, weights and TensorBoard logs")],
+    hyperprior: Annotated[
+        Path | None, typer.Option(help="weights of the pixel stream; the profile's if not given")
+    ] = None,
+    start: Annotated[Path | None, typer.Option(help="folder of a trained decoder")] = None,
+    steps: int = 1_000_000,
+    minutes: float = 60,
+    flow_minutes: Annotated[float, typer.Option(help="at first, of flow matching alone")] = 20,
+    flow_batch: int = 32,
+    batch: int = 8,
+    size: int = 192,
+    lr: float = 4e-4,
+    picture_lr: Annotated[float, typer.Option(help="rate of learning of the second phase")] = 2e-4,
+    decay: float = 0.5,
+    perceptual: Annotated[float, typer.Option(help="weight of ST-LPIPS against L1")] = 1.0,
+    semantic: Annotated[float, typer.Option(help="weight of the vision tower's tokens")] = 0.1,
+    adversarial: Annotated[
+        float, typer.Option(help="weight of the discriminator, from the middle of phase two")
+    ] = 0.01,
+    ema: Annotated[float, typer.Option(help="of the weights, a step")] = 0.998,
+    seed: int = 0,
+    workers: int = 1,
+    profile: str = "embedded",
+) -> None:
+    """Train the decoder."""
+    out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(seed)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    dtype = torch.bfloat16
+    known = load_profile(profile)
+    networks = Networks.of(vae, start).to(device).train().to(memory_format=torch.channels_last)
+    average = AveragedModel(networks, multi_avg_fn=get_ema_multi_avg_fn(ema))
+    critic = PatchDiscriminator().to(device)
+    learned = [p for p in networks.parameters() if p.requires_grad]
+    both = [
+        torch.optim.AdamW(learned, lr=lr, weight_decay=0.01),
+        torch.optim.AdamW(critic.parameters(), lr=picture_lr, betas=(0.5, 0.9)),
+    ]
+    path = out / "state.pt"
+    critic_path = out / "critic.pt"
+    step, seconds = restore(path, networks, average, both)
+    if critic_path.exists():
+        critic.load_state_dict(torch.load(critic_path, map_location=device, weights_only=True))
+    pixels = load_hyperprior(hyperprior or known.hyperprior.path).to(device).eval().requires_grad_(False)
+    text = MiniLmText(load_text_tower(known.packages["minilm"].path, device))
+    losses = Losses(device, known.packages["vit"].path, perceptual, semantic)
+    levels = len(networks.unet.config.block_out_channels)
+    log = SummaryWriter(str(out / "log"))
+    means: dict[str, float] = {}
+    began, saved_at = time.time() - seconds, time.time()
+    batches: Any = None
+    flowing = True
+
+    def checkpoint(pictures: Tensor, drafts: Tensor, shown: Shown) -> None:
+        torch.save(critic.state_dict(), critic_path)
+        save(path, networks, average, both, step, time.time() - began)
+        best = average.module.eval()
+        write_decoder(best, out / "decoder")
+        few = slice(STATE_BATCH)
+        with torch.no_grad(), torch.autocast(device.type, dtype):
+            drawn = one_step(best, drafts[few], shown.of(few), STRENGTH)
+        log.add_image(
+            "photos, drafts, drawn",
+            make_grid(torch.cat([pictures[few], drafts[few], drawn.clamp(0, 1)]), STATE_BATCH),
+            step,
+        )
+
+    while step < steps and time.time() - began < 60 * minutes:
+        over = time.time() - began
+        if batches is None or flowing != (over < 60 * flow_minutes):
+            flowing = over < 60 * flow_minutes
+            count = flow_batch if flowing else batch
+            batches = iter(scene_loader(data, scenes, size, count, seed + step, workers))
+        done = (over if flowing else over - 60 * flow_minutes) / (
+            60 * max(1e-9, flow_minutes if flowing else minutes - flow_minutes)
+        )
+        rate = (lr if flowing else picture_lr) * learning_rate(step, done, 0.3 if flowing else decay)
+        for group in (group for optimizer in both for group in optimizer.param_groups):
+            group["lr"] = rate
+        scene: SceneBatch = next(batches)
+        photos = scene.pictures.to(device, memory_format=torch.channels_last)
+        critical = adversarial > 0 and not flowing and done > 0.3
+        with torch.autocast(device.type, dtype):
+            with torch.no_grad():
+                quality = torch.empty(len(photos), device=device).uniform_(*QUALITIES)
+                drafts = pixels(photos, quality)["x_hat"].clamp(0, 1).float()
+            drawn_count = 0 if flowing else len(photos) - int(FLOW_SHARE * len(photos))
+            shown = conditions(text, scene, drafts, levels, always_pixels=drawn_count, dtype=dtype)
+            rest = slice(drawn_count, None)
+            flow = flow_loss(networks, networks.latents(photos[rest]), shown.of(rest))
+            parts = {"flow": flow}
+            if flowing:
+                flow.backward()
+            else:
+                first = slice(drawn_count)
+                drawn = one_step(networks, drafts[first], shown.of(first), STRENGTH)
+                leaf = drawn.detach().requires_grad_()
+                parts |= losses(leaf, photos[first])
+                pull = gradient(torch.stack([value for name, value in parts.items() if name != "flow"]).sum(), leaf)
+                if critical:
+                    unreal = gradient(generator_loss(critic(leaf, drafts[first])), leaf)
+                    pull = pull + adversarial * pull.norm() / unreal.norm().clamp_min(1e-12) * unreal
+                torch.autograd.backward([drawn, FLOW_WEIGHT * flow], [pull, torch.ones_like(flow)])
+        torch.nn.utils.clip_grad_norm_(learned, 1.0)
+        both[0].step()
+        both[0].zero_grad()
+        if critical:
+            with torch.autocast(device.type, dtype):
+                judged = discriminator_loss(critic(photos[first], drafts[first]), critic(drawn.detach(), drafts[first]))
+            both[1].zero_grad()
+            judged.backward()
+            both[1].step()
+            parts["critic"] = judged
+        average.update_parameters(networks)
+        step += 1
+        if step % 20 == 0:
+            for name, value in parts.items():
+                means[name] = value.item() + 0.9 * (means.get(name, value.item()) - value.item())
+                log.add_scalar(name, means[name], step)
+        if step % 100 == 0:
+            note = "  ".join(f"{name} {value:.4f}" for name, value in means.items())
+            print(f"step {step}  {note}  {(time.time() - began) / step:.3f} s/step", file=sys.stderr, flush=True)
+        if time.time() - saved_at > 240:
+            checkpoint(photos, drafts, shown)
+            saved_at = time.time()
+    checkpoint(photos, drafts, shown)
+    print(json.dumps({"steps": step, "seconds": round(time.time() - began), **means}))
+
+
+if __name__ == "__main__":
+    typer.run(train)
