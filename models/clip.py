@@ -1,10 +1,11 @@
 """The embedded CLIP: heads on two frozen towers, with open_clip's interface and a dense embedding a patch.
 
     patch tokens (16, 16, 384) ─┬─► MLP ─► weighted mean ─► image embedding (256)
-                                └─► linear ───────────────► dense embeddings (16, 16, 256)
+                                └─► MLP ──────────────────► dense embeddings (16, 16, 256)
     MiniLM sentence vector (384) ─► MLP ──────────────────► text embedding (256)
 
-Dense embeddings learn from names of things alone: the patches that match a name best speak for the picture.
+Dense embeddings learn from names of things alone, by boxes where there are any; else the patches that match a name best
+speak for the picture.
 """
 
 from __future__ import annotations
@@ -46,12 +47,22 @@ class ClipHeads(nn.Module):
         self.visual = nn.Sequential(nn.LayerNorm(WIDTH), Residual(WIDTH, 2 * WIDTH), nn.LayerNorm(WIDTH))
         self.visual_projection = nn.Linear(WIDTH, EMBEDDING, bias=False)
         self.attention = nn.Linear(WIDTH, 4)
-        self.local = nn.Sequential(nn.LayerNorm(WIDTH), nn.Linear(WIDTH, EMBEDDING, bias=False))
+        self.local = nn.Sequential(
+            nn.LayerNorm(WIDTH),
+            Residual(WIDTH, 2 * WIDTH),
+            nn.LayerNorm(WIDTH),
+            nn.Linear(WIDTH, EMBEDDING, bias=False),
+        )
         self.text = nn.Sequential(Residual(WIDTH, 2 * WIDTH), nn.LayerNorm(WIDTH))
         self.text_projection = nn.Linear(WIDTH, EMBEDDING, bias=False)
         self.logit_scale = nn.Parameter(torch.tensor(3.0))
         self.dense_scale = nn.Parameter(torch.tensor(3.0))
         self.dense_bias = nn.Parameter(torch.tensor(-4.0))
+
+    @property
+    def dense(self) -> tuple[Tensor, Tensor]:
+        """Logarithm of the scale, and bias: sigmoid(scale * dense @ text + bias) is how sure a patch is of a name."""
+        return self.dense_scale, self.dense_bias
 
     def look(self, patches: Tensor) -> tuple[Tensor, Tensor]:
         """Image embeddings (B, 256) and dense ones (B, rows, columns, 256) of patch tokens (B, rows, columns, 384)."""

@@ -69,7 +69,7 @@ class Decoder:
         parts: the networks, in evaluation mode; they are moved to the device and the data type.
         sampling: what is done unless a call says otherwise.
         native, tile: side that the networks were trained at, longest side drawn in one piece; a tile is a multiple of
-            what the networks need (64 for Stable Diffusion 1.5).
+            what the networks need (64 for Stable Diffusion 1.5). text_steps, anchored: as `DecoderProfile`.
         dtype: of UNet, ControlNets and text encoder; by default float16 on a GPU, float32 elsewhere.
         offload: keep only the network at work on the device. compiled: use torch.compile.
         batch: pictures that a GPU draws at once.
@@ -82,6 +82,8 @@ class Decoder:
         *,
         native: int = 512,
         tile: int = 768,
+        text_steps: int | None = None,
+        anchored: bool = False,
         device: str | torch.device = "cpu",
         dtype: torch.dtype | None = None,
         offload: bool = False,
@@ -90,6 +92,7 @@ class Decoder:
     ) -> None:
         self.sampling = sampling
         self.native, self.tile = native, tile
+        self.text_steps, self.anchored = text_steps, anchored
         self.device = torch.device(device)
         self.dtype = dtype or (torch.float16 if self.device.type == "cuda" else torch.float32)
         self.offload = offload
@@ -128,13 +131,18 @@ class Decoder:
     @torch.inference_mode()
     def draw_many(self, scenes: Sequence[Scene], *, progress: Progress | None = None, **changes: Any) -> list[Pixels]:
         """Pictures of scenes, in their order: on a GPU those of one size in batches, else one after another."""
-        sampling = dataclasses.replace(self.sampling, **changes)
-        size = 1 if sampling.fusion == "sequential" else self.batch
-        total, done = sum(calls(scene, sampling) for scene in scenes), 0
+        of_text = {"steps": self.text_steps} if self.text_steps else {}
+        choices = {
+            True: dataclasses.replace(self.sampling, **changes),
+            False: dataclasses.replace(self.sampling, **(of_text | changes)),
+        }
+        total, done = sum(calls(scene, choices[scene.pixels is not None]) for scene in scenes), 0
         drawn: list[Pixels | None] = [None] * len(scenes)
         order = sorted(range(len(scenes)), key=lambda k: scenes[k].kind())
         for _, alike in itertools.groupby(order, key=lambda k: scenes[k].kind()):
             places = list(alike)
+            sampling = choices[scenes[places[0]].pixels is not None]
+            size = 1 if sampling.fusion == "sequential" else self.batch
             for chosen in (places[k : k + size] for k in range(0, len(places), size)):
 
                 def on_step(count: int = len(chosen)) -> None:
@@ -158,6 +166,7 @@ class Decoder:
         if shown is not None:
             with self._at_work(self.vae):
                 start = encode(self.vae, shown, frame, tile, self.device)
+        own = start if self.anchored else None
         with self._at_work(self.text):
             guide = guide_of(self.text, scenes, frame, controls, sampling)
             items = []
@@ -169,11 +178,13 @@ class Decoder:
                 start = self._sample(guide, seeds, None, sampling, sampling.steps, on_step)
             for k, (each, mask) in enumerate(items):  # MISC's way: a few steps an item, pasted by its mask
                 assert start is not None
-                own = self._sample(each, seeds, start, sampling, item_steps(sampling), on_step, stream=k + 1)
-                start = torch.lerp(start, own, mask.to(self.device))
+                drawn = self._sample(each, seeds, start, sampling, item_steps(sampling), on_step, stream=k + 1)
+                start = torch.lerp(start, drawn, mask.to(self.device))
             latents = self._sample(guide, seeds, start, sampling, sampling.steps, on_step)
         with self._at_work(self.vae):
             fields = decode(self.vae, latents, frame, tile)
+            if own is not None and shown is not None:
+                fields += shown - decode(self.vae, own, frame, tile)
         return [finished(field, scene, frame, sampling) for field, scene in zip(fields, scenes, strict=True)]
 
     def _shown(
@@ -210,6 +221,7 @@ class Decoder:
             steps=steps,
             strength=sampling.strength,
             latents=start,
+            noised=sampling.start == "noised",
             seeds=seeds,
             on_step=on_step,
         )

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from misc.models.decoder_profile import Control, DecoderProfile, HubPart
 from misc.models.hub import locate
+from misc.models.int8_weights import FILE as INT8
+from misc.models.int8_weights import load_int8
 from misc.models.text_encoders import ClipText, MiniLmText, TextEncoder
 
 from misc.errors import WeightsError
@@ -49,6 +51,8 @@ def load_decoder(
         chosen.sampling,
         native=chosen.native,
         tile=chosen.tile,
+        text_steps=chosen.text_steps,
+        anchored=chosen.anchored,
         device=device,
         dtype=dtype,
         offload=offload,
@@ -102,6 +106,8 @@ def located(control: Control) -> tuple[Path, Path | None] | None:
 
 def loaded(kind: Any, folder: Path, variant: str, dtype: torch.dtype) -> Any:
     """A network of diffusers, complete and ready to use; pickled weights are read as tensors only."""
+    if (folder / INT8).is_file():
+        return load_int8(kind, folder, dtype).eval().requires_grad_(False)
     net, report = kind.from_pretrained(
         folder, variant=variant or None, torch_dtype=dtype, local_files_only=True, output_loading_info=True
     )

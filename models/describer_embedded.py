@@ -4,8 +4,8 @@
                                                text tokens so far ─────┴─► Llama (7.4 M) ─► beam search ─► Description
 
 The answer is one text, as the structured description lies in a file: the whole, then name and detail of every item,
-a line each. Two text tasks use the same model without a picture: words from a consonant skeleton, and what one
-description says that another does not.
+a line each. Things that a detector is sure of come first; the model tells their details too. Two text tasks use the
+same model without a picture: words from a consonant skeleton, and what one description says that another does not.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from misc.models.detector import PERSONS, Detector, Thing, distinct
 from misc.models.vision import WIDTH, patch_tokens, to_input
 from PIL import Image
 from safetensors.torch import load_file
@@ -31,7 +32,8 @@ __all__ = ["DIFFERENCES", "GRID", "WORDS", "Describer", "EmbeddedDescriber", "Pr
 
 GRID = 16
 EMBEDDING, TIED = "language.model.embed_tokens.weight", "language.lm_head.weight"  # the same numbers
-MAX_CAPTION, MAX_ITEMS_TOKENS = 40, 64
+MAX_CAPTION, MAX_ITEMS_TOKENS, MAX_DETAIL = 40, 64, 16
+SURE = 0.3  # score of a thing that is named
 ITEM_WORDS, DETAIL_WORDS, WHOLE_WORDS = 3, 10, 50
 WORDS, DIFFERENCES = "words: ", "differences: "
 
@@ -112,10 +114,13 @@ class EmbeddedDescriber:
 
     Args:
         tower: of `misc.models.vision`. model: projector and language model. vocabulary: the language model's.
+        detector: of `misc.models.detector`, if there is one.
     """
 
-    def __init__(self, tower: Dinov2Model, model: Describer, vocabulary: BytePairs) -> None:
-        self.tower, self.model, self.vocabulary = tower, model, vocabulary
+    def __init__(
+        self, tower: Dinov2Model, model: Describer, vocabulary: BytePairs, detector: Detector | None = None
+    ) -> None:
+        self.tower, self.model, self.vocabulary, self.detector = tower, model, vocabulary, detector
         self.prompts = Prompts.of(vocabulary)
 
     def describe(self, image: Image.Image, items: int = 3) -> Description:
@@ -124,11 +129,12 @@ class EmbeddedDescriber:
         Raises:
             DescriberError: the model found no words.
         """
-        return self.describe_patches(patch_tokens(self.tower, to_input(image, GRID, GRID)[None])[0], items)
+        patches = patch_tokens(self.tower, to_input(image, GRID, GRID)[None])[0]
+        return self.describe_patches(patches, items, self.detector.find(image.convert("RGB")) if self.detector else ())
 
     @torch.inference_mode()
-    def describe_patches(self, patches: Tensor, items: int = 3) -> Description:
-        """As `describe`, from the tower's patch tokens (16, 16, 384)."""
+    def describe_patches(self, patches: Tensor, items: int = 3, things: Sequence[Thing] = ()) -> Description:
+        """As `describe`, from the tower's patch tokens (16, 16, 384) and what the detector found."""
         seen = self.model.look(patches[None].to(self._device()))
         caption = self._say(seen, [self.prompts.terminator], self.prompts.line_break, MAX_CAPTION, beams=5)
         overall = " ".join(self._text(caption).split()[:WHOLE_WORDS])
@@ -136,7 +142,19 @@ class EmbeddedDescriber:
             raise DescriberError("the describer found no words for the picture")
         spoken = [self.prompts.terminator, *caption, self.prompts.line_break]
         rest = self._say(seen, spoken, self.prompts.terminator, MAX_ITEMS_TOKENS, beams=3)
-        return Description(overall, tuple(read_items(self._text(rest), items)))
+        own = read_items(self._text(rest), items)
+        chosen: list[Item] = []
+        for name in distinct(things, SURE)[:items]:
+            known = next((item for item in own if same(item.name, name)), None)
+            chosen.append(known or Item(name, self._detail(seen, spoken, name)))
+        chosen += [item for item in own if not any(same(item.name, other.name) for other in chosen)]
+        return Description(overall, tuple(chosen[:items]))
+
+    def _detail(self, seen: Tensor, spoken: list[int], name: str) -> str:
+        """What the model says of a thing of this name."""
+        asked = [*spoken, *self.vocabulary.encode(name), self.prompts.line_break]
+        said = self._text(self._say(seen, asked, self.prompts.line_break, MAX_DETAIL, beams=1))
+        return shortened(said)
 
     @torch.inference_mode()
     def words(self, skeletons: str) -> str:
@@ -200,6 +218,18 @@ def read_items(text: str, most: int) -> list[Item]:
     for name, detail in zip(lines[::2], lines[1::2], strict=True):
         short = " ".join(name.split()[:ITEM_WORDS])
         if short and short not in found:
-            said = ", ".join(dict.fromkeys(detail.split(", ")))  # once is enough
-            found[short] = Item(short, " ".join(said.split()[:DETAIL_WORDS]))
+            found[short] = Item(short, shortened(detail))
     return list(found.values())[:most]
+
+
+def shortened(detail: str) -> str:
+    """A detail within its limit, which says nothing twice."""
+    first = detail.partition("\n")[0]
+    said = ", ".join(dict.fromkeys(first.split(", ")))
+    return " ".join(said.split()[:DETAIL_WORDS])
+
+
+def same(name: str, other: str) -> bool:
+    """Whether two names may be of one thing: their last words are equal but for a plural, or both are persons."""
+    heads = [(each.lower().split() or [""])[-1] for each in (name, other)]
+    return len({head.removesuffix("s") for head in heads}) == 1 or set(heads) <= PERSONS

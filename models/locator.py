@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from misc.models.clip import ClipHeads
+from misc.models.detector import Detector, Thing
 from misc.models.text_features import TextTower
 from misc.models.vision import patch_tokens, to_input
 from PIL import Image
@@ -25,12 +26,15 @@ from transformers import Dinov2Model
 
 from misc.bits.regions import RegionMaps, grid_shape
 
-__all__ = ["DenseClip", "EmbeddedClip", "locate", "maps_of", "similarity"]
+__all__ = ["SCORE", "DenseClip", "EmbeddedClip", "locate", "maps_of", "similarity"]
 
 GRID = 16
 CELLS = 8
 FINE = 4  # samples of the similarity along a side of a cell
-LEVEL = 0.2  # threshold, from the mean of a map (0) to its highest cell (1)
+WRITING = 64  # places along a side where things write their names
+SCORE, TRUST = 0.1, 0.75  # score that they need for it, and the power of it with which they write
+WRITTEN, EDGE = 2.0, 0.8  # what a thing of score 1 adds, and the share of that at the sides of its box
+LEVEL = 0.35  # threshold, from the mean of a map (0) to its highest cell (1)
 
 Map = npt.NDArray[np.float32]
 
@@ -52,13 +56,30 @@ class EmbeddedClip:
 
     Args:
         tower: of `misc.models.vision`. text: of `misc.models.text_features`. heads: of `misc.models.clip`.
+        detector: of `misc.models.detector`, if there is one.
     """
 
-    def __init__(self, tower: Dinov2Model, text: TextTower, heads: ClipHeads) -> None:
-        self.tower, self.text, self.heads = tower, text, heads
+    def __init__(self, tower: Dinov2Model, text: TextTower, heads: ClipHeads, detector: Detector | None = None) -> None:
+        self.tower, self.text, self.heads, self.detector = tower, text, heads, detector
 
     def embed_patches(self, image: Image.Image) -> Tensor:
-        return self.look(patch_tokens(self.tower, to_input(image, GRID, GRID)[None]))[1][0]
+        dense = self.look(patch_tokens(self.tower, to_input(image, GRID, GRID)[None]))[1][0]
+        return dense if self.detector is None else self.write(dense, self.detector.find(image.convert("RGB"), SCORE))
+
+    def write(self, dense: Tensor, things: Sequence[Thing]) -> Tensor:
+        """Dense embeddings (64, 64, C), into which things have written their names where their boxes are.
+
+        So whatever is asked for is found where a thing of a similar name is. dense: (rows, columns, C).
+        """
+        finer = F.interpolate(dense.permute(2, 0, 1)[None], (WRITING, WRITING), mode="bilinear")[0].permute(1, 2, 0)
+        places: dict[str, Tensor] = {}
+        for thing in things:
+            place = thing.score**TRUST * inside(thing.box, WRITING, WRITING)
+            places[thing.name] = torch.maximum(place, places.get(thing.name, place))
+        if not places:
+            return finer
+        names = self.embed_texts(list(places)).to(finer)
+        return finer + WRITTEN * torch.einsum("nhw,nc->hwc", torch.stack([*places.values()]).to(finer), names)
 
     @torch.inference_mode()
     def look(self, patches: Tensor) -> tuple[Tensor, Tensor]:
@@ -80,6 +101,19 @@ def locate(clip: DenseClip, image: Image.Image, names: Sequence[str], cells: int
         masks (items, rows, columns), one for each name; a name that stands out nowhere has an empty mask.
     """
     return maps_of(clip.embed_patches(image), clip.embed_texts(names), image.size, cells)
+
+
+def inside(box: tuple[float, float, float, float], rows: int, columns: int) -> Tensor:
+    """(rows, columns) float: 1 in the middle of a box, EDGE at its sides, 0 outside; its middle's cell is never 0."""
+    left, top, right, bottom = box
+    down, across = ((torch.arange(count) + 0.5) / count for count in (rows, columns))
+    y = (2 * (down - top) / max(bottom - top, 1e-6) - 1).abs()
+    x = (2 * (across - left) / max(right - left, 1e-6) - 1).abs()
+    far = torch.maximum(y[:, None], x[None, :])
+    weight = torch.where(far <= 1, 1 - (1 - EDGE) * far, 0.0)
+    row, column = int((top + bottom) / 2 * rows), int((left + right) / 2 * columns)
+    weight[min(rows - 1, row), min(columns - 1, column)] = 1.0
+    return weight
 
 
 def maps_of(dense: Tensor, texts: Tensor, size: tuple[int, int], cells: int = CELLS) -> RegionMaps:

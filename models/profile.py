@@ -68,6 +68,7 @@ class Profile:
     packages: dict[str, Package]
     describer: Part | None = None
     locator: Part | None = None
+    detector: Part | None = None
     decoder: DecoderProfile | None = None
     hub: dict[str, HubPart] = field(default_factory=dict)
 
@@ -118,6 +119,7 @@ def load_profile(name: str = "embedded") -> Profile:
         {key: Package(**value) for key, value in table["packages"].items()},
         describer=Part(**table["describer"]) if "describer" in table else None,
         locator=Part(**table["locator"]) if "locator" in table else None,
+        detector=Part(**table["detector"]) if "detector" in table else None,
         decoder=decoder_from(table["decoder"]) if "decoder" in table else None,
         hub={key: hub_part(value) for key, value in table.get("hub", {}).items()},
     )

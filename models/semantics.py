@@ -1,7 +1,8 @@
 """The semantic and map encoders of a profile, on one vision tower: what is in a picture, and where.
 
-    image ─► vision tower ─┬─► describer ─► Description ─┐ names
-                           └─► locator ◄─────────────────┘ ─► RegionMaps
+    image ─┬─► vision tower ─┬─► describer ─► Description ─┐ names
+           │                 └─► locator ◄─────────────────┘ ─► RegionMaps
+           └─► detector ─► things, which both are told
 
 Everything is loaded when it is first needed, and the tower looks at a picture once.
 """
@@ -20,6 +21,7 @@ from misc.errors import WeightsError
 if TYPE_CHECKING:
     from misc.models.describer import Describer
     from misc.models.describer_embedded import EmbeddedDescriber
+    from misc.models.detector import Detector
     from misc.models.locator import DenseClip, EmbeddedClip
     from misc.models.profile import Part, Profile
     from transformers import Dinov2Model
@@ -63,7 +65,14 @@ class Semantics:
 
         model = load_describer(self._part("describer").path).to(self.device)
         vocabulary = load_model(self.profile.small_language_model.path).vocabulary
-        return EmbeddedDescriber(self.tower, model, vocabulary)
+        return EmbeddedDescriber(self.tower, model, vocabulary, self.detector)
+
+    @functools.cached_property
+    def detector(self) -> Detector | None:
+        """What finds things of usual names, if the profile has it."""
+        from misc.models.detector import Detector
+
+        return Detector(self._part("detector").path) if self.profile.detector else None
 
     @functools.cached_property
     def own_describer(self) -> Describer:
@@ -85,7 +94,7 @@ class Semantics:
 
         heads = load_clip_heads(self._part("locator").path).to(self.device)
         text = load_text_tower(self.profile.packages["minilm"].path, self.device)
-        return EmbeddedClip(self.tower, text, heads)
+        return EmbeddedClip(self.tower, text, heads, self.detector)
 
     @functools.cached_property
     def dense_clip(self) -> DenseClip:
@@ -104,16 +113,17 @@ class Semantics:
             image: RGB. items: how many things to name, at most.
         """
         from misc.models.describer_embedded import GRID
-        from misc.models.locator import maps_of
+        from misc.models.locator import SCORE, maps_of
         from misc.models.vision import patch_tokens, to_input
 
         if self.profile.hub:
             description = self.own_describer.describe(image, items)
             return description, self.locate(image, description)
         patches = patch_tokens(self.tower, to_input(image, GRID, GRID)[None])
-        description = self.describer.describe_patches(patches[0], items)
+        things = self.detector.find(image.convert("RGB"), SCORE) if self.detector else []
+        description = self.describer.describe_patches(patches[0], items, things)
         names = [item.name for item in description.items]
-        dense = self.clip.look(patches)[1][0]
+        dense = self.clip.write(self.clip.look(patches)[1][0], things)
         return description, maps_of(dense, self.clip.embed_texts(names), image.size) if names else None
 
     def locate(self, image: Image.Image, description: Description, cells: int = 8) -> RegionMaps | None:

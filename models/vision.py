@@ -18,7 +18,7 @@ from misc.errors import WeightsError
 
 __all__ = ["PATCH", "WIDTH", "load_vision_tower", "patch_tokens", "to_input"]
 
-PATCH, WIDTH, LAYERS = 14, 384, 12
+PATCH, WIDTH = 14, 384
 MEAN, DEVIATION = np.array([0.485, 0.456, 0.406], np.float32), np.array([0.229, 0.224, 0.225], np.float32)
 CLASS_POSITION, PATCH_POSITIONS = "onnx::Concat_1957", "onnx::Reshape_1962"
 NEW_NAMES = {
@@ -48,7 +48,7 @@ def load_vision_tower(path: Path) -> Dinov2Model:
             state[f"{place}.weight"] = arrays[node.input[1]].T
     state["embeddings.position_embeddings"] = np.concatenate([arrays[CLASS_POSITION], arrays[PATCH_POSITIONS]], 1)
     config = Dinov2Config(
-        hidden_size=WIDTH, num_hidden_layers=LAYERS, num_attention_heads=6, image_size=518, patch_size=PATCH
+        hidden_size=WIDTH, num_hidden_layers=12, num_attention_heads=6, image_size=518, patch_size=PATCH
     )
     model: Dinov2Model = Dinov2Model(config)
     wanted = model.state_dict()
@@ -77,16 +77,11 @@ def to_input(image: Image.Image, rows: int, columns: int) -> Tensor:
 
 
 @torch.inference_mode()
-def patch_tokens(model: Dinov2Model, inputs: Tensor, layer: int = LAYERS) -> Tensor:
-    """(B, rows, columns, 384) float tokens of inputs (B, 3, 14 rows, 14 columns), normalised.
-
-    Args:
-        layer: after which they are taken, 1 to 12.
-    """
+def patch_tokens(model: Dinov2Model, inputs: Tensor) -> Tensor:
+    """(B, rows, columns, 384) float tokens of inputs (B, 3, 14 rows, 14 columns)."""
     device = next(model.parameters()).device
     with torch.autocast(device.type, torch.bfloat16):
-        hidden = model(inputs.to(device), output_hidden_states=True).hidden_states[layer]
-        tokens = model.layernorm(hidden)[:, 1:]
+        tokens = model(inputs.to(device)).last_hidden_state[:, 1:]
     rows, columns = (side // PATCH for side in inputs.shape[2:])
     grid: Tensor = tokens.float().unflatten(1, (rows, columns))
     return grid

@@ -83,8 +83,8 @@ def test_the_language_model_codes_texts(state: Path) -> None:
 
 
 def features_folder(root: Path) -> Path:
-    facts = [{"captions": [f"{caption} {i}" for caption in CAPTIONS]} for i in range(8)] + [
-        {"label": "golden_retriever"}
+    facts = [{"photo": str(i), "captions": [f"{caption} {i}" for caption in CAPTIONS]} for i in range(8)] + [
+        {"photo": "label", "label": "golden_retriever"}
     ] * 2
     (root / "photos.jsonl").write_text("".join(json.dumps(each) + "\n" for each in facts))
     np.save(root / "tokens.npy", np.random.default_rng(0).normal(size=(10, 16, 16, 384)).astype(np.float16))
@@ -134,7 +134,13 @@ class Letters:
 
 def test_the_locator_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locator, "load_text_tower", lambda *_: Letters())
-    locator.train(features=features_folder(tmp_path), out=tmp_path, steps=3, batch=8, name_count=3)
+    boxes = tmp_path / "boxes.jsonl"
+    found = [
+        {"name": "dog", "score": 0.9, "box": [0, 0, 0.5, 0.5]},
+        {"name": "person", "score": 0.2, "box": [0, 0, 1, 1]},
+    ]
+    boxes.write_text("".join(json.dumps({"photo": str(i), "boxes": found}) + "\n" for i in range(6)))
+    locator.train(features=features_folder(tmp_path), boxes=boxes, out=tmp_path, steps=3, batch=8, name_count=3)
     heads = load_clip_heads(tmp_path / "clip.safetensors")
     assert heads.encode_text(torch.zeros(2, 384)).shape == (2, 256)
 
@@ -153,3 +159,30 @@ def test_contrast_and_names_reward_the_right_pairs() -> None:
     unknown = torch.where(same > 0, same, torch.nan)
     unknown[0, 1] = 0
     assert locator.name_loss(dense, same, unknown, scale, bias) == pytest.approx(float(right), rel=0.2)
+
+
+def test_boxes_become_patches() -> None:
+    sure = {"name": "dog", "score": 0.9, "box": [0, 0, 0.5, 0.25]}
+    maybe = {"name": "dog", "score": 0.2, "box": [0.75, 0.75, 1, 1]}
+    tiny = {"name": "cup", "score": 0.8, "box": [0.51, 0.51, 0.52, 0.52]}
+    person = {"name": "person", "score": 0.8, "box": [0, 0, 1, 1]}
+    known = locator.boxed_names({"captions": ["A woman with a dog"], "found": [sure, maybe, tiny, person]})
+    dog = known["dog"].reshape(16, 16)
+    assert (dog[:4, :8] == 1).all()
+    assert dog[12:, 12:].isnan().all()
+    assert dog.nansum() == 32
+    assert known["cup"].nonzero().tolist() == [[8 * 16 + 8]]
+    assert known["woman"] is known["person"] or torch.equal(known["woman"], known["person"])
+    inside = locator.insides([known, {}], ["dog", "cat", "man"])
+    assert torch.equal(inside[0, 0].nan_to_num(), known["dog"].nan_to_num())
+    assert not inside[0, 1].any()
+    assert inside[:, 2].isnan().all()
+
+
+def test_a_name_is_drawn_into_its_boxes() -> None:
+    names, bias = torch.eye(2), torch.tensor(-2.0)
+    inside = torch.tensor([[[1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]]])
+    right = torch.tensor([[[1.0, 0.0], [1.0, 0.0], [0.0, 0.0], [0.0, 1.0]]])
+    good = locator.box_loss(right, names, inside, torch.tensor(2.0), bias)
+    assert good < locator.box_loss(right.flip(1), names, inside, torch.tensor(2.0), bias)
+    assert torch.isfinite(good)

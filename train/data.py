@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import json
 import random
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +16,7 @@ import webdataset
 from PIL import Image
 from torch.utils.data import DataLoader, IterableDataset
 
-__all__ = ["Crops", "crop_loader", "cut", "expand_sources", "random_square"]
+__all__ = ["Crops", "crop_loader", "cut", "expand_sources", "named_photos", "random_square"]
 
 Box = tuple[float, float, float, float]
 
@@ -37,6 +40,20 @@ def expand_sources(sources: list[Path]) -> tuple[list[Path], list[Path]]:
     if not shards and not images:
         raise FileNotFoundError(f"no .tar shards and no images in {', '.join(map(str, sources))}")
     return shards, images
+
+
+def named_photos(shards: list[Path]) -> Iterator[tuple[str, Image.Image, dict[str, Any]]]:
+    """Name, RGB picture and facts of every photo of shards, in their order."""
+    for shard in shards:
+        with tarfile.open(shard) as archive:
+            parts: dict[str, dict[str, bytes]] = {}
+            for member in archive:
+                name, suffix = member.name.rsplit(".", 1)
+                known = parts.setdefault(name, {})
+                known["json" if suffix == "json" else "picture"] = archive.extractfile(member).read()  # type: ignore[union-attr]
+                if len(known) == 2:
+                    del parts[name]
+                    yield name, Image.open(io.BytesIO(known["picture"])).convert("RGB"), json.loads(known["json"])
 
 
 class Crops(IterableDataset):  # type: ignore[type-arg]

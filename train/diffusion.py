@@ -4,9 +4,9 @@
 
 Two phases. Flow matching (Lipman 2023, arXiv 2210.02747), for `--flow-minutes`: latents of crops are mixed with noise
 and the velocity is learned, with any subset of the conditions: text, masks, the pixel stream's picture at a random
-rate. Then, end to end as well: the picture that one step draws from the noised latents of the pixel stream's picture
-is compared with the photo (L1, ST-LPIPS `vgg`, the vision tower's patch tokens, a patch discriminator), and the
-autoencoder's decoder learns along.
+rate. Then, end to end as well: one step at the clock's end mends the latents of the pixel stream's picture, as they
+are; that picture plus the difference of both decodings is compared with the photo (L1, ST-LPIPS `vgg`, the vision
+tower's patch tokens, a patch discriminator), and the autoencoder's decoder learns along.
 
 An exponential moving average goes to OUT/decoder (unet/ controlnet/ vae/ scheduler/) in 8 bits a weight. Resumes from
 OUT/state.pt; `--start` takes such a folder. Prints its result as JSON.
@@ -45,7 +45,6 @@ from torchvision.utils import make_grid
 __all__ = ["Networks", "new_controlnet", "new_unet"]
 
 TRAIN_STEPS = 1000  # of the scheduler's clock
-STRENGTH = 0.5
 DROP_TEXT, DROP_MASKS, DROP_PIXELS = 0.2, 0.3, 0.4
 QUALITIES = (0.2, 1.0)
 TOWER_SIDE = 16 * PATCH
@@ -55,23 +54,23 @@ STATE_BATCH = 4  # pictures in the log
 
 
 def new_unet() -> UNet2DConditionModel:
-    """30 million parameters, three resolutions, text of 384 channels; randomly initialised."""
+    """22.8 million parameters, three resolutions, text of 384 channels; randomly initialised."""
     return UNet2DConditionModel(
         sample_size=24,
         in_channels=LATENT_CHANNELS,
         out_channels=LATENT_CHANNELS,
-        block_out_channels=(160, 224, 288),
+        block_out_channels=(128, 192, 256),
         layers_per_block=1,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
         cross_attention_dim=384,
-        attention_head_dim=(5, 7, 9),
+        attention_head_dim=(4, 6, 8),
         norm_num_groups=32,
     )
 
 
 def new_controlnet(unet: UNet2DConditionModel) -> ControlNetModel:
-    """14 million parameters: the UNet's encoder again, which is shown the pixel stream's picture and three masks."""
+    """10.5 million parameters: the UNet's encoder again, which is shown the pixel stream's picture and three masks."""
     return ControlNetModel.from_unet(unet, conditioning_channels=3 + ITEMS)
 
 
@@ -177,25 +176,31 @@ def conditions(
 
 
 class Losses:
-    """What a drawn picture is compared by. tower: the vision tower's file."""
+    """What a drawn picture is compared by.
 
-    def __init__(self, device: torch.device, tower: Path, perceptual: float, semantic: float) -> None:
-        self.perceptual, self.semantic = perceptual, semantic
+    Args:
+        tower: the vision tower's file. perceptual, semantic: weights. count: pictures that ST-LPIPS compares.
+    """
+
+    def __init__(self, device: torch.device, tower: Path, perceptual: float, count: int, semantic: float) -> None:
+        self.perceptual, self.count, self.semantic = perceptual, count, semantic
         self.metric = st_lpips(device)
-        self.tower: Any = load_vision_tower(tower).to(device)
+        self.tower: Any = load_vision_tower(tower).to(device) if semantic else None
         self.mean, self.deviation = (torch.tensor(each, device=device).view(1, 3, 1, 1) for each in (MEAN, DEVIATION))
 
     def __call__(self, drawn: Tensor, photos: Tensor) -> dict[str, Tensor]:
         """Weighted losses of (B, 3, S, S) pictures in [0, 1]."""
-        tokens = self.tokens(drawn)
-        with torch.no_grad():
-            wanted = self.tokens(photos)
-        return {
+        few = slice(self.count)
+        found = {
             "l1": (drawn.float() - photos).abs().mean(),
-            "perceptual": self.perceptual * self.metric(photos, drawn, normalize=True).float().mean(),
-            "semantic": self.semantic
-            * (1 - functional.cosine_similarity(tokens.float(), wanted.float(), dim=-1)).mean(),
+            "perceptual": self.perceptual * self.metric(photos[few], drawn[few], normalize=True).float().mean(),
         }
+        if self.tower is not None:
+            with torch.no_grad():
+                wanted = self.tokens(photos)
+            likeness = functional.cosine_similarity(self.tokens(drawn).float(), wanted.float(), dim=-1)
+            found["semantic"] = self.semantic * (1 - likeness).mean()
+        return found
 
     def tokens(self, pictures: Tensor) -> Tensor:
         """(B, 256, 384) patch tokens."""
@@ -215,17 +220,34 @@ def flow_loss(networks: Networks, latents: Tensor, shown: Shown) -> Tensor:
     return functional.mse_loss(velocity, noise - latents)
 
 
-def one_step(networks: Networks, drafts: Tensor, shown: Shown, strength: float) -> Tensor:
-    """Pictures (B, 3, S, S) that one step draws from the noised latents of drafts."""
+def one_step(networks: Networks, drafts: Tensor, shown: Shown) -> Tensor:
+    """Pictures (B, 3, S, S) that one step makes of drafts; drafts as they are while the networks say nothing."""
     start = networks.latents(drafts)
-    noised = (1 - strength) * start + strength * torch.randn_like(start)
-    sigma = torch.full((len(drafts),), strength, device=drafts.device)
-    return networks.picture(noised - strength * networks.velocity(noised, sigma, shown))
+    mended = start - networks.velocity(start, torch.ones(len(drafts), device=drafts.device), shown)
+    after, before = networks.picture(torch.cat([mended, start])).chunk(2)
+    return drafts + after - before
 
 
 def gradient(loss: Tensor, leaf: Tensor) -> Tensor:
     """Of a loss with respect to a picture."""
     return torch.autograd.grad(loss, leaf)[0]
+
+
+def pull_of(
+    drawn: Tensor, photos: Tensor, drafts: Tensor, losses: Losses, critic: PatchDiscriminator | None, share: float
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Gradient of all losses with respect to drawn pictures, and the losses.
+
+    Args:
+        critic: pulls as strongly as `share` of the others do.
+    """
+    leaf = drawn.detach().requires_grad_()
+    found = losses(leaf, photos)
+    pull = gradient(torch.stack([*found.values()]).sum(), leaf)
+    if critic is not None:
+        unreal = gradient(generator_loss(critic(leaf, drafts)), leaf)
+        pull = pull + share * pull.norm() / unreal.norm().clamp_min(1e-12) * unreal
+    return pull, found
 
 
 def write_decoder(networks: Networks, folder: Path) -> None:
@@ -255,10 +277,9 @@ def train(
     picture_lr: Annotated[float, typer.Option(help="rate of learning of the second phase")] = 2e-4,
     decay: float = 0.5,
     perceptual: Annotated[float, typer.Option(help="weight of ST-LPIPS against L1")] = 1.0,
+    perceptual_count: int = 8,
     semantic: Annotated[float, typer.Option(help="weight of the vision tower's tokens")] = 0.1,
-    adversarial: Annotated[
-        float, typer.Option(help="weight of the discriminator, from the middle of phase two")
-    ] = 0.01,
+    adversarial: Annotated[float, typer.Option(help="pull of the discriminator, against all others' together")] = 0.3,
     ema: Annotated[float, typer.Option(help="of the weights, a step")] = 0.998,
     seed: int = 0,
     workers: int = 1,
@@ -270,7 +291,9 @@ def train(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = torch.bfloat16
     known = load_profile(profile)
-    networks = Networks.of(vae, start).to(device).train().to(memory_format=torch.channels_last)
+    networks = Networks.of(vae, start).to(device).train()
+    if device.type == "cuda":  # on a CPU that layout is slower here
+        networks.to(memory_format=torch.channels_last)
     average = AveragedModel(networks, multi_avg_fn=get_ema_multi_avg_fn(ema))
     critic = PatchDiscriminator().to(device)
     learned = [p for p in networks.parameters() if p.requires_grad]
@@ -285,7 +308,7 @@ def train(
         critic.load_state_dict(torch.load(critic_path, map_location=device, weights_only=True))
     pixels = load_hyperprior(hyperprior or known.hyperprior.path).to(device).eval().requires_grad_(False)
     text = MiniLmText(load_text_tower(known.packages["minilm"].path, device))
-    losses = Losses(device, known.packages["vit"].path, perceptual, semantic)
+    losses = Losses(device, known.packages["vit"].path, perceptual, perceptual_count, semantic)
     levels = len(networks.unet.config.block_out_channels)
     log = SummaryWriter(str(out / "log"))
     means: dict[str, float] = {}
@@ -300,7 +323,7 @@ def train(
         write_decoder(best, out / "decoder")
         few = slice(STATE_BATCH)
         with torch.no_grad(), torch.autocast(device.type, dtype):
-            drawn = one_step(best, drafts[few], shown.of(few), STRENGTH)
+            drawn = one_step(best, drafts[few], shown.of(few))
         log.add_image(
             "photos, drafts, drawn",
             make_grid(torch.cat([pictures[few], drafts[few], drawn.clamp(0, 1)]), STATE_BATCH),
@@ -320,7 +343,7 @@ def train(
         for group in (group for optimizer in both for group in optimizer.param_groups):
             group["lr"] = rate
         scene: SceneBatch = next(batches)
-        photos = scene.pictures.to(device, memory_format=torch.channels_last)
+        photos = scene.pictures.to(device)
         critical = adversarial > 0 and not flowing and done > 0.3
         with torch.autocast(device.type, dtype):
             with torch.no_grad():
@@ -335,13 +358,11 @@ def train(
                 flow.backward()
             else:
                 first = slice(drawn_count)
-                drawn = one_step(networks, drafts[first], shown.of(first), STRENGTH)
-                leaf = drawn.detach().requires_grad_()
-                parts |= losses(leaf, photos[first])
-                pull = gradient(torch.stack([value for name, value in parts.items() if name != "flow"]).sum(), leaf)
-                if critical:
-                    unreal = gradient(generator_loss(critic(leaf, drafts[first])), leaf)
-                    pull = pull + adversarial * pull.norm() / unreal.norm().clamp_min(1e-12) * unreal
+                drawn = one_step(networks, drafts[first], shown.of(first))
+                pull, of_pictures = pull_of(
+                    drawn, photos[first], drafts[first], losses, critic if critical else None, adversarial
+                )
+                parts |= of_pictures
                 torch.autograd.backward([drawn, FLOW_WEIGHT * flow], [pull, torch.ones_like(flow)])
         torch.nn.utils.clip_grad_norm_(learned, 1.0)
         both[0].step()

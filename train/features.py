@@ -6,10 +6,8 @@ photo (captions, label, boxes). Photos without captions or label are left out. D
 
 from __future__ import annotations
 
-import io
 import json
 import sys
-import tarfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +20,7 @@ import torch
 import typer
 from misc.models.profile import load_profile
 from misc.models.vision import WIDTH, load_vision_tower, patch_tokens, to_input
+from misc.train.data import named_photos
 from PIL import Image
 
 __all__ = ["GRID", "Features", "labelled_photos", "load_features"]
@@ -37,34 +36,27 @@ class Features:
     facts: list[dict[str, Any]]
 
 
-def load_features(folder: Path) -> Features:
-    """What `main` wrote."""
+def load_features(folder: Path, boxes: Path | None = None) -> Features:
+    """What `main` wrote, and as `found` of each photo the boxes that `misc.train.detections` wrote."""
     facts = [json.loads(line) for line in (folder / "photos.jsonl").read_text().splitlines()]
+    if boxes:
+        lines = [json.loads(line) for line in boxes.read_text().splitlines()]
+        found = {line["photo"]: line["boxes"] for line in lines}
+        facts = [known | ({"found": found[known["photo"]]} if known["photo"] in found else {}) for known in facts]
     return Features(np.load(folder / "tokens.npy", mmap_mode="r"), facts)
 
 
 def labelled_photos(shards: list[Path]) -> Iterator[tuple[Image.Image, dict[str, Any]]]:
-    """Photos of WebDataset shards with captions or a label, and their facts."""
-    for shard in shards:
-        with tarfile.open(shard) as archive:
-            pictures: dict[str, bytes] = {}
-            for member in archive:
-                stem, suffix = member.name.rsplit(".", 1)
-                data = archive.extractfile(member).read()  # type: ignore[union-attr]
-                if suffix != "json":
-                    pictures[stem] = data
-                    continue
-                facts = json.loads(data)
-                if (facts.get("captions") or facts.get("label")) and stem in pictures:
-                    yield Image.open(io.BytesIO(pictures[stem])), facts
-                pictures.pop(stem, None)
+    """Photos of WebDataset shards with captions or a label, and their facts, with their names as `photo`."""
+    for name, photo, facts in named_photos(shards):
+        if facts.get("captions") or facts.get("label"):
+            yield photo, {"photo": name} | facts
 
 
 def main(
     data: Annotated[list[Path], typer.Option(help="shards (.tar)")],
     out: Annotated[Path, typer.Option(help="folder for tokens.npy and photos.jsonl")],
     batch: int = 32,
-    layer: Annotated[int, typer.Option(help="of the tower, 1 to 12")] = 12,
     profile: str = "embedded",
 ) -> None:
     """Compute patch tokens."""
@@ -78,7 +70,7 @@ def main(
 
     def flush() -> None:
         if waiting:
-            blocks.append(patch_tokens(tower, torch.stack(waiting), layer).half().cpu().numpy())
+            blocks.append(patch_tokens(tower, torch.stack(waiting)).half().cpu().numpy())
             waiting.clear()
             if len(blocks) % 10 == 0:
                 print(f"{len(facts)} photos, {time.time() - began:.0f} s", file=sys.stderr, flush=True)

@@ -1,12 +1,12 @@
 """Train the embedded CLIP, with which the locator finds items.
 
-    python -m misc.train.locator --features FOLDER --out FOLDER --minutes 10
+    python -m misc.train.locator --features FOLDER --boxes detections.jsonl --out FOLDER --minutes 10
 
-FOLDER of features comes from `misc.train.features`. Two
-losses: contrast of captions with photos, whose patches are averaged over 2x2 or 4x4 to make a step cheap (CLIP, arXiv
-2103.00020), and for names of things a sigmoid loss on the patches that match best (multiple-instance learning), so
-that a name lights up the patches that show it. OUT receives
-`clip.safetensors`; resumes from OUT/state.pt; `--start` takes committed weights. Prints its result as JSON.
+FOLDER of features comes from `misc.train.features`, the boxes from `misc.train.detections`. Three losses: contrast of
+captions with photos, whose patches are averaged over 2x2 or 4x4 to make a step cheap (CLIP, arXiv 2103.00020); for
+names of things a sigmoid loss on the patches that match best (multiple-instance learning); and where boxes are known,
+for their names on every patch. OUT receives `clip.safetensors`; resumes from OUT/state.pt; `--start` takes committed
+weights. Prints its result as JSON.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import json
 import random
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,19 +24,23 @@ import numpy.typing as npt
 import torch
 import typer
 from misc.models.clip import ClipHeads, load_clip_heads
+from misc.models.detector import NAMES, PERSONS
 from misc.models.profile import load_profile
 from misc.models.text_features import TextTower, load_text_tower
-from misc.train.features import load_features
+from misc.train.features import GRID, load_features
 from misc.train.noun_phrases import nouns
 from misc.train.state import restore, save
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["contrast", "name_loss", "train"]
+__all__ = ["box_loss", "contrast", "name_loss", "train"]
 
 POOLS = (2, 4)  # patches along a side that are averaged
 TOP = 12  # patches of 256 that speak for a name
+PEOPLE = sorted(PERSONS - {"person"})
+BOXED = [*NAMES, *PEOPLE]
+SURE = 0.3  # score of a box that is believed
 
 
 def contrast(image: Tensor, text: Tensor, scale: Tensor) -> Tensor:
@@ -60,6 +65,54 @@ def name_loss(dense: Tensor, names: Tensor, present: Tensor, scale: Tensor, bias
     return loss[positive].mean() + loss[negative].mean()
 
 
+def box_loss(dense: Tensor, names: Tensor, inside: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+    """What each patch should say of each name, and where a name's highest patches should lie.
+
+    Args:
+        dense: (B, P, 256). names: (N, 256). inside: (B, N, P) 1 in a box of the name, 0 outside, NaN where it is open.
+    """
+    logits = scale.exp() * torch.einsum("bpc,nc->bnp", dense, names).float() + bias
+    positive, negative = inside > 0.5, inside < 0.5
+    loss = functional.binary_cross_entropy_with_logits(logits, inside.nan_to_num(), reduction="none")
+    shown = positive.any(-1)
+    rows, there = logits[shown], positive[shown]
+    pointing = rows.logsumexp(-1) - rows.masked_fill(~there, float("-inf")).logsumexp(-1)
+    around = loss[shown][negative[shown]].mean()
+    return loss[positive].mean() + around + loss[negative].mean() + pointing.mean()
+
+
+def boxed_names(facts: dict[str, Any]) -> dict[str, Tensor]:
+    """For names with boxes (256,) float: 1 where a box of the name is, NaN where one may be, else 0.
+
+    Captions call persons by other names, which take the persons' boxes.
+    """
+    middles = (torch.arange(GRID) + 0.5) / GRID
+    known: dict[str, Tensor] = {}
+    for box in sorted(facts.get("found", []), key=lambda box: box["score"]):
+        patches = known.setdefault(box["name"], torch.zeros(GRID, GRID))
+        left, top, right, bottom = box["box"]
+        column, row = (min(GRID - 1, int(GRID * (a + b) / 2)) for a, b in ((left, right), (top, bottom)))
+        within = ((middles >= top) & (middles < bottom))[:, None] & (middles >= left) & (middles < right)
+        within[row, column] = True
+        patches[within] = 1.0 if box["score"] >= SURE else torch.nan
+    if "person" in known:
+        for noun in {noun for caption in facts.get("captions", []) for noun in nouns(caption)} & set(PEOPLE):
+            known[noun] = known["person"]
+    return {name: patches.flatten() for name, patches in known.items()}
+
+
+def insides(photos: Sequence[dict[str, Tensor]], names: Sequence[str]) -> Tensor:
+    """(B, N, 256) of photos' `boxed_names`: a COCO name without a box is nowhere, another is unknown."""
+    inside = torch.zeros(len(photos), len(names), GRID * GRID)
+    for n, name in enumerate(names):
+        for b, known in enumerate(photos):
+            if name in known:
+                inside[b, n] = known[name]
+            elif name not in NAMES:
+                inside[b, n] = torch.nan
+    return inside
+
+
 def embed_all(tower: TextTower, texts: list[str]) -> dict[str, Tensor]:
     """Sentence vector of every distinct text."""
     order = sorted(set(texts), key=len)
@@ -74,15 +127,17 @@ def averaged(tokens: npt.NDArray[np.float16], side: int) -> Tensor:
 
 
 def things(facts: dict[str, Any]) -> set[str]:
-    """Names of what a photo shows, as its captions or its label say."""
+    """Names of what a photo shows, as its captions or its label and its boxes say."""
+    boxed = {box["name"] for box in facts.get("found", []) if box["score"] >= SURE}
     if facts.get("captions"):
-        return set().union(*(nouns(caption) for caption in facts["captions"]))
-    return {facts["label"].replace("_", " ").split(",")[0].lower()}
+        return boxed.union(*(nouns(caption) for caption in facts["captions"]))
+    return boxed | {facts["label"].replace("_", " ").split(",")[0].lower()}
 
 
 def train(
     features: Annotated[Path, typer.Option(help="folder by misc.train.features")],
     out: Annotated[Path, typer.Option(help="folder for state and weights")],
+    boxes: Annotated[Path | None, typer.Option(help="by misc.train.detections")] = None,
     start: Annotated[Path | None, typer.Option(help="clip.safetensors to start from")] = None,
     minutes: float = 10,
     batch: int = 320,
@@ -98,24 +153,28 @@ def train(
     torch.manual_seed(seed)
     draw = random.Random(seed)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    found = load_features(features)
+    found = load_features(features, boxes)
     pooled = {
         side: torch.cat([averaged(found.tokens[i : i + 256], side) for i in range(0, len(found.facts), 256)])
         for side in POOLS
     }
     shown = [things(known) for known in found.facts]
+    boxes_of = [boxed_names(known) for known in found.facts]
     sentences = [
-        known.get("captions") or [f"a photo of a {next(iter(s))}"] for known, s in zip(found.facts, shown, strict=True)
+        known.get("captions") or [f"a photo of a {name}" for name in sorted(s)]
+        for known, s in zip(found.facts, shown, strict=True)
     ]
     tower = load_text_tower(load_profile(profile).packages["minilm"].path, device)
-    vectors = embed_all(tower, [text for texts in sentences for text in texts] + [name for s in shown for name in s])
+    vectors = embed_all(
+        tower, [text for texts in sentences for text in texts] + [name for s in shown for name in s] + BOXED
+    )
     heads = (load_clip_heads(start) if start else ClipHeads()).requires_grad_(True).to(device).train()
     average = torch.optim.swa_utils.AveragedModel(heads, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.99))
     optimizer = torch.optim.AdamW(heads.parameters(), lr=lr, weight_decay=0.05)
     path = out / "state.pt"
     step, seconds = restore(path, heads, average, [optimizer])
     began, saved_at = time.time() - seconds, time.time()
-    means = {"captions": 0.0, "names": 0.0}
+    means: dict[str, float] = {}
 
     def checkpoint() -> None:
         save(path, heads, average, [optimizer], step, time.time() - began)
@@ -131,6 +190,8 @@ def train(
         mirrored = torch.tensor([draw.random() < 0.5 for _ in chosen])
         patches = torch.where(mirrored[:, None, None, None], patches.flip(2), patches).to(device)
         local = torch.from_numpy(np.stack([found.tokens[i] for i in chosen[:local_batch]])).float().to(device)
+        boxed = [k for k, i in enumerate(chosen[:local_batch]) if boxes_of[i]]
+        inside = insides([boxes_of[chosen[k]] for k in boxed], BOXED).to(device)
         captions = torch.stack([vectors[draw.choice(sentences[i])] for i in chosen]).to(device)
         names = draw.sample(sorted(set().union(*(shown[i] for i in chosen[:local_batch]))), name_count)
         present = torch.tensor(
@@ -140,16 +201,21 @@ def train(
             image = heads.encode_image(patches)
             dense = functional.normalize(heads.local(local), dim=-1).flatten(1, 2)
             text = heads.encode_text(captions)
-            name_vectors = heads.encode_text(torch.stack([vectors[name] for name in names]).to(device))
+            name_vectors, box_vectors = (
+                heads.encode_text(torch.stack([vectors[name] for name in of]).to(device)) for of in (names, BOXED)
+            )
         by_captions = contrast(image.float(), text.float(), heads.logit_scale)
-        by_names = name_loss(dense, name_vectors.to(dense.dtype), present, heads.dense_scale, heads.dense_bias)
-        (by_captions + by_names).backward()
+        by_names = name_loss(dense, name_vectors.to(dense.dtype), present, *heads.dense)
+        losses = {"captions": by_captions, "names": by_names}
+        if boxed:
+            losses["boxes"] = box_loss(dense[boxed], box_vectors.to(dense.dtype), inside, *heads.dense)
+        torch.stack([*losses.values()]).sum().backward()
         optimizer.step()
         optimizer.zero_grad()
         average.update_parameters(heads)
         step += 1
-        for name, value in (("captions", by_captions), ("names", by_names)):
-            means[name] = value.item() if step == 1 else 0.95 * means[name] + 0.05 * value.item()
+        for name, value in losses.items():
+            means[name] = value.item() + 0.95 * (means.get(name, value.item()) - value.item())
         if step % 20 == 0:
             note = "  ".join(f"{name} {value:.3f}" for name, value in means.items())
             print(f"step {step}  {note}  {(time.time() - began) / step:.2f} s/step", file=sys.stderr, flush=True)

@@ -1,9 +1,10 @@
 """Region maps of training photos, to which the tables of the region stream are fitted.
 
-    python -m misc.train.region_maps --features FOLDER --out maps.npz
+    python -m misc.train.region_maps --features FOLDER --boxes detections.jsonl --out maps.npz
 
-FOLDER comes from `misc.train.features`. The items are those that `misc.train.noun_phrases` finds in the captions, the
-maps the locator's, as for photos of several usual shapes (the features are of squares, which photos are stretched to).
+FOLDER comes from `misc.train.features`, the boxes from `misc.train.detections`. The items are those that
+`misc.train.noun_phrases` finds in the captions, the maps the locator's, as for photos of several usual shapes (the
+features are of squares, which photos are stretched to).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Annotated
 import numpy as np
 import torch
 import typer
+from misc.models.detector import Thing
 from misc.models.locator import EmbeddedClip, maps_of
 from misc.models.profile import load_profile
 from misc.models.semantics import Semantics
@@ -30,29 +32,31 @@ CELLS = (4, 8, 8, 8, 16)
 SHAPES = ((1, 1), (4, 3), (3, 2), (3, 2), (16, 9), (3, 4), (2, 3))
 
 
-def real_maps(clip: EmbeddedClip, features: Path, count: int, draw: random.Random) -> list[RegionMaps]:
-    """Maps of `count` captioned photos, drawn at random."""
-    found = load_features(features)
-    captioned = [i for i, known in enumerate(found.facts) if known.get("captions")]
+def real_maps(clip: EmbeddedClip, features: Path, boxes: Path, count: int, draw: random.Random) -> list[RegionMaps]:
+    """Maps of `count` captioned photos with boxes, drawn at random."""
+    found = load_features(features, boxes)
+    captioned = [i for i, known in enumerate(found.facts) if known.get("captions") and "found" in known]
     result = []
     for i in track(draw.sample(captioned, min(count, len(captioned))), "locating", transient=True):
         names = [item.name for item in describe_captions(found.facts[i]["captions"]).items]
         if names:
             patches = torch.from_numpy(np.array(found.tokens[i], np.float32))
-            dense = clip.look(patches[None])[1][0]
+            things = [Thing(box["name"], box["score"], tuple(box["box"])) for box in found.facts[i]["found"]]
+            dense = clip.write(clip.look(patches[None])[1][0], things)
             result.append(maps_of(dense, clip.embed_texts(names), draw.choice(SHAPES), draw.choice(CELLS)))
     return result
 
 
 def main(
     features: Annotated[Path, typer.Option(help="folder by misc.train.features")],
+    boxes: Annotated[Path, typer.Option(help="by misc.train.detections")],
     out: Annotated[Path, typer.Option(help="where the maps go, .npz")],
     count: int = 1500,
     seed: int = 0,
     profile: str = "embedded",
 ) -> None:
     """Make region maps."""
-    maps = real_maps(Semantics(load_profile(profile)).clip, features, count, random.Random(seed))
+    maps = real_maps(Semantics(load_profile(profile)).clip, features, boxes, count, random.Random(seed))
     np.savez_compressed(out, **{f"{i:05}": each.masks for i, each in enumerate(maps)})
 
 

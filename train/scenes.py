@@ -12,20 +12,18 @@ Every other labelled photo is left to the describer too, so that the decoder als
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
-import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
 from misc.models.describer_embedded import GRID
-from misc.models.locator import maps_of
+from misc.models.locator import SCORE, maps_of
 from misc.models.profile import load_profile
 from misc.models.semantics import Semantics
 from misc.models.vision import patch_tokens, to_input
+from misc.train.data import named_photos
 from misc.train.noun_phrases import describe_captions
 from PIL import Image
 from rich.progress import track
@@ -43,37 +41,24 @@ def scene_of(semantics: Semantics, photo: Image.Image, facts: dict[str, Any], ow
         facts: of the photo's shard: captions or a label, if there are any. own: whether the describer replaces a label.
     """
     patches = patch_tokens(semantics.tower, to_input(photo, GRID, GRID)[None])
+    things = semantics.detector.find(photo, SCORE) if semantics.detector else []
     if facts.get("captions"):
         description = describe_captions(facts["captions"])
     elif facts.get("label") and not own:
         label = str(facts["label"]).replace("_", " ").split(",")[0].lower()
         description = Description(f"a {label}", (Item(label, ""),))
     else:
-        description = semantics.describer.describe_patches(patches[0])
+        description = semantics.describer.describe_patches(patches[0], things=things)
     names = [item.name for item in description.items]
     scene: dict[str, Any] = {
         "overall": description.overall,
         "items": [dataclasses.asdict(i) for i in description.items],
     }
     if names:
-        dense = semantics.clip.look(patches)[1][0]
+        dense = semantics.clip.write(semantics.clip.look(patches)[1][0], things)
         maps = maps_of(dense, semantics.clip.embed_texts(names), photo.size)
         scene["masks"] = maps.masks.astype(int).tolist()
     return scene
-
-
-def photos(shards: list[Path]) -> Iterator[tuple[str, Image.Image, dict[str, Any]]]:
-    """Name, picture and facts of every photo of the shards."""
-    for shard in shards:
-        with tarfile.open(shard) as archive:
-            found: dict[str, dict[str, bytes]] = {}
-            for member in archive:
-                stem, suffix = member.name.rsplit(".", 1)
-                parts = found.setdefault(stem, {})
-                parts[suffix] = archive.extractfile(member).read()  # type: ignore[union-attr]
-                if {"json", "webp"} <= parts.keys():
-                    found.pop(stem)
-                    yield stem, Image.open(io.BytesIO(parts["webp"])).convert("RGB"), json.loads(parts["json"])
 
 
 def read_scenes(path: Path) -> dict[str, tuple[Description, RegionMaps | None]]:
@@ -96,7 +81,9 @@ def main(
     semantics = Semantics(load_profile(profile))
     done = set(read_scenes(out)) if out.exists() else set()
     with out.open("a", encoding="utf-8") as file:
-        for number, (name, photo, facts) in enumerate(track(photos(data), "describing and locating", transient=True)):
+        for number, (name, photo, facts) in enumerate(
+            track(named_photos(data), "describing and locating", transient=True)
+        ):
             if name not in done:
                 scene = scene_of(semantics, photo, facts, own=number % 2 == 0)
                 file.write(json.dumps({"photo": name} | scene) + "\n")

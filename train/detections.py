@@ -1,0 +1,44 @@
+"""Boxes that the embedded detector finds on training photos, from which the locator learns.
+
+python -m misc.train.detections --data SHARDS --out detections.jsonl
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from misc.models.detector import Detector
+from misc.models.profile import load_profile
+from misc.train.data import named_photos
+from rich.progress import track
+
+__all__ = ["main"]
+
+
+def main(
+    data: Annotated[list[Path], typer.Option(help="shards (.tar)")],
+    out: Annotated[Path, typer.Option(help="where the boxes go, .jsonl")],
+    profile: str = "embedded",
+) -> None:
+    """Find boxes."""
+    part = load_profile(profile).detector
+    if part is None:
+        raise typer.BadParameter(f"profile {profile} has no detector", param_hint="--profile")
+    detector = Detector(part.path)
+
+    def lines() -> Iterator[str]:
+        for name, photo, _ in track(named_photos(data), "detecting", transient=True):
+            boxes = [dataclasses.asdict(thing) for thing in detector.find(photo)]
+            yield json.dumps({"photo": name, "boxes": boxes}) + "\n"
+
+    with out.open("w", encoding="utf-8") as file:
+        file.writelines(lines())
+
+
+if __name__ == "__main__":
+    typer.run(main)
