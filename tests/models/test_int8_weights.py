@@ -1,0 +1,46 @@
+"""Weights of 8 bits: how near they come back, and what is refused."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from misc.eval.random_parts import random_parts
+from misc.models.decoder_weights import loaded
+from misc.models.int8_weights import FILE, load_int8, quantised, restored, save_int8
+
+from misc.errors import WeightsError
+
+
+def test_weights_come_back_within_half_a_level() -> None:
+    torch.manual_seed(0)
+    state = {"a": torch.randn(64, 40, 3, 3) * torch.logspace(-4, 2, 64)[:, None, None, None], "b": torch.randn(40)}
+    back = restored(quantised(state))
+    level = state["a"].flatten(1).abs().amax(1) / 127
+    error = (back["a"] - state["a"]).flatten(1).abs().amax(1)
+    assert (error <= 0.501 * level).all()
+    assert (error > 0.1 * level).all()
+    torch.testing.assert_close(back["b"], state["b"], atol=2e-3, rtol=1e-3)
+    assert restored(quantised({"zero": torch.zeros(100, 100)}))["zero"].count_nonzero() == 0
+
+
+def test_a_network_is_saved_and_loaded(tmp_path: Path) -> None:
+    vae = random_parts("tiny").vae
+    save_int8(vae, tmp_path / "vae")
+    for back in (
+        load_int8(type(vae), tmp_path / "vae", torch.float32),
+        loaded(type(vae), tmp_path / "vae", "", torch.float32),
+    ):
+        latents = torch.randn(1, 4, 4, 4)
+        with torch.no_grad():
+            torch.testing.assert_close(back.decode(latents).sample, vae.decode(latents).sample, atol=0.05, rtol=0.05)
+
+
+def test_what_is_no_such_network_is_refused(tmp_path: Path) -> None:
+    parts = random_parts("tiny")
+    save_int8(parts.vae, tmp_path)
+    (tmp_path / FILE).write_bytes(b"nothing")
+    with pytest.raises(WeightsError, match="does not hold"):
+        load_int8(type(parts.vae), tmp_path, torch.float32)
+    save_int8(parts.vae, tmp_path, parts.unet.state_dict())
+    with pytest.raises(WeightsError, match="does not hold"):
+        load_int8(type(parts.vae), tmp_path, torch.float32)

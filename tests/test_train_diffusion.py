@@ -1,0 +1,190 @@
+"""The decoder's trainer: tiny networks learn, resume, and are drawn with; scenes are cut as their pictures are."""
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import ControlNetModel, UNet2DConditionModel
+from misc.models.decoder import ControlPart, Decoder, Parts, Scene
+from misc.models.decoder_profile import Sampling
+from misc.models.int8_weights import load_int8
+from misc.models.text_encoders import TextFeatures
+from misc.train import diffusion, discriminator
+from misc.train.autoencoder import new_autoencoder
+from misc.train.scene_batches import mask_crop, scene_loader
+from misc.train.scenes import read_scenes
+
+from misc.bits.description import Description
+from misc.bits.regions import RegionMaps
+from tests.conftest import sample_picture
+
+SIDE = 64
+
+
+class Letters:
+    """In place of MiniLM: one state a letter."""
+
+    def encode(self, texts: list[str]) -> TextFeatures:
+        length = 2 + max(map(len, texts))
+        states, tokens = torch.zeros(len(texts), length, 384), torch.zeros(len(texts), length, dtype=torch.bool)
+        for row, text in enumerate(texts):
+            tokens[row, : len(text) + 2] = True
+            for column, letter in enumerate(text.encode()):
+                states[row, column, letter] = 1
+        return TextFeatures(states, tokens, tokens)
+
+    def to(self, _: object) -> "Letters":
+        return self
+
+
+def tiny_unet() -> UNet2DConditionModel:
+    torch.manual_seed(0)
+    return UNet2DConditionModel(
+        in_channels=8,
+        out_channels=8,
+        block_out_channels=(8, 16),
+        layers_per_block=1,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=384,
+        attention_head_dim=2,
+        norm_num_groups=4,
+    )
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two shards of photos and their scenes, one photo without a scene."""
+    root = tmp_path_factory.mktemp("data")
+    scenes = []
+    for shard in ("captioned-train-00", "photos-00"):
+        with tarfile.open(root / f"{shard}.tar", "w") as archive:
+            for i in range(3):
+                with io.BytesIO() as coded:
+                    sample_picture(96, 80, i).save(coded, "WEBP")
+                    parts = {"webp": coded.getvalue(), "json": b"{}"}
+                for suffix, content in parts.items():
+                    entry = tarfile.TarInfo(f"{shard}_{i}.{suffix}")
+                    entry.size = len(content)
+                    archive.addfile(entry, io.BytesIO(content))
+                if i:
+                    items = [{"name": "dog", "detail": "brown"}]
+                    masks = np.eye(8, 10, dtype=int)[None].tolist()
+                    scenes.append({"photo": f"{shard}_{i}", "overall": "a dog", "items": items, "masks": masks})
+    (root / "scenes.jsonl").write_text("".join(json.dumps(scene) + "\n" for scene in scenes))
+    return root
+
+
+@pytest.fixture
+def out(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A decoder that was trained for a moment in both phases, and resumed between them."""
+    vae = new_autoencoder()
+    vae.save_pretrained(tmp_path / "vae")
+    monkeypatch.setattr(diffusion, "new_unet", tiny_unet)
+    monkeypatch.setattr(
+        diffusion,
+        "new_controlnet",
+        lambda unet: ControlNetModel.from_unet(
+            unet, conditioning_channels=6, conditioning_embedding_out_channels=(4, 4, 4, 4)
+        ),
+    )
+    monkeypatch.setattr(diffusion, "MiniLmText", lambda _: Letters())
+    monkeypatch.setattr(diffusion, "load_text_tower", lambda *_: None)
+    monkeypatch.setattr(diffusion, "st_lpips", lambda _: lambda a, b, normalize: (a - b).abs().mean((1, 2, 3)))
+    shared = {
+        "data": [data],
+        "scenes": data / "scenes.jsonl",
+        "vae": tmp_path / "vae",
+        "out": tmp_path / "out",
+        "batch": 4,
+        "flow_batch": 2,
+        "size": SIDE,
+        "semantic": 0,
+        "workers": 0,
+    }
+    for steps, flow_minutes in ((1, 10), (3, 0)):
+        diffusion.train(steps=steps, flow_minutes=flow_minutes, **shared)
+        assert torch.load(tmp_path / "out" / "state.pt", weights_only=True)["step"] == steps
+    return tmp_path / "out" / "decoder"
+
+
+def test_what_is_trained_draws_every_subset(out: Path) -> None:
+    kinds = (UNet2DConditionModel, ControlNetModel, type(new_autoencoder()))
+    unet, control, vae = (
+        load_int8(kind, out / name, torch.float32).eval()
+        for kind, name in zip(kinds, ("unet", "controlnet", "vae"), strict=True)
+    )
+    from diffusers import FlowMatchEulerDiscreteScheduler
+
+    scheduler = FlowMatchEulerDiscreteScheduler.from_pretrained(out / "scheduler")
+    parts = Parts(unet, vae, scheduler, Letters(), (ControlPart(control),))  # type: ignore[arg-type]
+    decoder = Decoder(parts, Sampling(1, start="plain"), native=64, tile=96, text_steps=3, anchored=True)
+    pixels = np.asarray(sample_picture(60, 50))
+    maps, text = RegionMaps(np.ones((1, 8, 10), bool)), Description("a dog")
+    told: list[tuple[int, int]] = []
+    for streams in (
+        {"pixels": pixels},
+        {"description": text},
+        {"description": text, "regions": maps, "pixels": pixels},
+    ):
+        drawn = decoder.draw(Scene(60, 50, **streams), progress=lambda *step: told.append(step))  # type: ignore[arg-type]
+        assert drawn.shape == (50, 60, 3)
+        assert told[-1] == ((1, 1) if "pixels" in streams else (3, 3))
+
+
+def test_a_decoder_that_says_nothing_leaves_the_picture_alone() -> None:
+    torch.manual_seed(0)
+    unet, vae = tiny_unet().eval(), new_autoencoder().eval()
+    torch.nn.init.zeros_(unet.conv_out.weight)
+    torch.nn.init.zeros_(unet.conv_out.bias)
+    from diffusers import FlowMatchEulerDiscreteScheduler
+
+    parts = Parts(unet, vae, FlowMatchEulerDiscreteScheduler(), Letters())  # type: ignore[arg-type]
+    pixels = np.asarray(sample_picture(60, 50))
+    decoder = Decoder(parts, Sampling(1, start="plain"), native=64, tile=96, anchored=True)
+    np.testing.assert_array_equal(decoder.draw(Scene(60, 50, pixels=pixels)), pixels)
+
+
+def test_masks_are_cut_as_pictures_are() -> None:
+    masks = np.zeros((1, 8, 8), bool)
+    masks[0, :4, 4:] = True
+    maps = RegionMaps(masks)
+    quarter = mask_crop(maps, (0.5, 0.0, 1.0, 0.5), 8)
+    assert quarter.shape == (3, 8, 8)
+    assert quarter[0, :6, 2:].min() > 0.9
+    assert not quarter[1:].any()
+    assert mask_crop(maps, (0.0, 0.5, 0.5, 1.0), 8)[0, 2:, :6].max() < 0.1
+    assert not mask_crop(None, (0, 0, 1, 1), 4).any()
+
+
+def test_batches_hold_scenes(data: Path) -> None:
+    batch = next(iter(scene_loader([data], data / "scenes.jsonl", SIDE, 12, 0, 0)))
+    assert batch.pictures.shape == (12, 3, SIDE, SIDE)
+    assert 0 <= float(batch.pictures.min()) < float(batch.pictures.max()) <= 1
+    assert {len(texts) for texts in batch.texts} == {1, 2}
+    for texts, located, masks in zip(batch.texts, batch.located, batch.masks, strict=True):
+        assert texts == (["a dog", "dog, brown"] if located else [""])
+        assert bool(masks.any()) == bool(located)
+    assert set(read_scenes(data / "scenes.jsonl")) == {
+        f"{s}_{i}" for s in ("captioned-train-00", "photos-00") for i in (1, 2)
+    }
+
+
+def test_the_critic_learns_which_is_which() -> None:
+    torch.manual_seed(0)
+    critic = discriminator.PatchDiscriminator(8)
+    optimizer = torch.optim.AdamW(critic.parameters(), 2e-3)
+    real, drawn, drafts = torch.rand(4, 3, 32, 32), torch.full((4, 3, 32, 32), 0.5), torch.zeros(4, 3, 32, 32)
+    losses = []
+    for _ in range(20):
+        loss = discriminator.discriminator_loss(critic(real, drafts), critic(drawn, drafts))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss))
+    assert losses[-1] < 0.5 * losses[0]
+    assert discriminator.generator_loss(critic(real, drafts)) < discriminator.generator_loss(critic(drawn, drafts))
