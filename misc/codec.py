@@ -27,6 +27,7 @@ from misc.bits.streams import Streams, pixel_section, region_section, text_secti
 from misc.bits.text import TextCoder
 from misc.bits.text.consonants import Consonants, choose, skeletons
 from misc.bits.text.lzw import Lzw, fold
+from misc.budget import best_within, shortfall
 from misc.errors import BudgetError, InputError, LimitError, WeightsError
 from misc.models.profile import load_profile
 from misc.pictures import to_rgb
@@ -43,8 +44,6 @@ Mode = Literal["dlsvc", "micro", "text", "text+map", "pixel", "misc"]
 MODES: tuple[str, ...] = get_args(Mode)
 DEFAULT_BPP = 0.024
 Pixels = npt.NDArray[np.uint8]
-TYPICAL_QUALITY = (0, 77, 153, 191, 255)  # where the search for a quality looks first, and no more than that:
-TYPICAL_BPP = (0.0025, 0.008, 0.021, 0.029, 0.044)  # usual rates at these qualities
 
 
 class Codec:
@@ -154,7 +153,7 @@ class Codec:
         if budget is None:
             assert quality is not None
             return self._with_pixels(bare, pixels, quality)
-        return self._fit(bare, pixels, budget)
+        return best_within(lambda guess: self._with_pixels(bare, pixels, guess), budget, image.size)
 
     def decode(
         self,
@@ -260,44 +259,10 @@ class Codec:
         latents = self.hyperprior.analyse(pixels, quality)
         return container.write(dataclasses.replace(bare, pixels=pixel_section(latents, self.hyperprior.entropy_model)))
 
-    def _fit(self, bare: File, pixels: Pixels, budget: int) -> bytes:
-        """The file of the best quality within the budget, by bracketing along the usual curve of rates."""
-        low, high = -1, 256
-        wanted = math.log2(8 * max(budget, 1) / (bare.width * bare.height))
-        guess = typical_quality(wanted)
-        best = data = b""
-        while high - low > 1:
-            guess = min(max(guess, low + 1), high - 1)
-            data = self._with_pixels(bare, pixels, guess)
-            if len(data) <= budget:
-                low, best = guess, data
-            else:
-                high = guess
-            guess = typical_quality(typical_octave(guess) + math.log2(max(budget, 1) / len(data)))
-        if not best:
-            raise BudgetError(shortfall(len(data), budget, (bare.width, bare.height)))
-        return best
-
     def _check_size(self, size: tuple[int, int]) -> None:
         width, height = size
         if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE) or width * height > self.max_pixels:
             raise LimitError(f"a picture of {width}x{height} is beyond the limit of {self.max_pixels} pixels")
-
-
-def typical_octave(quality: int) -> float:
-    """Binary logarithm of the usual rate at a quality."""
-    return float(np.interp(quality, TYPICAL_QUALITY, np.log2(TYPICAL_BPP)))
-
-
-def typical_quality(octave: float) -> int:
-    """Inverse of typical_octave."""
-    return round(float(np.interp(octave, np.log2(TYPICAL_BPP), TYPICAL_QUALITY)))
-
-
-def shortfall(least: int, budget: int, size: tuple[int, int]) -> str:
-    """What to say of a budget that cannot be met."""
-    bpp = 8 * least / (size[0] * size[1])
-    return f"the smallest file of this picture has {least} bytes ({bpp:.4f} bpp); {budget} were allowed"
 
 
 @functools.cache

@@ -10,8 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
-__all__ = ["Json", "ProfileOption", "refuse_mixed_output", "report", "say", "stepping", "working"]
+__all__ = ["Input", "Json", "ProfileOption", "refuse_mixed_output", "report", "say", "stepping", "working"]
 
+Input = Annotated[str, typer.Argument(metavar="IN", help="a file, or - for standard input")]
 ProfileOption = Annotated[str, typer.Option("--profile", help="the set of models")]
 Json = Annotated[bool, typer.Option("--json", help="print the result as JSON on standard output")]
 

@@ -1,0 +1,99 @@
+"""`misc info` and `misc verify`: what a file holds, and whether it is whole, without drawing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from misc.console import Input, Json, ProfileOption, report
+from misc.files import read_bytes
+
+if TYPE_CHECKING:
+    from misc.bits.container import File
+    from misc.bits.regions import RegionMaps
+
+__all__ = ["info", "rate", "size_line", "verify"]
+
+
+def info(
+    source: Input,
+    show_text: Annotated[
+        bool, typer.Option("--text", help="decode the text also if that needs a language model")
+    ] = False,
+    profile: ProfileOption = "embedded",
+    as_json: Json = False,
+) -> None:
+    """Tell what a .misc file holds."""
+    from misc.bits import container, description, regions
+    from misc.bits.streams import items_of
+    from misc.bits.text import WEIGHTLESS, coder_of
+    from misc.models.profile import load_profile
+
+    data = read_bytes(source)
+    file = container.read(data)
+    facts: dict[str, Any] = {
+        "width": file.width,
+        "height": file.height,
+        "bytes": len(data),
+        "bpp": rate(data, file),
+        "profile": f"{file.profile:02x}",
+        "seed": file.seed,
+        "sections": {name: len(section.payload) for name, section in file.sections()},
+        "overhead": len(data) - sum(len(section.payload) for _, section in file.sections()),
+    }
+    lines = [size_line(facts), f"profile {facts['profile']}, seed {facts['seed']}, overhead {facts['overhead']} bytes"]
+    if file.text is not None:
+        coder = coder_of(file.text.payload[0] if file.text.payload else 0, load_profile(profile).text_coders)
+        facts["text_coder"] = coder.name
+        lines.append(f"text by {coder.name}")
+    text = None
+    if file.text is not None and (show_text or coder in WEIGHTLESS):
+        text = description.unpack(file.text.payload, load_profile(profile).text_coders)
+        facts["text"] = description.to_json(text)
+        lines += [f"text: {text.overall}", *(f"  {item.name}: {item.detail}" for item in text.items)]
+    if file.regions is not None:
+        facts["regions"] = {"bits": 8 * len(file.regions.payload)}
+        if text is not None or file.text is None:  # a text's items say how many maps there are
+            maps = regions.unpack(file.regions.payload, file.width, file.height, items_of(text))
+            facts["regions"] |= region_facts(maps)
+        lines.append(region_line(facts["regions"]))
+    report(facts, as_json, "\n".join(lines), to_stdout=True)
+
+
+def verify(source: Input, profile: ProfileOption = "embedded", as_json: Json = False) -> None:
+    """Decode every stream of a .misc file, without drawing, and compare the checks."""
+    from misc.bits import container, streams
+    from misc.models.profile import load_profile
+
+    data = read_bytes(source)
+    models = load_profile(profile)
+    content = streams.decode(data, models.entropy_model, models.text_coders)
+    facts: dict[str, Any] = {"width": content.width, "height": content.height, "bytes": len(data), "intact": True}
+    line = f"{source}: intact"
+    if content.regions is not None:
+        section = container.read(data).regions
+        facts["regions"] = {"bits": 8 * len(section.payload) if section else 0} | region_facts(content.regions)
+        line += f"; {region_line(facts['regions'])}"
+    report(facts, as_json, line, to_stdout=True)
+
+
+def region_facts(maps: RegionMaps) -> dict[str, int]:
+    items, rows, columns = maps.masks.shape
+    return {"items": items, "rows": rows, "columns": columns}
+
+
+def region_line(facts: dict[str, int]) -> str:
+    """Facts of the region stream for people; without its grid when the text was not decoded."""
+    grid = "{items} items on {rows}x{columns} cells, ".format(**facts) if "items" in facts else ""
+    return f"regions: {grid}{facts['bits']} bits"
+
+
+def rate(data: bytes, file: File) -> float:
+    """Bits of the whole file a pixel."""
+    return round(8 * len(data) / (file.width * file.height), 6)
+
+
+def size_line(facts: dict[str, Any]) -> str:
+    sections = ", ".join(f"{name} {size}" for name, size in facts["sections"].items())
+    return f"{facts['width']}x{facts['height']}, {facts['bytes']} bytes ({sections}), {facts['bpp']:.4f} bpp"
