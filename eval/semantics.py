@@ -11,6 +11,8 @@ FOLDER holds `captioned-test-*.tar` (photos with five captions) and `boxes-*.tar
 - Localisation: for every box name of a photo the map of that name on 16 cells. Pointing: the place with the highest
   similarity lies in a box of the name. IoU: map against the boxes' union, on a raster of 64x64. The prior points to the
   middle, and its map is the centred square, of one size for all, that has the best mean IoU.
+- Text tasks of the describer, on first captions: the words that come back from their skeletons, in their places; and of
+  the nouns that one caption has and the next photo's has not, precision and recall, by their last words' singulars.
 - Region stream: maps of the describer's three items on 8x8 cells, by `misc.eval.regions`.
 """
 
@@ -29,10 +31,13 @@ import numpy.typing as npt
 import torch
 import typer
 from misc.eval.regions import compare
+from misc.models.describer_embedded import EmbeddedDescriber
 from misc.models.locator import EmbeddedClip, locate, maps_of, similarity
 from misc.models.profile import load_profile
 from misc.models.semantics import Semantics
+from misc.models.skeleton import word_accuracy
 from misc.models.vision import patch_tokens, to_input
+from misc.train.describer import difference, tidy
 from misc.train.features import labelled_photos
 from misc.train.noun_phrases import lemma, nouns
 from PIL import Image
@@ -40,11 +45,15 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from misc.bits.description import Description
 from misc.bits.regions import RegionMaps
+from misc.bits.text.consonants import skeletons
+from misc.bits.text.lzw import fold
 
-__all__ = ["caption_scores", "localisation", "name_counts", "retrieval"]
+__all__ = ["caption_scores", "localisation", "name_counts", "retrieval", "text_tasks"]
 
 GRID, RASTER, CELLS = 16, 64, 8
+TEXTS = 100
 SOMEBODY = "man woman boy girl child kid baby guy lady player person people skier surfer rider"
 PEOPLE = frozenset(SOMEBODY.split())
 
@@ -137,6 +146,24 @@ def localisation(clip: EmbeddedClip, photos: Photos) -> dict[str, dict[str, floa
     }
 
 
+def text_tasks(describer: EmbeddedDescriber, captions: Sequence[str]) -> dict[str, float]:
+    """What the describer's model makes of texts alone."""
+    back = [describer.words(skeletons(text)) for text in track(captions, "words", transient=True)]
+    accuracy = [word_accuracy(fold(text), words) for text, words in zip(captions, back, strict=True)]
+    hits = told = wanted = 0
+    for one, other in track(list(itertools.pairwise(captions)), "differences", transient=True):
+        right = {lemma(part.split()[-1]) for part in difference(one, other).split(", ")} - {"none"}
+        said = describer.differences(Description(one), Description(other))
+        found = {lemma(part.split()[-1]) for part in said if part.split()}
+        hits, told, wanted = hits + len(found & right), told + len(found), wanted + len(right)
+    return {
+        "texts": len(captions),
+        "words back": float(np.mean(accuracy)),
+        "differences: precision": hits / max(1, told),
+        "differences: recall": hits / max(1, wanted),
+    }
+
+
 def photos_of(data: Path, pattern: str, limit: int) -> Photos:
     """The first photos of the shards of a name."""
     return list(itertools.islice(labelled_photos(sorted(data.glob(pattern))), limit))
@@ -155,6 +182,8 @@ def measure(data: Path, limit: int, profile: str) -> dict[str, Any]:
     said = [describer.describe_patches(each[0]) for each in track(patches, "describing", transient=True)]
     result: dict[str, Any] = {"photos": len(captioned), "boxes_photos": len(boxed)}
     result["captions"] = caption_scores([d.overall for d in said], [facts["captions"] for _, facts in captioned])
+    firsts = [tidy(facts["captions"][0]) for _, facts in captioned[:TEXTS]]
+    result["text tasks"] = text_tasks(describer, firsts)
     images = torch.cat([clip.look(each)[0] for each in patches])
     texts = clip.embed_texts([text for _, facts in captioned for text in facts["captions"]])
     owner = [i for i, (_, facts) in enumerate(captioned) for _ in facts["captions"]]
@@ -192,7 +221,7 @@ def seconds(seen: Semantics, image: Image.Image) -> dict[str, float]:
 
 def show(result: dict[str, Any], console: Console) -> None:
     table = Table("measure", "figure", title=f"{result['photos']} captioned and {result['boxes_photos']} boxes photos")
-    for group in ("captions", "names", "retrieval", "seconds"):
+    for group in ("captions", "names", "text tasks", "retrieval", "seconds"):
         for name, value in result[group].items():
             table.add_row(f"{group}: {name}", f"{value:.3f}" if isinstance(value, float) else str(value))
     for who, row in result["localisation"].items():

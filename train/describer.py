@@ -37,7 +37,7 @@ from torch.nn import functional
 
 from misc.bits.text.consonants import skeletons
 
-__all__ = ["difference", "pack_answers", "train"]
+__all__ = ["difference", "pack_answers", "tidy", "train"]
 
 TERMINATOR = VOCABULARY - 1
 CAPTIONS_A_PHOTO = 2

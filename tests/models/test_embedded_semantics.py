@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 from misc.models.clip import ClipHeads, load_clip_heads
-from misc.models.describer_embedded import Describer, EmbeddedDescriber, load_describer, read_items
+from misc.models.describer_embedded import Describer, EmbeddedDescriber, load_describer, read_items, same
+from misc.models.detector import Thing
 from misc.models.locator import maps_of, threshold
 from misc.models.profile import load_profile
 from misc.models.vision import WIDTH, to_input
@@ -44,6 +45,32 @@ def test_random_weights_still_give_a_description() -> None:
     assert len(found.overall.split()) <= 50
     assert len(found.items) <= 2
     assert describer().describe(Image.new("RGB", (64, 48), "red"), items=2) == found
+
+
+def test_text_tasks_answer_in_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def say(_: object, spoken: list[int], *rest: object, **more: object) -> list[int]:
+        asked.append(describer()._text(spoken))
+        return describer().vocabulary.encode(" red dog, none, ball")
+
+    assert isinstance(describer().words("dg"), str)
+    monkeypatch.setattr(describer(), "_say", lambda seen, spoken, end, limit, beams: say(seen, spoken))
+    assert describer().words("rd dg") == "red dog, none, ball"
+    assert describer().differences(Description("a dog"), Description("a cat")) == ["red dog", "ball"]
+    assert asked[0].endswith("words: rd dg\n")
+    assert asked[1].endswith("differences: a dog\na cat\n")
+
+
+def test_things_come_first_and_take_the_describers_words() -> None:
+    things = [Thing("person", 0.9, (0, 0, 1, 1)), Thing("cup", 0.8, (0, 0, 0.1, 0.1)), Thing("dog", 0.1, (0, 0, 1, 1))]
+    found = describer().describe_patches(torch.zeros(16, 16, WIDTH), 3, things)
+    assert [item.name for item in found.items[:2]] == ["person", "cup"]
+    assert len(found.items) <= 3
+    assert all(len(item.detail.split()) <= 10 for item in found.items)
+    assert same("young man", "person")
+    assert same("two dogs", "dog")
+    assert not same("hot dog stand", "dog")
 
 
 def test_one_beam_is_greedy() -> None:
