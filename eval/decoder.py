@@ -5,6 +5,7 @@
 Every photo is described and located once. A row is the mean over the photos: bits a pixel of the file, PSNR, ST-LPIPS
 (`alex`), and the cosine of the embedded CLIP's embeddings of the drawn picture and the original. Beside the six modes
 stand `text+pixel`, all streams but regions, and `misc --draft`, the same files as `misc` drawn without diffusion.
+A profile without a decoder draws no file that lacks pixels, and its other pictures are drafts.
 Then: seconds and highest memory of decoding at two sizes, each in a process of its own, and whether a file gives the
 same PNG bytes in two processes and in batches of one and of four.
 """
@@ -40,7 +41,8 @@ from misc.pictures import to_rgb
 
 __all__ = ["files_of", "measure", "probe"]
 
-MICRO_BPP = 500e-6
+MICRO_BPP, MICRO_BYTES = 500e-6, 16  # of files in mode micro, and as many bytes as a small picture gets
+WITHOUT_PIXELS = frozenset({"dlsvc", "micro", "text", "text+map"})
 SIZES = ((768, 512), (2048, 1365))
 SUFFIXES = {".png", ".jpg", ".webp"}
 GRID = 16
@@ -52,9 +54,10 @@ def files_of(
     """Files of a photo: of each mode, and of text and pixels without regions."""
     known: dict[str, Any] = {"description": description}
     everything = known | {"regions": regions}
+    micro = max(MICRO_BYTES, int(MICRO_BPP * image.width * image.height / 8))
     files = {
         "dlsvc": codec.encode(image, mode="dlsvc", **known),
-        "micro": codec.encode(image, mode="micro", bpp=MICRO_BPP, **known),
+        "micro": codec.encode(image, mode="micro", max_bytes=micro, **known),
         "text": codec.encode(image, mode="text", **known),
         "pixel": codec.encode(image, mode="pixel", bpp=bpp),
         "text+pixel": codec.encode(image, mode="misc", bpp=bpp, **known),
@@ -77,6 +80,8 @@ def measure_photo(codec: Codec, image: Image.Image, metric: StLpips, bpp: float)
     files = files_of(codec, image, *codec.see(image), bpp)
     rows = {}
     for name, data in files.items():
+        if name in WITHOUT_PIXELS and codec.profile.decoder is None:
+            continue
         for row, draft in ((name, False), (f"{name} --draft", True))[: 2 if name == "misc" else 1]:
             drawn = codec.decode(data, draft=draft)
             close = likeness(codec.semantics.clip, image, drawn)

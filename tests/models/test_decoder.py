@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
+from misc.eval.decoder import files_of, probe
 from misc.eval.random_parts import random_parts, save
 from misc.models import scene as scenes
 from misc.models.decoder import Decoder, Scene
@@ -211,6 +212,26 @@ def test_the_codec_draws_by_its_profiles_decoder(folder: Path, hyperprior: objec
     assert drawn.tobytes() != ours.draw(content, steps=1, seed=4).tobytes()
     with pytest.raises(InputError, match="no draft"):
         ours.draw(content, draft=True)
+
+
+def test_every_mode_is_measured(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = codec.Codec(device="cpu")
+    ours.profile = tiny_profile(folder)
+    image = sample_picture(96, 64)
+    text = Description("two dogs", (Item("dog"), Item("ball")))
+    regions = RegionMaps(np.tile(np.eye(8, 12, dtype=bool), (2, 1, 1)))
+    files = files_of(ours, image, text, regions, 0.4)
+    assert set(files) == {*codec.MODES, "text+pixel"}
+    assert len(files["text"]) < len(files["text+map"]) < len(files["misc"]) <= 0.4 * 96 * 64 / 8
+    assert ours.streams(files["text+pixel"]).regions is None
+    assert ours.streams(files["misc"]).regions is not None
+    coded = tmp_path / "a.misc"
+    coded.write_bytes(files["misc"])
+    monkeypatch.setattr(codec, "load_profile", lambda _: tiny_profile(folder))
+    found = [probe(coded, "embedded", 1) for _ in range(2)]
+    assert found[0]["png"] == found[1]["png"]
+    assert found[0]["seconds"] > 0
+    assert 0.1 < found[0]["peak_gib"] < 16
 
 
 def test_a_profile_without_decoder_has_nothing_to_choose() -> None:
