@@ -90,12 +90,12 @@ def measure_photo(codec: Codec, image: Image.Image, metric: StLpips, bpp: float)
     return rows
 
 
-def probe(file: Path, profile: str, seconds: int = 3) -> dict[str, Any]:
-    """Least of three times to decode a file with models loaded, highest memory in GiB, SHA-256 of the PNG."""
+def probe(file: Path, profile: str, repeats: int = 3) -> dict[str, Any]:
+    """Least of some times to decode a file with models loaded, highest memory in GiB, SHA-256 of the PNG."""
     torch.set_num_threads(2)
     codec, data, times = Codec(profile, device="cpu"), file.read_bytes(), []
     picture = codec.decode(data)
-    for _ in range(seconds):
+    for _ in range(repeats):
         start = time.perf_counter()
         picture = codec.decode(data)
         times.append(time.perf_counter() - start)

@@ -144,9 +144,10 @@ class EmbeddedDescriber:
         rest = self._say(seen, spoken, self.prompts.terminator, MAX_ITEMS_TOKENS, beams=3)
         own = read_items(self._text(rest), items)
         chosen: list[Item] = []
-        for name in distinct(things, SURE)[:items]:
-            known = next((item for item in own if same(item.name, name)), None)
-            chosen.append(known or Item(name, self._detail(seen, spoken, name)))
+        for name in distinct(things, SURE):
+            if len(chosen) < items and not any(same(name, item.name) for item in chosen):
+                known = next((item for item in own if same(item.name, name)), None)
+                chosen.append(known or Item(name, self._detail(seen, spoken, name)))
         chosen += [item for item in own if not any(same(item.name, other.name) for other in chosen)]
         return Description(overall, tuple(chosen[:items]))
 
@@ -207,7 +208,7 @@ class EmbeddedDescriber:
                 break
             cache.reorder_cache(parents)
             logits = language(tokens[:, None], past_key_values=cache, use_cache=True).logits[:, -1]
-        return best[1] or rows[0]
+        return best[1]
 
 
 def read_items(text: str, most: int) -> list[Item]:

@@ -1,7 +1,7 @@
 """Runs a small convolutional graph in torch, node by node, as `misc.train.detector` wrote it.
 
     FILE.safetensors    tensors: constants, kernels as torch has them, half precision
-                        metadata `graph`: JSON, {node: {"op", "inputs", "stride", "same", "fused", "groups"}}
+                        metadata `graph`: JSON, {node: {"op", "inputs", "stride", "same", "fused", "depthwise"}}
 
 Values are (B, H, W, C), as the graph was written; a node is computed when it is asked for.
 """

@@ -49,11 +49,11 @@ def restored(packed: dict[str, Tensor]) -> dict[str, Tensor]:
     return state
 
 
-def save_int8(net: Any, folder: Path, state: dict[str, Tensor] | None = None) -> None:
-    """Write a network of diffusers; its weights, or another state such as their moving average."""
+def save_int8(net: Any, folder: Path) -> None:
+    """Write a network of diffusers."""
     folder.mkdir(parents=True, exist_ok=True)
     net.save_config(folder)
-    weights = quantised({name: value.detach().cpu() for name, value in (state or net.state_dict()).items()})
+    weights = quantised({name: value.detach().cpu() for name, value in net.state_dict().items()})
     temporary = folder / (FILE + ".tmp")
     save_file(weights, temporary)
     temporary.replace(folder / FILE)

@@ -64,7 +64,7 @@ class EmbeddedClip:
 
     def embed_patches(self, image: Image.Image) -> Tensor:
         dense = self.look(patch_tokens(self.tower, to_input(image, GRID, GRID)[None]))[1][0]
-        return dense if self.detector is None else self.write(dense, self.detector.find(image.convert("RGB"), SCORE))
+        return self.write(dense, self.detector.find(image.convert("RGB"), SCORE) if self.detector else ())
 
     def write(self, dense: Tensor, things: Sequence[Thing]) -> Tensor:
         """Dense embeddings (64, 64, C), into which things have written their names where their boxes are.
@@ -84,7 +84,7 @@ class EmbeddedClip:
     @torch.inference_mode()
     def look(self, patches: Tensor) -> tuple[Tensor, Tensor]:
         """Image embeddings (B, 256) and dense ones (B, rows, columns, 256) of the tower's patch tokens."""
-        return self.heads.look(patches)
+        return self.heads.look(patches.to(self.text.device))
 
     @torch.inference_mode()
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
@@ -126,7 +126,7 @@ def maps_of(dense: Tensor, texts: Tensor, size: tuple[int, int], cells: int = CE
 
 
 def similarity(dense: Tensor, texts: Tensor, rows: int, columns: int, smooth: int = 1) -> Map:
-    """(items, rows, columns): cosine of texts with the patches of a cell, averaged over smooth x smooth of them."""
+    """(items, rows, columns): likeness of texts and the places of a cell, averaged over smooth x smooth of them."""
     cosine = torch.einsum("hwc,nc->nhw", dense.float(), texts.float())[None]
     cosine = F.avg_pool2d(F.pad(cosine, (smooth // 2,) * 4, mode="replicate"), smooth, 1)
     fine = F.interpolate(cosine, (rows * FINE, columns * FINE), mode="bicubic", align_corners=False)

@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from diffusers import ControlNetModel, UNet2DConditionModel
+from diffusers import ControlNetModel, FlowMatchEulerDiscreteScheduler, UNet2DConditionModel
 from misc.models.decoder import ControlPart, Decoder, Parts, Scene
 from misc.models.decoder_profile import Sampling
 from misc.models.int8_weights import load_int8
 from misc.models.text_encoders import TextFeatures
 from misc.train import diffusion, discriminator
 from misc.train.autoencoder import new_autoencoder
-from misc.train.scene_batches import mask_crop, scene_loader
+from misc.train.scene_batches import SceneBatch, mask_crop, scene_loader
 from misc.train.scenes import read_scenes
 
-from misc.bits.description import Description
+from misc.bits.description import Description, Item
 from misc.bits.regions import RegionMaps
 from tests.conftest import sample_picture
 
@@ -94,6 +94,7 @@ def out(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     monkeypatch.setattr(diffusion, "MiniLmText", lambda _: Letters())
     monkeypatch.setattr(diffusion, "load_text_tower", lambda *_: None)
+    monkeypatch.setattr(diffusion, "CRITICAL", -1)
     monkeypatch.setattr(diffusion, "st_lpips", lambda _: lambda a, b, normalize: (a - b).abs().mean((1, 2, 3)))
     shared = {
         "data": [data],
@@ -106,9 +107,17 @@ def out(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "semantic": 0,
         "workers": 0,
     }
-    for steps, flow_minutes in ((1, 10), (3, 0)):
+    states = []
+    for steps, flow_minutes in ((1, 10), (3, 0), (3, 0)):  # the last has nothing left to do
         diffusion.train(steps=steps, flow_minutes=flow_minutes, **shared)
-        assert torch.load(tmp_path / "out" / "state.pt", weights_only=True)["step"] == steps
+        states.append(torch.load(tmp_path / "out" / "state.pt", weights_only=True))
+        assert states[-1]["step"] == steps
+    for part in ("model", "average", "critic"):
+        for name, value in states[1][part].items():
+            torch.testing.assert_close(states[2][part][name], value)
+        assert any(not torch.equal(value, states[0][part][name]) for name, value in states[1][part].items())
+    encoder = "vae.encoder.conv_in.weight"
+    torch.testing.assert_close(states[2]["model"][encoder], states[0]["model"][encoder])
     return tmp_path / "out" / "decoder"
 
 
@@ -118,8 +127,6 @@ def test_what_is_trained_draws_every_subset(out: Path) -> None:
         load_int8(kind, out / name, torch.float32).eval()
         for kind, name in zip(kinds, ("unet", "controlnet", "vae"), strict=True)
     )
-    from diffusers import FlowMatchEulerDiscreteScheduler
-
     scheduler = FlowMatchEulerDiscreteScheduler.from_pretrained(out / "scheduler")
     parts = Parts(unet, vae, scheduler, Letters(), (ControlPart(control),))  # type: ignore[arg-type]
     decoder = Decoder(parts, Sampling(1, start="plain"), native=64, tile=96, text_steps=3, anchored=True)
@@ -136,13 +143,36 @@ def test_what_is_trained_draws_every_subset(out: Path) -> None:
         assert told[-1] == ((1, 1) if "pixels" in streams else (3, 3))
 
 
+def test_training_and_drawing_are_one_function() -> None:
+    torch.manual_seed(0)
+    unet = tiny_unet()
+    control = ControlNetModel.from_unet(unet, conditioning_channels=6, conditioning_embedding_out_channels=(4, 4, 4, 4))
+    for layer in (*control.controlnet_down_blocks, control.controlnet_mid_block):
+        torch.nn.init.normal_(layer.weight, std=0.2)
+    networks = diffusion.Networks(unet, control, new_autoencoder()).eval()
+    pixels = np.asarray(sample_picture(64, 48))
+    drafts = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].float() / 255
+    batch = SceneBatch(drafts, torch.zeros(1, 3, 6, 8), torch.tensor([False]), [["a dog", "dog, brown"]])
+    while True:  # until the text is not dropped
+        shown = diffusion.conditions(Letters(), batch, drafts, 2, always_pixels=1, dtype=torch.float32)  # type: ignore[arg-type]
+        if shown.states.shape[1] > 4:
+            break
+    with torch.no_grad():
+        expected = diffusion.one_step(networks, drafts, shown)[0].permute(1, 2, 0) * 255
+    scheduler = FlowMatchEulerDiscreteScheduler(num_train_timesteps=1000)
+    parts = Parts(unet, networks.vae, scheduler, Letters(), (ControlPart(control),))  # type: ignore[arg-type]
+    decoder = Decoder(parts, Sampling(1, start="plain", colour="none"), native=64, tile=96, anchored=True)
+    text = Description("a dog", (Item("dog", "brown"),))
+    drawn = decoder.draw(Scene(64, 48, description=text, pixels=pixels))
+    assert np.abs(drawn - expected.clamp(0, 255).numpy()).max() < 0.6
+    assert np.abs(drawn.astype(int) - pixels).max() > 3
+
+
 def test_a_decoder_that_says_nothing_leaves_the_picture_alone() -> None:
     torch.manual_seed(0)
     unet, vae = tiny_unet().eval(), new_autoencoder().eval()
     torch.nn.init.zeros_(unet.conv_out.weight)
     torch.nn.init.zeros_(unet.conv_out.bias)
-    from diffusers import FlowMatchEulerDiscreteScheduler
-
     parts = Parts(unet, vae, FlowMatchEulerDiscreteScheduler(), Letters())  # type: ignore[arg-type]
     pixels = np.asarray(sample_picture(60, 50))
     decoder = Decoder(parts, Sampling(1, start="plain"), native=64, tile=96, anchored=True)

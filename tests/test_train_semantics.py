@@ -186,3 +186,13 @@ def test_a_name_is_drawn_into_its_boxes() -> None:
     good = locator.box_loss(right, names, inside, torch.tensor(2.0), bias)
     assert good < locator.box_loss(right.flip(1), names, inside, torch.tensor(2.0), bias)
     assert torch.isfinite(good)
+
+
+def test_boxes_that_nobody_is_sure_of_teach_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locator, "load_text_tower", lambda *_: Letters())
+    boxes = tmp_path / "boxes.jsonl"
+    found = [{"name": "dog", "score": 0.25, "box": [0, 0, 0.5, 0.5]}]
+    boxes.write_text("".join(json.dumps({"photo": str(i), "boxes": found}) + "\n" for i in range(8)))
+    locator.train(features=features_folder(tmp_path), boxes=boxes, out=tmp_path, steps=2, batch=8, name_count=3)
+    heads = load_clip_heads(tmp_path / "clip.safetensors")
+    assert all(torch.isfinite(value).all() for value in heads.state_dict().values())

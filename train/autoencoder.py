@@ -132,7 +132,8 @@ def train(
         if time.time() - saved_at > 300:
             checkpoint(x)
             saved_at = time.time()
-    checkpoint(x)
+    if len(x):
+        checkpoint(x)
     print(json.dumps({"steps": step, "seconds": round(time.time() - began), **means}))
 
 

@@ -48,7 +48,7 @@ def named_photos(shards: list[Path]) -> Iterator[tuple[str, Image.Image, dict[st
         with tarfile.open(shard) as archive:
             parts: dict[str, dict[str, bytes]] = {}
             for member in archive:
-                name, suffix = member.name.rsplit(".", 1)
+                name, _, suffix = Path(member.name).name.partition(".")
                 known = parts.setdefault(name, {})
                 known["json" if suffix == "json" else "picture"] = archive.extractfile(member).read()  # type: ignore[union-attr]
                 if len(known) == 2:

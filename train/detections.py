@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 from misc.models.detector import Detector
+from misc.models.locator import SCORE
 from misc.models.profile import load_profile
 from misc.train.data import named_photos
 from rich.progress import track
@@ -33,7 +34,7 @@ def main(
 
     def lines() -> Iterator[str]:
         for name, photo, _ in track(named_photos(data), "detecting", transient=True):
-            boxes = [dataclasses.asdict(thing) for thing in detector.find(photo)]
+            boxes = [dataclasses.asdict(thing) for thing in detector.find(photo, SCORE)]
             yield json.dumps({"photo": name, "boxes": boxes}) + "\n"
 
     with out.open("w", encoding="utf-8") as file:

@@ -59,14 +59,20 @@ def convert(graph: Path, outputs: Sequence[str], inputs: Sequence[str]) -> tuple
 def plain(node: dict[str, Any]) -> dict[str, Any]:
     """A node without what is the same everywhere."""
     kind, attributes = node["op"], node.get("attr", {})
+    odd = [name for name in ("align_corners", "half_pixel_centers") if attributes.get(name, {}).get("b")]
+    if odd or set(attributes.get("dilations", {}).get("list", {}).get("i", ["1"])) != {"1"}:
+        raise ValueError(f"{node['name']}: {' and '.join(odd) or 'dilated kernels'} are not run")
     found: dict[str, Any] = {"op": kind, "inputs": list(node["input"])}
     if "Conv2" in kind or "Depthwise" in kind:
         fused = [text(each) for each in attributes.get("fused_ops", {}).get("list", {}).get("s", [])]
         after = [each for each in fused if each != "BiasAdd"]
+        padding = text(attributes["padding"]["s"])
+        if len(after) > 1 or padding not in {"SAME", "VALID"}:
+            raise ValueError(f"{node['name']}: {' and '.join(after)} behind {padding} padding are not run")
         found |= {
             "op": "Convolution",
             "stride": int(attributes["strides"]["list"]["i"][1]),
-            "same": text(attributes["padding"]["s"]) == "SAME",
+            "same": padding == "SAME",
             "depthwise": "Depthwise" in kind,
             "fused": after[0] if after else "",
         }

@@ -50,7 +50,8 @@ QUALITIES = (0.2, 1.0)
 TOWER_SIDE = 16 * PATCH
 FLOW_SHARE = 0.25  # of a batch, in the second phase
 FLOW_WEIGHT = 0.1
-STATE_BATCH = 4  # pictures in the log
+CRITICAL = 0.3  # of the second phase, after which the discriminator pulls
+LOGGED = 4  # pictures in the log
 
 
 def new_unet() -> UNet2DConditionModel:
@@ -86,11 +87,13 @@ class Networks(nn.Module):
         vae.quant_conv.requires_grad_(False)
 
     @classmethod
-    def of(cls, vae: Path, start: Path | None) -> Networks:
+    def of(cls, vae: Path | None, start: Path | None) -> Networks:
         """New networks on an autoencoder in diffusers' layout, or those of a folder that this program wrote."""
         if start:
             kinds = {"unet": UNet2DConditionModel, "controlnet": ControlNetModel, "vae": AutoencoderKL}
             return cls(**{name: load_int8(kind, start / name, torch.float32) for name, kind in kinds.items()})
+        if vae is None:
+            raise typer.BadParameter("give an autoencoder or a decoder to start from", param_hint="--vae")
         unet = new_unet()
         return cls(unet, new_controlnet(unet), AutoencoderKL.from_pretrained(vae, torch_dtype=torch.float32))
 
@@ -159,14 +162,11 @@ def conditions(
     texted = chance[0] >= DROP_TEXT
     masked = (chance[1] >= DROP_MASKS) & batch.located & texted
     pixels = (chance[2] >= DROP_PIXELS) | (torch.arange(count) < always_pixels)
-    said = [
-        [""] if not keep else of if mask else of[:1] for of, keep, mask in zip(batch.texts, texted, masked, strict=True)
-    ]
+    said = [of if keep else [""] for of, keep in zip(batch.texts, texted, strict=True)]
     with torch.autocast(device.type, dtype):
         prompt = stacked([prompts_of(text, said)])
     masks = (batch.masks * masked[:, None, None, None]).to(device)
-    side = batch.masks.shape[-1]
-    planes = torch.ones(count, FIRST_ITEM + ITEMS, side, side, device=device)
+    planes = torch.ones(count, FIRST_ITEM + ITEMS, *masks.shape[2:], device=device)
     planes[:, 0] = 0
     planes[:, FIRST_ITEM:] = torch.where(masked[:, None, None, None].to(device), masks, 1.0)
     wide = functional.interpolate(masks, scale_factor=FACTOR, mode="bilinear")
@@ -250,6 +250,12 @@ def pull_of(
     return pull, found
 
 
+def restore_critic(path: Path, critic: PatchDiscriminator) -> None:
+    """The discriminator of a run whose state is in the file, if it is there."""
+    if path.exists():
+        critic.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["critic"])
+
+
 def write_decoder(networks: Networks, folder: Path) -> None:
     """UNet, ControlNet, VAE and scheduler in diffusers' layout, 8 bits a weight."""
     save_int8(networks.unet, folder / "unet")
@@ -261,8 +267,8 @@ def write_decoder(networks: Networks, folder: Path) -> None:
 def train(
     data: Annotated[list[Path], typer.Option(help="shards (.tar) or folders of them")],
     scenes: Annotated[Path, typer.Option(help="by misc.train.scenes")],
-    vae: Annotated[Path, typer.Option(help="folder by misc.train.autoencoder")],
     out: Annotated[Path, typer.Option(help="folder for state, weights and TensorBoard logs")],
+    vae: Annotated[Path | None, typer.Option(help="folder by misc.train.autoencoder")] = None,
     hyperprior: Annotated[
         Path | None, typer.Option(help="weights of the pixel stream; the profile's if not given")
     ] = None,
@@ -271,7 +277,7 @@ def train(
     minutes: float = 60,
     flow_minutes: Annotated[float, typer.Option(help="at first, of flow matching alone")] = 20,
     flow_batch: int = 32,
-    batch: int = 8,
+    batch: Annotated[int, typer.Option(min=2)] = 8,
     size: int = 192,
     lr: float = 4e-4,
     picture_lr: Annotated[float, typer.Option(help="rate of learning of the second phase")] = 2e-4,
@@ -302,10 +308,9 @@ def train(
         torch.optim.AdamW(critic.parameters(), lr=picture_lr, betas=(0.5, 0.9)),
     ]
     path = out / "state.pt"
-    critic_path = out / "critic.pt"
     step, seconds = restore(path, networks, average, both)
-    if critic_path.exists():
-        critic.load_state_dict(torch.load(critic_path, map_location=device, weights_only=True))
+    restore_critic(path, critic)
+    torch.manual_seed(seed + step)
     pixels = load_hyperprior(hyperprior or known.hyperprior.path).to(device).eval().requires_grad_(False)
     text = MiniLmText(load_text_tower(known.packages["minilm"].path, device))
     losses = Losses(device, known.packages["vit"].path, perceptual, perceptual_count, semantic)
@@ -317,16 +322,15 @@ def train(
     flowing = True
 
     def checkpoint(pictures: Tensor, drafts: Tensor, shown: Shown) -> None:
-        torch.save(critic.state_dict(), critic_path)
-        save(path, networks, average, both, step, time.time() - began)
+        save(path, networks, average, both, step, time.time() - began, critic=critic.state_dict())
         best = average.module.eval()
         write_decoder(best, out / "decoder")
-        few = slice(STATE_BATCH)
+        few = slice(LOGGED)
         with torch.no_grad(), torch.autocast(device.type, dtype):
             drawn = one_step(best, drafts[few], shown.of(few))
         log.add_image(
             "photos, drafts, drawn",
-            make_grid(torch.cat([pictures[few], drafts[few], drawn.clamp(0, 1)]), STATE_BATCH),
+            make_grid(torch.cat([pictures[few], drafts[few], drawn.clamp(0, 1)]), LOGGED),
             step,
         )
 
@@ -336,20 +340,19 @@ def train(
             flowing = over < 60 * flow_minutes
             count = flow_batch if flowing else batch
             batches = iter(scene_loader(data, scenes, size, count, seed + step, workers))
-        done = (over if flowing else over - 60 * flow_minutes) / (
-            60 * max(1e-9, flow_minutes if flowing else minutes - flow_minutes)
-        )
+        begun, end = (0.0, flow_minutes) if flowing else (flow_minutes, minutes)
+        done = max(step / steps, (over / 60 - begun) / max(1e-9, end - begun))
         rate = (lr if flowing else picture_lr) * learning_rate(step, done, 0.3 if flowing else decay)
         for group in (group for optimizer in both for group in optimizer.param_groups):
             group["lr"] = rate
         scene: SceneBatch = next(batches)
         photos = scene.pictures.to(device)
-        critical = adversarial > 0 and not flowing and done > 0.3
+        critical = adversarial > 0 and not flowing and done > CRITICAL
         with torch.autocast(device.type, dtype):
             with torch.no_grad():
                 quality = torch.empty(len(photos), device=device).uniform_(*QUALITIES)
                 drafts = pixels(photos, quality)["x_hat"].clamp(0, 1).float()
-            drawn_count = 0 if flowing else len(photos) - int(FLOW_SHARE * len(photos))
+            drawn_count = 0 if flowing else len(photos) - max(1, int(FLOW_SHARE * len(photos)))
             shown = conditions(text, scene, drafts, levels, always_pixels=drawn_count, dtype=dtype)
             rest = slice(drawn_count, None)
             flow = flow_loss(networks, networks.latents(photos[rest]), shown.of(rest))
@@ -386,7 +389,8 @@ def train(
         if time.time() - saved_at > 240:
             checkpoint(photos, drafts, shown)
             saved_at = time.time()
-    checkpoint(photos, drafts, shown)
+    if batches is not None:
+        checkpoint(photos, drafts, shown)
     print(json.dumps({"steps": step, "seconds": round(time.time() - began), **means}))
 
 

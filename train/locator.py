@@ -40,7 +40,7 @@ POOLS = (2, 4)  # patches along a side that are averaged
 TOP = 12  # patches of 256 that speak for a name
 PEOPLE = sorted(PERSONS - {"person"})
 BOXED = [*NAMES, *PEOPLE]
-SURE = 0.3  # score of a box that is believed
+SURE, MAYBE = 0.3, 0.2  # scores of a box that is believed, and of one that may be right
 
 
 def contrast(image: Tensor, text: Tensor, scale: Tensor) -> Tensor:
@@ -88,7 +88,8 @@ def boxed_names(facts: dict[str, Any]) -> dict[str, Tensor]:
     """
     middles = (torch.arange(GRID) + 0.5) / GRID
     known: dict[str, Tensor] = {}
-    for box in sorted(facts.get("found", []), key=lambda box: box["score"]):
+    found = [box for box in facts.get("found", []) if box["score"] >= MAYBE]
+    for box in sorted(found, key=lambda box: box["score"]):
         patches = known.setdefault(box["name"], torch.zeros(GRID, GRID))
         left, top, right, bottom = box["box"]
         column, row = (min(GRID - 1, int(GRID * (a + b) / 2)) for a, b in ((left, right), (top, bottom)))
@@ -173,6 +174,7 @@ def train(
     optimizer = torch.optim.AdamW(heads.parameters(), lr=lr, weight_decay=0.05)
     path = out / "state.pt"
     step, seconds = restore(path, heads, average, [optimizer])
+    draw.seed(seed + step)
     began, saved_at = time.time() - seconds, time.time()
     means: dict[str, float] = {}
 
@@ -207,7 +209,7 @@ def train(
         by_captions = contrast(image.float(), text.float(), heads.logit_scale)
         by_names = name_loss(dense, name_vectors.to(dense.dtype), present, *heads.dense)
         losses = {"captions": by_captions, "names": by_names}
-        if boxed:
+        if bool((inside > 0.5).any()):
             losses["boxes"] = box_loss(dense[boxed], box_vectors.to(dense.dtype), inside, *heads.dense)
         torch.stack([*losses.values()]).sum().backward()
         optimizer.step()

@@ -30,6 +30,7 @@ from rich.progress import track
 
 from misc.bits.description import Description, Item
 from misc.bits.regions import RegionMaps
+from misc.errors import DescriberError
 
 __all__ = ["read_scenes", "scene_of"]
 
@@ -65,7 +66,10 @@ def read_scenes(path: Path) -> dict[str, tuple[Description, RegionMaps | None]]:
     """Description and masks of every photo of a file that this program wrote, by the photo's name."""
     scenes: dict[str, tuple[Description, RegionMaps | None]] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
-        scene = json.loads(line)
+        try:
+            scene = json.loads(line)
+        except ValueError:  # a run was stopped while it wrote
+            continue
         description = Description(scene["overall"], tuple(Item(**item) for item in scene["items"]))
         maps = RegionMaps(np.array(scene["masks"], bool)) if "masks" in scene else None
         scenes[scene["photo"]] = (description, maps)
@@ -85,7 +89,10 @@ def main(
             track(named_photos(data), "describing and locating", transient=True)
         ):
             if name not in done:
-                scene = scene_of(semantics, photo, facts, own=number % 2 == 0)
+                try:
+                    scene = scene_of(semantics, photo, facts, own=number % 2 == 0)
+                except DescriberError:  # such a photo has no text
+                    continue
                 file.write(json.dumps({"photo": name} | scene) + "\n")
                 file.flush()
 

@@ -124,13 +124,16 @@ def test_a_thing_writes_its_name_where_it_is() -> None:
             return torch.eye(4)[: len(list(texts))]  # type: ignore[call-overload]
 
     dense = torch.zeros(16, 16, 4)
+    dense[8:, :8, 3] = 1
     written = Names().write(dense, [Thing("dog", 0.5, (0, 0, 0.5, 0.5)), Thing("dog", 1.0, (0.5, 0.5, 1, 1))])
     dog = written[..., 0]
     assert (dog[:32, 32:] == 0).all()
     assert dog[48, 48] > dog[16, 16] > 0
     assert dog[48, 48] > dog[62, 62] > 0
-    assert not written[..., 1:].any()
-    assert Names().write(dense, []).shape == (64, 64, 4)
+    plain = Names().write(dense, [])
+    assert plain.shape == (64, 64, 4)
+    assert plain[60, 2].tolist() == [0, 0, 0, 1]
+    assert torch.equal(written[..., 1:], plain[..., 1:])
 
 
 def test_a_box_smaller_than_a_place_is_still_seen() -> None:

@@ -68,6 +68,9 @@ def test_things_come_first_and_take_the_describers_words() -> None:
     assert [item.name for item in found.items[:2]] == ["person", "cup"]
     assert len(found.items) <= 3
     assert all(len(item.detail.split()) <= 10 for item in found.items)
+    animals = [Thing("bear", 0.9, (0, 0, 1, 1)), Thing("teddy bear", 0.8, (0, 0, 1, 1)), things[1]]
+    names = [item.name for item in describer().describe_patches(torch.zeros(16, 16, WIDTH), 3, animals).items]
+    assert names[:2] == ["bear", "cup"]
     assert same("young man", "person")
     assert same("two dogs", "dog")
     assert not same("hot dog stand", "dog")

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 from misc.eval.random_parts import random_parts
+from misc.models import int8_weights
 from misc.models.decoder_weights import loaded
 from misc.models.int8_weights import FILE, load_int8, quantised, restored, save_int8
+from safetensors.torch import load_file
 
 from misc.errors import WeightsError
 
@@ -23,9 +25,13 @@ def test_weights_come_back_within_half_a_level() -> None:
     assert restored(quantised({"zero": torch.zeros(100, 100)}))["zero"].count_nonzero() == 0
 
 
-def test_a_network_is_saved_and_loaded(tmp_path: Path) -> None:
+def test_a_network_is_saved_and_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(int8_weights, "SMALL", 1)
     vae = random_parts("tiny").vae
     save_int8(vae, tmp_path / "vae")
+    stored = load_file(tmp_path / "vae" / FILE)
+    assert stored["decoder.conv_in.weight"].dtype == torch.int8
+    assert "decoder.conv_in.weight.scale" in stored
     for back in (
         load_int8(type(vae), tmp_path / "vae", torch.float32),
         loaded(type(vae), tmp_path / "vae", "", torch.float32),
@@ -41,6 +47,7 @@ def test_what_is_no_such_network_is_refused(tmp_path: Path) -> None:
     (tmp_path / FILE).write_bytes(b"nothing")
     with pytest.raises(WeightsError, match="does not hold"):
         load_int8(type(parts.vae), tmp_path, torch.float32)
-    save_int8(parts.vae, tmp_path, parts.unet.state_dict())
+    save_int8(parts.unet, tmp_path / "other")
+    (tmp_path / FILE).write_bytes((tmp_path / "other" / FILE).read_bytes())
     with pytest.raises(WeightsError, match="does not hold"):
         load_int8(type(parts.vae), tmp_path, torch.float32)
