@@ -13,7 +13,7 @@ from misc.models.decoder import ControlPart, Decoder, Parts, Scene
 from misc.models.decoder_profile import Sampling
 from misc.models.int8_weights import load_int8
 from misc.models.text_encoders import TextFeatures
-from misc.train import diffusion, discriminator
+from misc.train import diffusion, discriminator, scenes
 from misc.train.autoencoder import new_autoencoder
 from misc.train.scene_batches import SceneBatch, mask_crop, scene_loader
 from misc.train.scenes import read_scenes
@@ -202,6 +202,54 @@ def test_batches_hold_scenes(data: Path) -> None:
     assert set(read_scenes(data / "scenes.jsonl")) == {
         f"{s}_{i}" for s in ("captioned-train-00", "photos-00") for i in (1, 2)
     }
+
+
+class Seer:
+    """In place of `misc.models.semantics.Semantics`."""
+
+    tower = detector = None
+
+    class describer:  # noqa: N801
+        @staticmethod
+        def describe_patches(_: torch.Tensor, things: object) -> Description:
+            return Description("seen by the describer")
+
+    class clip:  # noqa: N801
+        @staticmethod
+        def look(_: torch.Tensor) -> tuple[None, torch.Tensor]:
+            return None, torch.zeros(1, 16, 16, 2)
+
+        @staticmethod
+        def write(dense: torch.Tensor, _: object) -> torch.Tensor:
+            dense[:8, :8, 0] = 1
+            return dense
+
+        @staticmethod
+        def embed_texts(names: list[str]) -> torch.Tensor:
+            return torch.eye(2)[: len(names)]
+
+
+def test_scenes_take_captions_then_labels_then_the_describer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scenes, "patch_tokens", lambda *_: torch.zeros(1, 16, 16, 384))
+    photo = sample_picture(64, 64)
+    facts = [{"captions": ["A brown dog"]}, {"label": "golden_retriever, dog"}, {}, {"label": "dog"}]
+    lines = [scenes.scene_of(Seer(), photo, known, own=k == 3) for k, known in enumerate(facts)]  # type: ignore[arg-type]
+    lines = [{"photo": str(k)} | line for k, line in enumerate(lines)]
+    path = tmp_path / "scenes.jsonl"
+    path.write_text("\n".join(map(json.dumps, lines)) + '\n{"photo": "cut off')
+    found = read_scenes(path)
+    assert [found[str(k)][0].overall for k in range(4)] == [
+        "A brown dog",
+        "a golden retriever",
+        *["seen by the describer"] * 2,
+    ]
+    assert [item.name for item in found["1"][0].items] == ["golden retriever"]
+    maps = found["0"][1]
+    assert maps is not None
+    assert maps.masks[0, :4, :4].all()
+    assert not maps.masks[0, 5:].any()
+    assert found["2"][1] is None
+    assert len(found) == 4
 
 
 def test_the_critic_learns_which_is_which() -> None:
