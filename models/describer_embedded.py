@@ -33,6 +33,7 @@ __all__ = ["DIFFERENCES", "GRID", "WORDS", "Describer", "EmbeddedDescriber", "Pr
 GRID = 16
 EMBEDDING, TIED = "language.model.embed_tokens.weight", "language.lm_head.weight"  # the same numbers
 MAX_CAPTION, MAX_ITEMS_TOKENS, MAX_DETAIL = 40, 64, 16
+BREVITY = 0.5  # of captions; at 1 they are longer and say more that is not there
 SURE = 0.3  # score of a thing that is named
 ITEM_WORDS, DETAIL_WORDS, WHOLE_WORDS = 3, 10, 50
 WORDS, DIFFERENCES = "words: ", "differences: "
@@ -136,7 +137,9 @@ class EmbeddedDescriber:
     def describe_patches(self, patches: Tensor, items: int = 3, things: Sequence[Thing] = ()) -> Description:
         """As `describe`, from the tower's patch tokens (16, 16, 384) and what the detector found."""
         seen = self.model.look(patches[None].to(self._device()))
-        caption = self._say(seen, [self.prompts.terminator], self.prompts.line_break, MAX_CAPTION, beams=5)
+        caption = self._say(
+            seen, [self.prompts.terminator], self.prompts.line_break, MAX_CAPTION, beams=5, brevity=BREVITY
+        )
         overall = " ".join(self._text(caption).split()[:WHOLE_WORDS])
         if not overall:
             raise DescriberError("the describer found no words for the picture")
@@ -182,11 +185,14 @@ class EmbeddedDescriber:
     def _device(self) -> torch.device:
         return next(self.model.parameters()).device
 
-    def _say(self, seen: Tensor, spoken: list[int], end: int, limit: int, *, beams: int) -> list[int]:
+    def _say(
+        self, seen: Tensor, spoken: list[int], end: int, limit: int, *, beams: int, brevity: float = 1.0, least: int = 0
+    ) -> list[int]:
         """The likeliest continuation of `spoken` by beam search, up to but without the token `end`.
 
         Args:
-            seen: (1, S, width) embeddings before the text. limit: tokens at most.
+            seen: (1, S, width) embeddings before the text. limit, least: tokens at most and at least.
+            brevity: power of the length that a logarithmic probability is divided by; 0 prefers the shortest texts.
         """
         language = self.model.language
         start = torch.cat([seen, self.model.embed(torch.tensor([spoken], device=seen.device))], 1)
@@ -197,14 +203,15 @@ class EmbeddedDescriber:
         best: tuple[float, list[int]] = (float("-inf"), [])
         for length in range(1, limit + 1):
             shares = scores[:, None] + F.log_softmax(logits.float(), -1)
-            for row, share in zip(rows, shares[:, end].tolist(), strict=True):
-                best = max(best, (share / length, row))
+            if length > least:
+                for row, share in zip(rows, shares[:, end].tolist(), strict=True):
+                    best = max(best, (share / length**brevity, row))
             shares[:, end] = float("-inf")
             top = shares.flatten().topk(beams)
             parents, tokens = top.indices // shares.shape[1], top.indices % shares.shape[1]
             rows = [[*rows[p], t] for p, t in zip(parents.tolist(), tokens.tolist(), strict=True)]
             scores = top.values
-            if best[0] > float(scores.max()) / length and length > 1:
+            if best[0] > float(scores.max()) / length**brevity and length > 1:
                 break
             cache.reorder_cache(parents)
             logits = language(tokens[:, None], past_key_values=cache, use_cache=True).logits[:, -1]
