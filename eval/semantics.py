@@ -10,7 +10,8 @@ FOLDER holds `captioned-test-*.tar` (photos with five captions) and `boxes-*.tar
 - Retrieval: every caption of the test photos against all of them.
 - Localisation: for every box name of a photo the map of that name on 16 cells. Pointing: the place with the highest
   similarity lies in a box of the name. IoU: map against the boxes' union, on a raster of 64x64. The prior points to the
-  middle, and its map is the centred square, of one size for all, that has the best mean IoU.
+  middle, and its map is the centred square, of one size for all, that has the best mean IoU. Beside stands what the
+  locator does without the detector.
 - Text tasks of the describer, on first captions: the words that come back from their skeletons, in their places; and of
   the nouns that one caption has and the next photo's has not, precision and recall, by their last words' singulars.
 - Region stream: maps of the describer's three items on 8x8 cells, by `misc.eval.regions`.
@@ -191,7 +192,9 @@ def measure(data: Path, limit: int, profile: str) -> dict[str, Any]:
     named = [(describer.describe(image.convert("RGB")), image, facts) for image, facts in boxed]
     counts = [name_counts(item.name, facts) for found, _, facts in named for item in found.items]
     result["names"] = {"items": len(counts), "mentioned": float(np.mean(counts))}
+    alone = EmbeddedClip(clip.tower, clip.text, clip.heads)
     result["localisation"] = localisation(clip, boxed)
+    result["localisation"]["without the detector"] = localisation(alone, boxed)["locator"]
     maps: list[RegionMaps] = []
     for found, image, _ in named:
         square = image.convert("RGB").resize((512, 512))

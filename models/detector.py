@@ -88,7 +88,7 @@ class Detector:
         """Things in an RGB picture, the surest first.
 
         Args:
-            least: score that a thing needs. Of those over 0.3, some 92 % are right.
+            least: score that a thing needs.
         """
         resized = photo.resize((SIDE, SIDE), Image.Resampling.BILINEAR)
         pixels = torch.from_numpy(np.array(resized)).float()[None]
