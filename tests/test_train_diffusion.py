@@ -15,6 +15,8 @@ from misc.models.int8_weights import load_int8
 from misc.models.text_encoders import TextFeatures
 from misc.train import diffusion, discriminator, scenes
 from misc.train.autoencoder import new_autoencoder
+from misc.train.data import named_photos
+from misc.train.features import labelled_photos
 from misc.train.scene_batches import SceneBatch, mask_crop, scene_loader
 from misc.train.scenes import read_scenes
 
@@ -189,6 +191,28 @@ def test_masks_are_cut_as_pictures_are() -> None:
     assert not quarter[1:].any()
     assert mask_crop(maps, (0.0, 0.5, 0.5, 1.0), 8)[0, 2:, :6].max() < 0.1
     assert not mask_crop(None, (0, 0, 1, 1), 4).any()
+
+
+def test_photos_have_the_names_that_batches_know_them_by(data: Path, tmp_path: Path) -> None:
+    names = [
+        name for name, photo, facts in named_photos(sorted(data.glob("*.tar"))) if photo.size == (96, 80) and not facts
+    ]
+    assert names == [f"{shard}_{i}" for shard in ("captioned-train-00", "photos-00") for i in range(3)]
+    assert not list(labelled_photos(sorted(data.glob("*.tar"))))
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        for member, content in (("folder/x.y.json", b'{"label": "dog"}'), ("folder/x.y.webp", picture_bytes())):
+            entry = tarfile.TarInfo(member)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    ((photo, facts),) = labelled_photos([tmp_path / "a.tar"])
+    assert facts == {"photo": "x", "label": "dog"}
+    assert photo.mode == "RGB"
+
+
+def picture_bytes() -> bytes:
+    with io.BytesIO() as coded:
+        sample_picture(20, 10).convert("L").save(coded, "WEBP")
+        return coded.getvalue()
 
 
 def test_batches_hold_scenes(data: Path) -> None:

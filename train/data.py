@@ -50,7 +50,7 @@ def named_photos(shards: list[Path]) -> Iterator[tuple[str, Image.Image, dict[st
             for member in archive:
                 name, _, suffix = Path(member.name).name.partition(".")
                 known = parts.setdefault(name, {})
-                known["json" if suffix == "json" else "picture"] = archive.extractfile(member).read()  # type: ignore[union-attr]
+                known["json" if suffix.endswith("json") else "picture"] = archive.extractfile(member).read()  # type: ignore[union-attr]
                 if len(known) == 2:
                     del parts[name]
                     yield name, Image.open(io.BytesIO(known["picture"])).convert("RGB"), json.loads(known["json"])
