@@ -4,7 +4,8 @@
     names ─► text embeddings (items, C) ──────────┴─► similarity ─► coarse grid ─► adaptive threshold ─► RegionMaps
 
 Any CLIP will do that gives one embedding a patch: the embedded one (`misc.models.clip`), or one of open_clip with
-value-value attention (`misc.models.dense_clip`). Maps of different items may overlap.
+value-value attention (`misc.models.dense_clip`). Into the embedded one's patches a detector's finds write their names
+first. Maps of different items may overlap.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ Map = npt.NDArray[np.float32]
 
 
 class DenseClip(Protocol):
-    """Embeddings of patches and of texts in one space, all of length 1."""
+    """Embeddings of patches and of texts in one space, where their product tells how alike they are."""
 
     def embed_patches(self, image: Image.Image) -> Tensor:
         """(rows, columns, C) of an RGB picture, which its grid covers whole."""
