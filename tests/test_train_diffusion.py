@@ -13,7 +13,7 @@ from misc.models.decoder import ControlPart, Decoder, Parts, Scene
 from misc.models.decoder_profile import Sampling
 from misc.models.int8_weights import load_int8
 from misc.models.text_encoders import TextFeatures
-from misc.train import diffusion, discriminator, scenes
+from misc.train import diffusion, discriminator, picture_losses, scenes
 from misc.train.autoencoder import new_autoencoder
 from misc.train.data import named_photos
 from misc.train.features import labelled_photos
@@ -97,7 +97,7 @@ def out(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(diffusion, "MiniLmText", lambda _: Letters())
     monkeypatch.setattr(diffusion, "load_text_tower", lambda *_: None)
     monkeypatch.setattr(diffusion, "CRITICAL", -1)
-    monkeypatch.setattr(diffusion, "st_lpips", lambda _: lambda a, b, normalize: (a - b).abs().mean((1, 2, 3)))
+    monkeypatch.setattr(picture_losses, "st_lpips", lambda _: lambda a, b, normalize: (a - b).abs().mean((1, 2, 3)))
     shared = {
         "data": [data],
         "scenes": data / "scenes.jsonl",

@@ -30,10 +30,10 @@ from misc.models.profile import load_profile
 from misc.models.regional_attention import FIRST_ITEM, attend, biases, prompts_of, stacked
 from misc.models.text_encoders import MiniLmText, TextEncoder
 from misc.models.text_features import load_text_tower
-from misc.models.vision import DEVIATION, MEAN, PATCH, load_vision_tower
 from misc.train.autoencoder import LATENT_CHANNELS
-from misc.train.discriminator import PatchDiscriminator, discriminator_loss, generator_loss
-from misc.train.hyperprior import learning_rate, st_lpips
+from misc.train.discriminator import PatchDiscriminator, discriminator_loss
+from misc.train.hyperprior import learning_rate
+from misc.train.picture_losses import Losses, pull_of
 from misc.train.scene_batches import FACTOR, ITEMS, SceneBatch, scene_loader
 from misc.train.state import restore, save
 from torch import Tensor, nn
@@ -47,7 +47,6 @@ __all__ = ["Networks", "new_controlnet", "new_unet"]
 TRAIN_STEPS = 1000  # of the scheduler's clock
 DROP_TEXT, DROP_MASKS, DROP_PIXELS = 0.2, 0.3, 0.4
 QUALITIES = (0.2, 1.0)
-TOWER_SIDE = 16 * PATCH
 FLOW_SHARE = 0.25  # of a batch, in the second phase
 FLOW_WEIGHT = 0.1
 CRITICAL = 0.3  # of the second phase, after which the discriminator pulls
@@ -175,40 +174,6 @@ def conditions(
     return Shown(prompt.states, biases(planes, prompt.plane, levels, dtype), control, gate)
 
 
-class Losses:
-    """What a drawn picture is compared by.
-
-    Args:
-        tower: the vision tower's file. perceptual, semantic: weights. count: pictures that ST-LPIPS compares.
-    """
-
-    def __init__(self, device: torch.device, tower: Path, perceptual: float, count: int, semantic: float) -> None:
-        self.perceptual, self.count, self.semantic = perceptual, count, semantic
-        self.metric = st_lpips(device)
-        self.tower: Any = load_vision_tower(tower).to(device) if semantic else None
-        self.mean, self.deviation = (torch.tensor(each, device=device).view(1, 3, 1, 1) for each in (MEAN, DEVIATION))
-
-    def __call__(self, drawn: Tensor, photos: Tensor) -> dict[str, Tensor]:
-        """Weighted losses of (B, 3, S, S) pictures in [0, 1]."""
-        few = slice(self.count)
-        found = {
-            "l1": (drawn.float() - photos).abs().mean(),
-            "perceptual": self.perceptual * self.metric(photos[few], drawn[few], normalize=True).float().mean(),
-        }
-        if self.tower is not None:
-            with torch.no_grad():
-                wanted = self.tokens(photos)
-            likeness = functional.cosine_similarity(self.tokens(drawn).float(), wanted.float(), dim=-1)
-            found["semantic"] = self.semantic * (1 - likeness).mean()
-        return found
-
-    def tokens(self, pictures: Tensor) -> Tensor:
-        """(B, 256, 384) patch tokens."""
-        scaled = functional.interpolate(pictures, (TOWER_SIDE, TOWER_SIDE), mode="bicubic", align_corners=False)
-        hidden: Tensor = self.tower((scaled - self.mean) / self.deviation).last_hidden_state
-        return hidden[:, 1:]
-
-
 def flow_loss(networks: Networks, latents: Tensor, shown: Shown) -> Tensor:
     """Squared error of the velocity at random shares of noise; half of them logit-normal, as the middle is harder."""
     count, device = len(latents), latents.device
@@ -226,28 +191,6 @@ def one_step(networks: Networks, drafts: Tensor, shown: Shown) -> Tensor:
     mended = start - networks.velocity(start, torch.ones(len(drafts), device=drafts.device), shown)
     after, before = networks.picture(torch.cat([mended, start])).chunk(2)
     return drafts + after - before
-
-
-def gradient(loss: Tensor, leaf: Tensor) -> Tensor:
-    """Of a loss with respect to a picture."""
-    return torch.autograd.grad(loss, leaf)[0]
-
-
-def pull_of(
-    drawn: Tensor, photos: Tensor, drafts: Tensor, losses: Losses, critic: PatchDiscriminator | None, share: float
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """Gradient of all losses with respect to drawn pictures, and the losses.
-
-    Args:
-        critic: pulls as strongly as `share` of the others do.
-    """
-    leaf = drawn.detach().requires_grad_()
-    found = losses(leaf, photos)
-    pull = gradient(torch.stack([*found.values()]).sum(), leaf)
-    if critic is not None:
-        unreal = gradient(generator_loss(critic(leaf, drafts)), leaf)
-        pull = pull + share * pull.norm() / unreal.norm().clamp_min(1e-12) * unreal
-    return pull, found
 
 
 def restore_critic(path: Path, critic: PatchDiscriminator) -> None:
