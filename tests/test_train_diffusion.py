@@ -13,8 +13,9 @@ from misc.models.decoder import ControlPart, Decoder, Parts, Scene
 from misc.models.decoder_profile import Sampling
 from misc.models.int8_weights import load_int8
 from misc.models.text_encoders import TextFeatures
-from misc.train import diffusion, discriminator, picture_losses, scenes
+from misc.train import decoder_networks, diffusion, discriminator, picture_losses, scenes
 from misc.train.autoencoder import new_autoencoder
+from misc.train.conditions import conditions
 from misc.train.data import named_photos
 from misc.train.features import labelled_photos
 from misc.train.scene_batches import SceneBatch, mask_crop, scene_loader
@@ -86,9 +87,9 @@ def out(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A decoder that was trained for a moment in both phases, and resumed between them."""
     vae = new_autoencoder()
     vae.save_pretrained(tmp_path / "vae")
-    monkeypatch.setattr(diffusion, "new_unet", tiny_unet)
+    monkeypatch.setattr(decoder_networks, "new_unet", tiny_unet)
     monkeypatch.setattr(
-        diffusion,
+        decoder_networks,
         "new_controlnet",
         lambda unet: ControlNetModel.from_unet(
             unet, conditioning_channels=6, conditioning_embedding_out_channels=(4, 4, 4, 4)
@@ -131,7 +132,7 @@ def test_what_is_trained_draws_every_subset(out: Path) -> None:
     )
     scheduler = FlowMatchEulerDiscreteScheduler.from_pretrained(out / "scheduler")
     parts = Parts(unet, vae, scheduler, Letters(), (ControlPart(control),))  # type: ignore[arg-type]
-    decoder = Decoder(parts, Sampling(1, start="plain"), native=64, tile=96, text_steps=3, anchored=True)
+    decoder = Decoder(parts, Sampling(1, start="mean"), native=64, tile=96, text_steps=3, anchored=True)
     pixels = np.asarray(sample_picture(60, 50))
     maps, text = RegionMaps(np.ones((1, 8, 10), bool)), Description("a dog")
     told: list[tuple[int, int]] = []
@@ -151,33 +152,33 @@ def test_training_and_drawing_are_one_function() -> None:
     control = ControlNetModel.from_unet(unet, conditioning_channels=6, conditioning_embedding_out_channels=(4, 4, 4, 4))
     for layer in (*control.controlnet_down_blocks, control.controlnet_mid_block):
         torch.nn.init.normal_(layer.weight, std=0.2)
-    networks = diffusion.Networks(unet, control, new_autoencoder()).eval()
+    networks = decoder_networks.Networks(unet, control, new_autoencoder()).eval()
     pixels = np.asarray(sample_picture(64, 48))
     drafts = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].float() / 255
     batch = SceneBatch(drafts, torch.zeros(1, 3, 6, 8), torch.tensor([False]), [["a dog", "dog, brown"]])
     while True:  # until the text is not dropped
-        shown = diffusion.conditions(Letters(), batch, drafts, 2, always_pixels=1, dtype=torch.float32)  # type: ignore[arg-type]
+        shown = conditions(Letters(), batch, drafts, 2, always_pixels=1, dtype=torch.float32)  # type: ignore[arg-type]
         if shown.states.shape[1] > 4:
             break
     with torch.no_grad():
-        expected = diffusion.one_step(networks, drafts, shown)[0].permute(1, 2, 0) * 255
+        expected = diffusion.one_step(networks, shown)[0].permute(1, 2, 0) * 255
     scheduler = FlowMatchEulerDiscreteScheduler(num_train_timesteps=1000)
     parts = Parts(unet, networks.vae, scheduler, Letters(), (ControlPart(control),))  # type: ignore[arg-type]
-    decoder = Decoder(parts, Sampling(1, start="plain", colour="none"), native=64, tile=96, anchored=True)
+    decoder = Decoder(parts, Sampling(1, start="mean", colour="none"), native=64, tile=96, anchored=True)
     text = Description("a dog", (Item("dog", "brown"),))
     drawn = decoder.draw(Scene(64, 48, description=text, pixels=pixels))
     assert np.abs(drawn - expected.clamp(0, 255).numpy()).max() < 0.6
     assert np.abs(drawn.astype(int) - pixels).max() > 3
 
 
-def test_a_decoder_that_says_nothing_leaves_the_picture_alone() -> None:
+def test_a_difference_that_is_grey_leaves_the_picture_alone() -> None:
     torch.manual_seed(0)
     unet, vae = tiny_unet().eval(), new_autoencoder().eval()
-    torch.nn.init.zeros_(unet.conv_out.weight)
-    torch.nn.init.zeros_(unet.conv_out.bias)
+    torch.nn.init.zeros_(vae.decoder.conv_out.weight)
+    torch.nn.init.zeros_(vae.decoder.conv_out.bias)
     parts = Parts(unet, vae, FlowMatchEulerDiscreteScheduler(), Letters())  # type: ignore[arg-type]
     pixels = np.asarray(sample_picture(60, 50))
-    decoder = Decoder(parts, Sampling(1, start="plain"), native=64, tile=96, anchored=True)
+    decoder = Decoder(parts, Sampling(1, start="mean"), native=64, tile=96, anchored=True)
     np.testing.assert_array_equal(decoder.draw(Scene(60, 50, pixels=pixels)), pixels)
 
 
@@ -191,6 +192,13 @@ def test_masks_are_cut_as_pictures_are() -> None:
     assert not quarter[1:].any()
     assert mask_crop(maps, (0.0, 0.5, 0.5, 1.0), 8)[0, 2:, :6].max() < 0.1
     assert not mask_crop(None, (0, 0, 1, 1), 4).any()
+
+
+def test_scenes_of_other_photos_are_refused(data: Path, tmp_path: Path) -> None:
+    others = tmp_path / "others.jsonl"
+    others.write_text((data / "scenes.jsonl").read_text().replace("_1", "_7").replace("_2", "_8"))
+    with pytest.raises(ValueError, match=r"others\.jsonl describes no photo"):
+        scene_loader([data], others, SIDE, 2, seed=0, workers=0)
 
 
 def test_photos_have_the_names_that_batches_know_them_by(data: Path, tmp_path: Path) -> None:

@@ -4,9 +4,9 @@
 
 Two phases. Flow matching (Lipman 2023, arXiv 2210.02747), for `--flow-minutes`: latents of crops are mixed with noise
 and the velocity is learned, with any subset of the conditions: text, masks, the pixel stream's picture at a random
-rate. Then, end to end as well: one step at the clock's end mends the latents of the pixel stream's picture, as they
-are; that picture plus the difference of both decodings is compared with the photo (L1, ST-LPIPS `vgg`, the vision
-tower's patch tokens, a patch discriminator), and the autoencoder's decoder learns along.
+rate. Where that picture is shown, latents are of the difference to it. Then, end to end as well: one step from the
+mean of the noise; what the autoencoder's decoder, which learns along, makes of it is compared with the photo (L1,
+ST-LPIPS `vgg`, the vision tower's patch tokens, a patch discriminator).
 
 An exponential moving average goes to OUT/decoder (unet/ controlnet/ vae/ scheduler/) in 8 bits a weight. Resumes from
 OUT/state.pt; `--start` takes such a folder. Prints its result as JSON.
@@ -17,35 +17,32 @@ from __future__ import annotations
 import json
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import torch
 import typer
-from diffusers import AutoencoderKL, ControlNetModel, FlowMatchEulerDiscreteScheduler, UNet2DConditionModel
 from misc.models.hyperprior_weights import load_hyperprior
-from misc.models.int8_weights import load_int8, save_int8
 from misc.models.profile import load_profile
-from misc.models.regional_attention import FIRST_ITEM, attend, biases, prompts_of, stacked
-from misc.models.text_encoders import MiniLmText, TextEncoder
+from misc.models.text_encoders import MiniLmText
 from misc.models.text_features import load_text_tower
 from misc.train.autoencoder import LATENT_CHANNELS
+from misc.train.conditions import Shown, conditions
+from misc.train.decoder_networks import Networks, write_decoder
 from misc.train.discriminator import PatchDiscriminator, discriminator_loss
 from misc.train.hyperprior import learning_rate
 from misc.train.picture_losses import Losses, pull_of
-from misc.train.scene_batches import FACTOR, ITEMS, SceneBatch, scene_loader
+from misc.train.scene_batches import FACTOR, SceneBatch, scene_loader
 from misc.train.state import restore, save
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.tensorboard import SummaryWriter
 from torchvision.utils import make_grid
 
-__all__ = ["Networks", "new_controlnet", "new_unet"]
+__all__ = ["flow_loss", "one_step"]
 
-TRAIN_STEPS = 1000  # of the scheduler's clock
-DROP_TEXT, DROP_MASKS, DROP_PIXELS = 0.2, 0.3, 0.4
 QUALITIES = (0.2, 1.0)
 FLOW_SHARE = 0.25  # of a batch, in the second phase
 FLOW_WEIGHT = 0.1
@@ -53,129 +50,9 @@ CRITICAL = 0.3  # of the second phase, after which the discriminator pulls
 LOGGED = 4  # pictures in the log
 
 
-def new_unet() -> UNet2DConditionModel:
-    """22.8 million parameters, three resolutions, text of 384 channels; randomly initialised."""
-    return UNet2DConditionModel(
-        sample_size=24,
-        in_channels=LATENT_CHANNELS,
-        out_channels=LATENT_CHANNELS,
-        block_out_channels=(128, 192, 256),
-        layers_per_block=1,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-        cross_attention_dim=384,
-        attention_head_dim=(4, 6, 8),
-        norm_num_groups=32,
-    )
-
-
-def new_controlnet(unet: UNet2DConditionModel) -> ControlNetModel:
-    """10.5 million parameters: the UNet's encoder again, which is shown the pixel stream's picture and three masks."""
-    return ControlNetModel.from_unet(unet, conditioning_channels=3 + ITEMS)
-
-
-class Networks(nn.Module):
-    """Everything that learns."""
-
-    def __init__(self, unet: UNet2DConditionModel, controlnet: ControlNetModel, vae: AutoencoderKL) -> None:
-        super().__init__()
-        self.unet, self.controlnet, self.vae = unet, controlnet, vae
-        attend(unet)
-        attend(controlnet)
-        vae.encoder.requires_grad_(False)
-        vae.quant_conv.requires_grad_(False)
-
-    @classmethod
-    def of(cls, vae: Path | None, start: Path | None) -> Networks:
-        """New networks on an autoencoder in diffusers' layout, or those of a folder that this program wrote."""
-        if start:
-            kinds = {"unet": UNet2DConditionModel, "controlnet": ControlNetModel, "vae": AutoencoderKL}
-            return cls(**{name: load_int8(kind, start / name, torch.float32) for name, kind in kinds.items()})
-        if vae is None:
-            raise typer.BadParameter("give an autoencoder or a decoder to start from", param_hint="--vae")
-        unet = new_unet()
-        return cls(unet, new_controlnet(unet), AutoencoderKL.from_pretrained(vae, torch_dtype=torch.float32))
-
-    @torch.no_grad()
-    def latents(self, pictures: Tensor) -> Tensor:
-        """(B, C, h, w) float of pictures (B, 3, 8 h, 8 w) in [0, 1]."""
-        found: Tensor = self.vae.encode(pictures * 2 - 1).latent_dist.mode()
-        return found.float() * float(self.vae.config.scaling_factor)
-
-    def picture(self, latents: Tensor) -> Tensor:
-        """(B, 3, 8 h, 8 w), about [0, 1]."""
-        drawn: Tensor = self.vae.decode(latents / float(self.vae.config.scaling_factor)).sample
-        return drawn / 2 + 0.5
-
-    def velocity(self, noised: Tensor, sigma: Tensor, shown: Shown) -> Tensor:
-        """Noise less latents, as far as the network can tell.
-
-        Args:
-            noised: (B, C, h, w). sigma: (B,) share of the noise in them.
-        """
-        common: dict[str, Any] = {
-            "encoder_hidden_states": shown.states,
-            "cross_attention_kwargs": {"bias": shown.bias},
-            "return_dict": False,
-        }
-        times = sigma * TRAIN_STEPS
-        down, middle = self.controlnet(
-            noised, times, controlnet_cond=shown.control, conditioning_scale=shown.gate, **common
-        )
-        prediction: Tensor = self.unet(
-            noised, times, down_block_additional_residuals=down, mid_block_additional_residual=middle, **common
-        )[0]
-        return prediction.float()
-
-
-@dataclass(frozen=True)
-class Shown:
-    """Conditions of B pictures, some dropped.
-
-    Attributes:
-        states, bias: of the cross-attention. control: (B, 6, S, S). gate: (B, 1, 1, 1), 0 where control shows nothing.
-    """
-
-    states: Tensor
-    bias: dict[int, Tensor] | None
-    control: Tensor
-    gate: Tensor
-
-    def of(self, rows: slice) -> Shown:
-        """The conditions of some of the pictures."""
-        bias = None if self.bias is None else {size: each[rows] for size, each in self.bias.items()}
-        return Shown(self.states[rows], bias, self.control[rows], self.gate[rows])
-
-
-def conditions(
-    text: TextEncoder, batch: SceneBatch, drafts: Tensor, levels: int, *, always_pixels: int, dtype: torch.dtype
-) -> Shown:
-    """What the networks are shown of a batch.
-
-    Args:
-        drafts: (B, 3, S, S) in [0, 1], the pixel stream's pictures. levels: resolutions of the UNet.
-        always_pixels: so many pictures keep their drafts.
-    """
-    device, count = drafts.device, len(drafts)
-    chance = torch.rand(3, count)
-    texted = chance[0] >= DROP_TEXT
-    masked = (chance[1] >= DROP_MASKS) & batch.located & texted
-    pixels = (chance[2] >= DROP_PIXELS) | (torch.arange(count) < always_pixels)
-    said = [of if keep else [""] for of, keep in zip(batch.texts, texted, strict=True)]
-    with torch.autocast(device.type, dtype):
-        prompt = stacked([prompts_of(text, said)])
-    masks = (batch.masks * masked[:, None, None, None]).to(device)
-    planes = torch.ones(count, FIRST_ITEM + ITEMS, *masks.shape[2:], device=device)
-    planes[:, 0] = 0
-    planes[:, FIRST_ITEM:] = torch.where(masked[:, None, None, None].to(device), masks, 1.0)
-    wide = functional.interpolate(masks, scale_factor=FACTOR, mode="bilinear")
-    control = torch.cat([drafts * pixels[:, None, None, None].to(device), wide], 1)
-    gate = (pixels | masked)[:, None, None, None].to(device, torch.float32)
-    return Shown(prompt.states, biases(planes, prompt.plane, levels, dtype), control, gate)
-
-
-def flow_loss(networks: Networks, latents: Tensor, shown: Shown) -> Tensor:
+def flow_loss(networks: Networks, photos: Tensor, shown: Shown) -> Tensor:
     """Squared error of the velocity at random shares of noise; half of them logit-normal, as the middle is harder."""
+    latents = networks.latents(photos - shown.base)
     count, device = len(latents), latents.device
     middle = torch.randn(count, device=device).sigmoid()
     sigma = torch.where(torch.rand(count, device=device) < 0.5, middle, torch.rand(count, device=device))
@@ -185,26 +62,26 @@ def flow_loss(networks: Networks, latents: Tensor, shown: Shown) -> Tensor:
     return functional.mse_loss(velocity, noise - latents)
 
 
-def one_step(networks: Networks, drafts: Tensor, shown: Shown) -> Tensor:
-    """Pictures (B, 3, S, S) that one step makes of drafts; drafts as they are while the networks say nothing."""
-    start = networks.latents(drafts)
-    mended = start - networks.velocity(start, torch.ones(len(drafts), device=drafts.device), shown)
-    after, before = networks.picture(torch.cat([mended, start])).chunk(2)
-    return drafts + after - before
+def one_step(networks: Networks, shown: Shown) -> Tensor:
+    """Pictures (B, 3, S, S) that one step from the mean of the noise makes."""
+    count, _, height, width = shown.control.shape
+    start = shown.control.new_zeros(count, LATENT_CHANNELS, height // FACTOR, width // FACTOR)
+    latents = start - networks.velocity(start, start.new_ones(count), shown)
+    return shown.base + networks.picture(latents)
+
+
+def endless(data: list[Path], scenes: Path, size: int, count: int, seed: int, workers: int) -> Iterator[SceneBatch]:
+    """Batches; scenes of other photos are an error of usage."""
+    try:
+        return iter(scene_loader(data, scenes, size, count, seed, workers))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--scenes") from error
 
 
 def restore_critic(path: Path, critic: PatchDiscriminator) -> None:
     """The discriminator of a run whose state is in the file, if it is there."""
     if path.exists():
         critic.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["critic"])
-
-
-def write_decoder(networks: Networks, folder: Path) -> None:
-    """UNet, ControlNet, VAE and scheduler in diffusers' layout, 8 bits a weight."""
-    save_int8(networks.unet, folder / "unet")
-    save_int8(networks.controlnet, folder / "controlnet")
-    save_int8(networks.vae, folder / "vae")
-    FlowMatchEulerDiscreteScheduler(num_train_timesteps=TRAIN_STEPS).save_pretrained(folder / "scheduler")
 
 
 def train(
@@ -270,7 +147,7 @@ def train(
         write_decoder(best, out / "decoder")
         few = slice(LOGGED)
         with torch.no_grad(), torch.autocast(device.type, dtype):
-            drawn = one_step(best, drafts[few], shown.of(few))
+            drawn = one_step(best, shown.of(few))
         log.add_image(
             "photos, drafts, drawn",
             make_grid(torch.cat([pictures[few], drafts[few], drawn.clamp(0, 1)]), LOGGED),
@@ -282,7 +159,7 @@ def train(
         if batches is None or flowing != (over < 60 * flow_minutes):
             flowing = over < 60 * flow_minutes
             count = flow_batch if flowing else batch
-            batches = iter(scene_loader(data, scenes, size, count, seed + step, workers))
+            batches = endless(data, scenes, size, count, seed + step, workers)
         begun, end = (0.0, flow_minutes) if flowing else (flow_minutes, minutes)
         done = max(step / steps, (over / 60 - begun) / max(1e-9, end - begun))
         rate = (lr if flowing else picture_lr) * learning_rate(step, done, 0.3 if flowing else decay)
@@ -298,13 +175,13 @@ def train(
             drawn_count = 0 if flowing else len(photos) - max(1, int(FLOW_SHARE * len(photos)))
             shown = conditions(text, scene, drafts, levels, always_pixels=drawn_count, dtype=dtype)
             rest = slice(drawn_count, None)
-            flow = flow_loss(networks, networks.latents(photos[rest]), shown.of(rest))
+            flow = flow_loss(networks, photos[rest], shown.of(rest))
             parts = {"flow": flow}
             if flowing:
                 flow.backward()
             else:
                 first = slice(drawn_count)
-                drawn = one_step(networks, drafts[first], shown.of(first))
+                drawn = one_step(networks, shown.of(first))
                 pull, of_pictures = pull_of(
                     drawn, photos[first], drafts[first], losses, critic if critical else None, adversarial
                 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import random
+import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,11 +55,16 @@ class SceneCrops(IterableDataset):  # type: ignore[type-arg]
     Args:
         shards: WebDataset shards. scenes: by `misc.train.scenes`; photos that it lacks have no text.
         sharp: share of photos without captions, which are larger than those with.
+
+    Raises:
+        ValueError: the scenes are of other photos.
     """
 
     def __init__(self, shards: list[Path], scenes: Path, size: int, seed: int, sharp: float) -> None:
         self.shards, self.size, self.seed, self.sharp = expand_sources(shards)[0], size, seed, sharp
         self.scenes = read_scenes(scenes)
+        if not any(name in self.scenes for shard in self.shards for name in names_in(shard)):
+            raise ValueError(f"{scenes.name} describes no photo of these shards")
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor, bool, list[str]]]:
         worker = torch.utils.data.get_worker_info()
@@ -90,6 +96,12 @@ class SceneCrops(IterableDataset):  # type: ignore[type-arg]
         dataset = webdataset.WebDataset(urls, resampled=True, shardshuffle=False, seed=draw.randrange(2**31))
         for name, data in dataset.shuffle(1500, rng=draw).to_tuple("__key__", IMAGE_KEYS):
             yield Path(name).name, Image.open(io.BytesIO(data))
+
+
+def names_in(shard: Path) -> set[str]:
+    """Of the photos of a shard."""
+    with tarfile.open(shard) as files:
+        return {Path(name).name.partition(".")[0] for name in files.getnames()}
 
 
 def mask_crop(maps: RegionMaps | None, box: tuple[float, float, float, float], side: int) -> Tensor:

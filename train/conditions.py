@@ -1,0 +1,69 @@
+"""What the decoder is shown of a batch: text, masks and the pixel stream's pictures, each left out at random.
+
+Every subset of the streams is met in training, as every subset is a valid file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from misc.models.decoder import GREY
+from misc.models.regional_attention import FIRST_ITEM, biases, prompts_of, stacked
+from misc.models.text_encoders import TextEncoder
+from misc.train.scene_batches import FACTOR, ITEMS, SceneBatch
+from torch import Tensor
+from torch.nn import functional
+
+__all__ = ["Shown", "conditions"]
+
+DROP_TEXT, DROP_MASKS, DROP_PIXELS = 0.2, 0.3, 0.4
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Conditions of B pictures, some dropped.
+
+    Attributes:
+        states, bias: of the cross-attention. control: (B, 6, S, S). gate: (B, 1, 1, 1), 0 where control shows nothing.
+        base: (B, 3, S, S), what drawn pictures are differences from: pixels less grey, or zero.
+    """
+
+    states: Tensor
+    bias: dict[int, Tensor] | None
+    control: Tensor
+    gate: Tensor
+    base: Tensor
+
+    def of(self, rows: slice) -> Shown:
+        """The conditions of some of the pictures."""
+        bias = None if self.bias is None else {size: each[rows] for size, each in self.bias.items()}
+        return Shown(self.states[rows], bias, self.control[rows], self.gate[rows], self.base[rows])
+
+
+def conditions(
+    text: TextEncoder, batch: SceneBatch, drafts: Tensor, levels: int, *, always_pixels: int, dtype: torch.dtype
+) -> Shown:
+    """What the networks are shown of a batch.
+
+    Args:
+        drafts: (B, 3, S, S) in [0, 1], the pixel stream's pictures. levels: resolutions of the UNet.
+        always_pixels: so many pictures keep their drafts.
+    """
+    device, count = drafts.device, len(drafts)
+    chance = torch.rand(3, count)
+    texted = chance[0] >= DROP_TEXT
+    masked = (chance[1] >= DROP_MASKS) & batch.located & texted
+    pixels = (chance[2] >= DROP_PIXELS) | (torch.arange(count) < always_pixels)
+    said = [of if keep else [""] for of, keep in zip(batch.texts, texted, strict=True)]
+    with torch.autocast(device.type, dtype):
+        prompt = stacked([prompts_of(text, said)])
+    masks = (batch.masks * masked[:, None, None, None]).to(device)
+    planes = torch.ones(count, FIRST_ITEM + ITEMS, *masks.shape[2:], device=device)
+    planes[:, 0] = 0
+    planes[:, FIRST_ITEM:] = torch.where(masked[:, None, None, None].to(device), masks, 1.0)
+    wide = functional.interpolate(masks, scale_factor=FACTOR, mode="bilinear")
+    given = pixels[:, None, None, None].to(device)
+    control = torch.cat([drafts * given, wide], 1)
+    gate = (pixels | masked)[:, None, None, None].to(device, torch.float32)
+    return Shown(prompt.states, biases(planes, prompt.plane, levels, dtype), control, gate, (drafts - GREY) * given)
