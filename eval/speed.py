@@ -50,8 +50,8 @@ def measure(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     dtype = torch.float16 if device == "cuda" else torch.float32
     chosen = load_profile(profile).decoder
-    if chosen is None:
-        raise typer.BadParameter(f"profile {profile} has no decoder")
+    if chosen is None or chosen.text != "clip":
+        raise typer.BadParameter(f"profile {profile} has no decoder that a pipeline of diffusers can draw by")
 
     def parts() -> Parts:
         if not random_weights:

@@ -5,12 +5,13 @@ texts ─► tokens (CLIP: in windows of 77) ─► TextFeatures: states (B, L, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
-from misc.models.text_features import TextTower
+from misc.models.text_features import WIDTH, TextTower
 from torch import Tensor
 
 __all__ = ["ClipText", "MiniLmText", "TextEncoder", "TextFeatures"]
@@ -45,19 +46,35 @@ class TextEncoder(Protocol):
 
 
 class MiniLmText:
-    """MiniLM's token states."""
+    """MiniLM's token states; an empty text's two are zero, so that a file without text is drawn without MiniLM.
 
-    def __init__(self, tower: TextTower) -> None:
-        self.tower = tower
+    Args:
+        load: gives the tower when the first text comes; it may raise WeightsError then.
+    """
+
+    def __init__(self, load: Callable[[], TextTower]) -> None:
+        self.load = load
+        self.device = torch.device("cpu")
+
+    @functools.cached_property
+    def tower(self) -> TextTower:
+        """MiniLM."""
+        return self.load().to(self.device)
 
     def encode(self, texts: Sequence[str]) -> TextFeatures:
         """As `TextEncoder.encode`."""
+        if not any(texts):
+            mask = torch.ones(len(texts), 2, dtype=torch.bool, device=self.device)
+            return TextFeatures(torch.zeros(*mask.shape, WIDTH, device=self.device), mask, mask)
         states, mask = self.tower.tokens(texts)
-        return TextFeatures(states, mask, mask)
+        said = torch.tensor([bool(text) for text in texts], device=states.device)
+        return TextFeatures(states * said[:, None, None], mask, mask)
 
     def to(self, device: torch.device) -> MiniLmText:
         """Move to a device; returns itself."""
-        self.tower.to(device)
+        self.device = device
+        if "tower" in self.__dict__:
+            self.tower.to(device)
         return self
 
 

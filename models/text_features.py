@@ -21,9 +21,10 @@ from transformers import BertConfig, BertModel
 
 from misc.errors import WeightsError
 
-__all__ = ["MAX_TOKENS", "TextTower", "load_text_tower"]
+__all__ = ["MAX_TOKENS", "WIDTH", "TextTower", "load_text_tower"]
 
 MAX_TOKENS = 64
+WIDTH = 384  # of a state
 FILES = ("model.safetensors", "tokenizer.json", "config.json")
 
 

@@ -40,7 +40,7 @@ def new_autoencoder() -> AutoencoderKL:
         up_block_types=("UpDecoderBlock2D",) * levels,
         layers_per_block=1,
         latent_channels=LATENT_CHANNELS,
-        norm_num_groups=16,
+        norm_num_groups=4,
         scaling_factor=1.0,
     )
 

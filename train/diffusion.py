@@ -44,7 +44,6 @@ from torchvision.utils import make_grid
 __all__ = ["flow_loss", "one_step"]
 
 QUALITIES = (0.2, 1.0)
-FLOW_SHARE = 0.25  # of a batch, in the second phase
 FLOW_WEIGHT = 0.1
 CRITICAL = 0.3  # of the second phase, after which the discriminator pulls
 LOGGED = 4  # pictures in the log
@@ -98,6 +97,7 @@ def train(
     flow_minutes: Annotated[float, typer.Option(help="at first, of flow matching alone")] = 20,
     flow_batch: int = 32,
     batch: Annotated[int, typer.Option(min=2)] = 8,
+    flow_share: Annotated[float, typer.Option(help="of a batch, in the second phase")] = 0.25,
     size: int = 192,
     lr: float = 4e-4,
     picture_lr: Annotated[float, typer.Option(help="rate of learning of the second phase")] = 2e-4,
@@ -132,7 +132,7 @@ def train(
     restore_critic(path, critic)
     torch.manual_seed(seed + step)
     pixels = load_hyperprior(hyperprior or known.hyperprior.path).to(device).eval().requires_grad_(False)
-    text = MiniLmText(load_text_tower(known.packages["minilm"].path, device))
+    text = MiniLmText(lambda: load_text_tower(known.packages["minilm"].path)).to(device)
     losses = Losses(device, known.packages["vit"].path, perceptual, perceptual_count, semantic)
     levels = len(networks.unet.config.block_out_channels)
     log = SummaryWriter(str(out / "log"))
@@ -172,7 +172,7 @@ def train(
             with torch.no_grad():
                 quality = torch.empty(len(photos), device=device).uniform_(*QUALITIES)
                 drafts = pixels(photos, quality)["x_hat"].clamp(0, 1).float()
-            drawn_count = 0 if flowing else len(photos) - max(1, int(FLOW_SHARE * len(photos)))
+            drawn_count = 0 if flowing else len(photos) - max(1, int(flow_share * len(photos)))
             shown = conditions(text, scene, drafts, levels, always_pixels=drawn_count, dtype=dtype)
             rest = slice(drawn_count, None)
             flow = flow_loss(networks, photos[rest], shown.of(rest))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from misc.models.text_encoders import MiniLmText
-from misc.models.text_features import MAX_TOKENS, TextTower, load_text_tower
+from misc.models.text_features import MAX_TOKENS, WIDTH, TextTower, load_text_tower
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertModel
@@ -52,9 +52,26 @@ def test_long_texts_are_cut(tower: TextTower) -> None:
 
 
 def test_the_decoder_sees_the_same_tokens(tower: TextTower) -> None:
-    features = MiniLmText(tower).encode(["a cat", "dog"])
+    features = MiniLmText(lambda: tower).encode(["a cat", "dog"])
     assert features.tokens.tolist() == features.window.tolist() == [[True] * 4, [True] * 3 + [False]]
     assert features.pooled is None
+
+
+def test_an_empty_text_needs_no_tower(tower: TextTower) -> None:
+    def missing() -> TextTower:
+        raise WeightsError("not here")
+
+    text = MiniLmText(missing).to(torch.device("cpu"))
+    alone = text.encode(["", ""])
+    assert alone.states.shape == (2, 2, WIDTH)
+    with pytest.raises(WeightsError, match="not here"):
+        text.encode(["", "dog"])
+    beside = MiniLmText(lambda: tower).encode(["", "dog"])
+    assert not beside.states[0].any()
+    assert beside.states[1].any()
+    assert beside.tokens[0].tolist() == [True, True, False]
+    assert not alone.states.any()
+    assert alone.tokens.all()
 
 
 def test_missing_and_damaged_files_are_refused(folder: Path) -> None:
