@@ -37,8 +37,6 @@ from torch import Tensor
 
 __all__ = ["ControlPart", "Decoder", "Parts", "Progress", "Scene"]
 
-GREY = 0.5  # of a picture that is a difference, where there is none
-
 Pixels = npt.NDArray[np.uint8]
 Progress = Callable[[int, int], None]
 
@@ -165,10 +163,10 @@ class Decoder:
         controls = [self._shown(part, scenes, pictures, frame) for part in self.controls]
         shown, tile = joined(pictures), self.tile // self.factor
         start: Tensor | None = None
-        base = shown - GREY if self.anchored and shown is not None else torch.zeros(())
         if shown is not None:
             with self._at_work(self.vae):
-                start = encode(self.vae, shown - base, frame, tile, self.device)
+                start = encode(self.vae, shown, frame, tile, self.device)
+        own = start if self.anchored else None
         with self._at_work(self.text):
             guide = guide_of(self.text, scenes, frame, controls, sampling)
             items = []
@@ -184,7 +182,9 @@ class Decoder:
                 start = torch.lerp(start, drawn, mask.to(self.device))
             latents = self._sample(guide, seeds, start, sampling, sampling.steps, on_step)
         with self._at_work(self.vae):
-            fields = decode(self.vae, latents, frame, tile) + base
+            fields = decode(self.vae, latents, frame, tile)
+            if own is not None and shown is not None:
+                fields += shown - decode(self.vae, own, frame, tile)
         return [finished(field, scene, frame, sampling) for field, scene in zip(fields, scenes, strict=True)]
 
     def _shown(
@@ -211,10 +211,7 @@ class Decoder:
     ) -> Tensor:
         """Latents (B, C, rows, columns) float32, from noise or from noised latents."""
         shape = (self.channels, *guide.planes.shape[2:])
-        if start is not None and sampling.start == "mean":
-            noise = torch.zeros(len(seeds), *shape, device=self.device)
-        else:
-            noise = torch.from_numpy(np.stack([gaussian(seed, shape, stream) for seed in seeds])).to(self.device)
+        noise = torch.from_numpy(np.stack([gaussian(seed, shape, stream) for seed in seeds])).to(self.device)
         tile, levels = self.tile // self.factor, self.denoiser.levels
         predict = predictor(self.step, guide, levels=levels, tile=tile, overlap=tile // 4, dtype=self.dtype)
         return sample(
@@ -224,6 +221,7 @@ class Decoder:
             steps=steps,
             strength=sampling.strength,
             latents=start,
+            noised=sampling.start == "noised",
             seeds=seeds,
             on_step=on_step,
         )

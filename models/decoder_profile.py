@@ -22,7 +22,7 @@ __all__ = [
 
 FUSIONS = ("regional", "sequential")
 COLOURS = ("wavelet", "adain", "none")
-STARTS = ("noised", "mean")
+STARTS = ("noised", "plain")
 MAX_STEPS = 1000
 
 
@@ -74,8 +74,8 @@ class Sampling:
         fusion: `regional`, everything in one pass; `sequential`, a few steps an item, then a pass over the whole, as in
             MISC (arXiv 2402.16749). colour: how colours are taken from the pixel stream: wavelet, adain or none.
         negative: what shall not be in the picture.
-        start: of a file with pixels: `noised`, a seed's noise; `mean`, the mean of all noise, for networks that learned
-            to draw in one step.
+        start: `noised`, the pixel stream's latents with the strength's noise; `plain`, as they are, for networks that
+            learned to mend them in one step.
 
     Raises:
         InputError: a value is out of its range.
@@ -114,7 +114,8 @@ class DecoderProfile:
         scheduler: {"class": a scheduler of diffusers, ...what to change in its configuration}; the base's if empty.
         native: side of the pictures that it was trained on. tile: the longest side that is drawn in one piece.
         text_steps: calls of the network for a file without pixels, if not as many as for one with.
-        anchored: of a file with pixels, latents are of the difference to the pixel stream's picture (grey: none).
+        anchored: what the VAE loses of the pixel stream's picture is given back: the picture is that one plus the
+            difference of two decodings, of the drawn latents and of its own.
     """
 
     base: HubPart

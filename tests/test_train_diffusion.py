@@ -132,7 +132,7 @@ def test_what_is_trained_draws_every_subset(out: Path) -> None:
     )
     scheduler = FlowMatchEulerDiscreteScheduler.from_pretrained(out / "scheduler")
     parts = Parts(unet, vae, scheduler, Letters(), (ControlPart(control),))  # type: ignore[arg-type]
-    decoder = Decoder(parts, Sampling(1, start="mean"), native=64, tile=96, text_steps=3, anchored=True)
+    decoder = Decoder(parts, Sampling(1, start="plain"), native=64, tile=96, text_steps=3, anchored=True)
     pixels = np.asarray(sample_picture(60, 50))
     maps, text = RegionMaps(np.ones((1, 8, 10), bool)), Description("a dog")
     told: list[tuple[int, int]] = []
@@ -161,24 +161,24 @@ def test_training_and_drawing_are_one_function() -> None:
         if shown.states.shape[1] > 4:
             break
     with torch.no_grad():
-        expected = diffusion.one_step(networks, shown)[0].permute(1, 2, 0) * 255
+        expected = diffusion.one_step(networks, drafts, shown)[0].permute(1, 2, 0) * 255
     scheduler = FlowMatchEulerDiscreteScheduler(num_train_timesteps=1000)
     parts = Parts(unet, networks.vae, scheduler, Letters(), (ControlPart(control),))  # type: ignore[arg-type]
-    decoder = Decoder(parts, Sampling(1, start="mean", colour="none"), native=64, tile=96, anchored=True)
+    decoder = Decoder(parts, Sampling(1, start="plain", colour="none"), native=64, tile=96, anchored=True)
     text = Description("a dog", (Item("dog", "brown"),))
     drawn = decoder.draw(Scene(64, 48, description=text, pixels=pixels))
     assert np.abs(drawn - expected.clamp(0, 255).numpy()).max() < 0.6
     assert np.abs(drawn.astype(int) - pixels).max() > 3
 
 
-def test_a_difference_that_is_grey_leaves_the_picture_alone() -> None:
+def test_a_decoder_that_says_nothing_leaves_the_picture_alone() -> None:
     torch.manual_seed(0)
     unet, vae = tiny_unet().eval(), new_autoencoder().eval()
-    torch.nn.init.zeros_(vae.decoder.conv_out.weight)
-    torch.nn.init.zeros_(vae.decoder.conv_out.bias)
+    torch.nn.init.zeros_(unet.conv_out.weight)
+    torch.nn.init.zeros_(unet.conv_out.bias)
     parts = Parts(unet, vae, FlowMatchEulerDiscreteScheduler(), Letters())  # type: ignore[arg-type]
     pixels = np.asarray(sample_picture(60, 50))
-    decoder = Decoder(parts, Sampling(1, start="mean"), native=64, tile=96, anchored=True)
+    decoder = Decoder(parts, Sampling(1, start="plain"), native=64, tile=96, anchored=True)
     np.testing.assert_array_equal(decoder.draw(Scene(60, 50, pixels=pixels)), pixels)
 
 

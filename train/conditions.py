@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from misc.models.decoder import GREY
 from misc.models.regional_attention import FIRST_ITEM, biases, prompts_of, stacked
 from misc.models.text_encoders import TextEncoder
 from misc.train.scene_batches import FACTOR, ITEMS, SceneBatch
@@ -26,19 +25,17 @@ class Shown:
 
     Attributes:
         states, bias: of the cross-attention. control: (B, 6, S, S). gate: (B, 1, 1, 1), 0 where control shows nothing.
-        base: (B, 3, S, S), what drawn pictures are differences from: pixels less grey, or zero.
     """
 
     states: Tensor
     bias: dict[int, Tensor] | None
     control: Tensor
     gate: Tensor
-    base: Tensor
 
     def of(self, rows: slice) -> Shown:
         """The conditions of some of the pictures."""
         bias = None if self.bias is None else {size: each[rows] for size, each in self.bias.items()}
-        return Shown(self.states[rows], bias, self.control[rows], self.gate[rows], self.base[rows])
+        return Shown(self.states[rows], bias, self.control[rows], self.gate[rows])
 
 
 def conditions(
@@ -66,4 +63,4 @@ def conditions(
     given = pixels[:, None, None, None].to(device)
     control = torch.cat([drafts * given, wide], 1)
     gate = (pixels | masked)[:, None, None, None].to(device, torch.float32)
-    return Shown(prompt.states, biases(planes, prompt.plane, levels, dtype), control, gate, (drafts - GREY) * given)
+    return Shown(prompt.states, biases(planes, prompt.plane, levels, dtype), control, gate)

@@ -4,9 +4,9 @@
 
 Two phases. Flow matching (Lipman 2023, arXiv 2210.02747), for `--flow-minutes`: latents of crops are mixed with noise
 and the velocity is learned, with any subset of the conditions: text, masks, the pixel stream's picture at a random
-rate. Where that picture is shown, latents are of the difference to it. Then, end to end as well: one step from the
-mean of the noise; what the autoencoder's decoder, which learns along, makes of it is compared with the photo (L1,
-ST-LPIPS `vgg`, the vision tower's patch tokens, a patch discriminator).
+rate. Then, end to end as well: one step at the clock's end mends the latents of the pixel stream's picture, as they
+are; that picture plus the difference of both decodings is compared with the photo (L1, ST-LPIPS `vgg`, the vision
+tower's patch tokens, a patch discriminator). The autoencoder's decoder learns along, and goes on to decode photos.
 
 An exponential moving average goes to OUT/decoder (unet/ controlnet/ vae/ scheduler/) in 8 bits a weight. Resumes from
 OUT/state.pt; `--start` takes such a folder. Prints its result as JSON.
@@ -27,13 +27,12 @@ from misc.models.hyperprior_weights import load_hyperprior
 from misc.models.profile import load_profile
 from misc.models.text_encoders import MiniLmText
 from misc.models.text_features import load_text_tower
-from misc.train.autoencoder import LATENT_CHANNELS
 from misc.train.conditions import Shown, conditions
 from misc.train.decoder_networks import Networks, write_decoder
 from misc.train.discriminator import PatchDiscriminator, discriminator_loss
 from misc.train.hyperprior import learning_rate
 from misc.train.picture_losses import Losses, pull_of
-from misc.train.scene_batches import FACTOR, SceneBatch, scene_loader
+from misc.train.scene_batches import SceneBatch, scene_loader
 from misc.train.state import restore, save
 from torch import Tensor
 from torch.nn import functional
@@ -49,9 +48,8 @@ CRITICAL = 0.3  # of the second phase, after which the discriminator pulls
 LOGGED = 4  # pictures in the log
 
 
-def flow_loss(networks: Networks, photos: Tensor, shown: Shown) -> Tensor:
+def flow_loss(networks: Networks, latents: Tensor, shown: Shown) -> Tensor:
     """Squared error of the velocity at random shares of noise; half of them logit-normal, as the middle is harder."""
-    latents = networks.latents(photos - shown.base)
     count, device = len(latents), latents.device
     middle = torch.randn(count, device=device).sigmoid()
     sigma = torch.where(torch.rand(count, device=device) < 0.5, middle, torch.rand(count, device=device))
@@ -61,12 +59,12 @@ def flow_loss(networks: Networks, photos: Tensor, shown: Shown) -> Tensor:
     return functional.mse_loss(velocity, noise - latents)
 
 
-def one_step(networks: Networks, shown: Shown) -> Tensor:
-    """Pictures (B, 3, S, S) that one step from the mean of the noise makes."""
-    count, _, height, width = shown.control.shape
-    start = shown.control.new_zeros(count, LATENT_CHANNELS, height // FACTOR, width // FACTOR)
-    latents = start - networks.velocity(start, start.new_ones(count), shown)
-    return shown.base + networks.picture(latents)
+def one_step(networks: Networks, drafts: Tensor, shown: Shown) -> Tensor:
+    """Pictures (B, 3, S, S) that one step makes of drafts; drafts as they are while the networks say nothing."""
+    start = networks.latents(drafts)
+    mended = start - networks.velocity(start, torch.ones(len(drafts), device=drafts.device), shown)
+    after, before = networks.picture(torch.cat([mended, start])).chunk(2)
+    return drafts + after - before
 
 
 def endless(data: list[Path], scenes: Path, size: int, count: int, seed: int, workers: int) -> Iterator[SceneBatch]:
@@ -147,7 +145,7 @@ def train(
         write_decoder(best, out / "decoder")
         few = slice(LOGGED)
         with torch.no_grad(), torch.autocast(device.type, dtype):
-            drawn = one_step(best, shown.of(few))
+            drawn = one_step(best, drafts[few], shown.of(few))
         log.add_image(
             "photos, drafts, drawn",
             make_grid(torch.cat([pictures[few], drafts[few], drawn.clamp(0, 1)]), LOGGED),
@@ -175,18 +173,21 @@ def train(
             drawn_count = 0 if flowing else len(photos) - max(1, int(flow_share * len(photos)))
             shown = conditions(text, scene, drafts, levels, always_pixels=drawn_count, dtype=dtype)
             rest = slice(drawn_count, None)
-            flow = flow_loss(networks, photos[rest], shown.of(rest))
+            latents = networks.latents(photos[rest])
+            flow = flow_loss(networks, latents, shown.of(rest))
             parts = {"flow": flow}
             if flowing:
                 flow.backward()
             else:
                 first = slice(drawn_count)
-                drawn = one_step(networks, shown.of(first))
+                drawn = one_step(networks, drafts[first], shown.of(first))
                 pull, of_pictures = pull_of(
                     drawn, photos[first], drafts[first], losses, critic if critical else None, adversarial
                 )
-                parts |= of_pictures
-                torch.autograd.backward([drawn, FLOW_WEIGHT * flow], [pull, torch.ones_like(flow)])
+                decoded = (networks.picture(latents).float() - photos[rest]).abs().mean()
+                parts |= of_pictures | {"decoded": decoded}
+                beside = FLOW_WEIGHT * (flow + decoded)
+                torch.autograd.backward([drawn, beside], [pull, torch.ones_like(beside)])
         torch.nn.utils.clip_grad_norm_(learned, 1.0)
         both[0].step()
         both[0].zero_grad()
