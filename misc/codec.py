@@ -168,8 +168,8 @@ class Codec:
         """The picture of a `.misc` file.
 
         Args:
-            seed: of the noise, instead of the file's. draft: the pixel stream's own picture, without a generator.
-                While the profile has no generator, every picture is a draft and the seed is not used.
+            seed: of the noise, instead of the file's. draft: the pixel stream's own picture, without a generator; all
+                that a profile without a decoder draws. A start without noise needs no seed.
             partial: draw a file that was cut at the end of a section from the sections that it still has.
             progress, sampling: as `draw`.
 

@@ -7,6 +7,7 @@ folder/int8.safetensors    name             int8, or half precision for what is 
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +51,12 @@ def restored(packed: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def save_int8(net: Any, folder: Path) -> None:
-    """Write a network of diffusers."""
+    """Write a network of diffusers; where it was loaded from stays unsaid."""
     folder.mkdir(parents=True, exist_ok=True)
     net.save_config(folder)
+    config = folder / "config.json"
+    kept = {name: value for name, value in json.loads(config.read_text()).items() if name != "_name_or_path"}
+    config.write_text(json.dumps(kept, indent=2) + "\n")
     weights = quantised({name: value.detach().cpu() for name, value in net.state_dict().items()})
     temporary = folder / (FILE + ".tmp")
     save_file(weights, temporary)
@@ -74,4 +78,4 @@ def load_int8(kind: Any, folder: Path, dtype: torch.dtype) -> Any:
         net.load_state_dict(state)
     except (OSError, SafetensorError, RuntimeError) as error:
         raise WeightsError(f"{folder.name}/{FILE} does not hold the network that its configuration says") from error
-    return net.to(dtype)
+    return torch.nn.Module.to(net, dtype)  # diffusers' own `to` warns

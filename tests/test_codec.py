@@ -1,4 +1,5 @@
 import functools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -105,10 +106,22 @@ def test_text_counts_in_the_budget() -> None:
     assert codec().streams(data).text == CAT
 
 
-def test_a_file_without_pixels_needs_a_generator() -> None:
-    data = codec().encode(picture(), mode="text", description=CAT)
-    with pytest.raises(WeightsError, match="generator"):
-        codec().decode(data)
+def test_only_a_text_needs_what_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [codec().encode(picture(), mode=mode, description=CAT, quality=9) for mode in ("pixel", "dlsvc")]
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    without = Codec()
+    assert without.decode(files[0]).size == picture().size
+    with pytest.raises(WeightsError, match="misc pull"):
+        without.decode(files[1])
+    with pytest.raises(InputError, match="no draft"):
+        without.decode(files[1], draft=True)
+
+
+def test_the_draft_is_another_picture() -> None:
+    data = codec().encode(picture(), mode="pixel", quality=60)
+    drawn, draft = codec().decode(data), codec().decode(data, draft=True)
+    assert np.abs(np.asarray(drawn).astype(int) - np.asarray(draft)).max() > 2
+    assert psnr(drawn, draft) > 20
 
 
 def test_seeds_are_stored() -> None:

@@ -41,6 +41,15 @@ def test_a_network_is_saved_and_loaded(tmp_path: Path, monkeypatch: pytest.Monke
             torch.testing.assert_close(back.decode(latents).sample, vae.decode(latents).sample, atol=0.05, rtol=0.05)
 
 
+def test_no_path_is_kept(tmp_path: Path) -> None:
+    vae = random_parts("tiny").vae
+    vae.save_pretrained(tmp_path / "vae")
+    again = type(vae).from_pretrained(tmp_path / "vae")
+    assert again.config["_name_or_path"] == str(tmp_path / "vae")
+    save_int8(again, tmp_path / "int8")
+    assert str(tmp_path) not in (tmp_path / "int8" / "config.json").read_text()
+
+
 def test_what_is_no_such_network_is_refused(tmp_path: Path) -> None:
     parts = random_parts("tiny")
     save_int8(parts.vae, tmp_path)
