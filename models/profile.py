@@ -142,7 +142,8 @@ def pull(profile: Profile, progress: Callable[[str, int, int], None]) -> None:
     from misc.models import hub, language_model
     from misc.models.prefixes import SHARES, SHARPNESS
 
-    for number, (part, optional) in enumerate(parts := profile.hub_parts()):
+    parts = [each for each in profile.hub_parts() if not each[0].repository.startswith(hub.OWN)]
+    for number, (part, optional) in enumerate(parts):
         progress("fetching from the hub", number, len(parts))
         try:
             hub.fetch(part)
