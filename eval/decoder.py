@@ -15,7 +15,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
+from misc.eval.memory import peak_memory
 from misc.eval.metrics import Reference, StLpips, mean_of
 from misc.models.locator import EmbeddedClip
 from misc.models.vision import patch_tokens, to_input
@@ -102,8 +102,7 @@ def probe(file: Path, profile: str, repeats: int = 3) -> dict[str, Any]:
     with io.BytesIO() as png:
         picture.save(png, "PNG")
         digest = hashlib.sha256(png.getvalue()).hexdigest()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    return {"seconds": min(times), "peak_gib": peak, "png": digest}
+    return {"seconds": min(times), "peak_gib": peak_memory() / 2**30, "png": digest}
 
 
 def in_own_process(file: Path, profile: str) -> dict[str, Any]:

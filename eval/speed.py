@@ -11,7 +11,6 @@ from __future__ import annotations
 import gc
 import json
 import math
-import resource
 import statistics
 import time
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
+from misc.eval.memory import peak_memory
 from misc.eval.random_parts import random_parts
 from misc.models.decoder import Decoder, Parts
 from misc.models.decoder_profile import DecoderProfile
@@ -157,7 +157,7 @@ def timed(draw: Callable[[Image.Image], object], image: Image.Image, runs: int) 
         began = time.perf_counter()
         draw(image)  # its result is on the CPU, so the GPU has finished
         times.append(time.perf_counter() - began)
-    used = torch.cuda.max_memory_allocated() if on_gpu else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    used = torch.cuda.max_memory_allocated() if on_gpu else peak_memory()
     return statistics.median(times), used / 2**30
 
 
