@@ -169,7 +169,7 @@ class Codec:
 
         Args:
             seed: of the noise, instead of the file's. draft: the pixel stream's own picture, without a generator; all
-                that a profile without a decoder draws. A start without noise needs no seed.
+                that a profile without a decoder draws.
             partial: draw a file that was cut at the end of a section from the sections that it still has.
             progress, sampling: as `draw`.
 

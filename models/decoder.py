@@ -83,7 +83,7 @@ class Decoder:
         native: int = 512,
         tile: int = 768,
         text_steps: int | None = None,
-        anchored: bool = False,
+        anchored: float = 0.0,
         device: str | torch.device = "cpu",
         dtype: torch.dtype | None = None,
         offload: bool = False,
@@ -184,7 +184,7 @@ class Decoder:
         with self._at_work(self.vae):
             fields = decode(self.vae, latents, frame, tile)
             if own is not None and shown is not None:
-                fields += shown - decode(self.vae, own, frame, tile)
+                fields = shown + self.anchored * (fields - decode(self.vae, own, frame, tile))
         return [finished(field, scene, frame, sampling) for field, scene in zip(fields, scenes, strict=True)]
 
     def _shown(
@@ -221,7 +221,6 @@ class Decoder:
             steps=steps,
             strength=sampling.strength,
             latents=start,
-            noised=sampling.start == "noised",
             seeds=seeds,
             on_step=on_step,
         )

@@ -11,7 +11,6 @@ from misc.errors import InputError
 __all__ = [
     "COLOURS",
     "FUSIONS",
-    "STARTS",
     "Control",
     "DecoderProfile",
     "HubPart",
@@ -22,7 +21,6 @@ __all__ = [
 
 FUSIONS = ("regional", "sequential")
 COLOURS = ("wavelet", "adain", "none")
-STARTS = ("noised", "plain")
 MAX_STEPS = 1000
 
 
@@ -74,8 +72,6 @@ class Sampling:
         fusion: `regional`, everything in one pass; `sequential`, a few steps an item, then a pass over the whole, as in
             MISC (arXiv 2402.16749). colour: how colours are taken from the pixel stream: wavelet, adain or none.
         negative: what shall not be in the picture.
-        start: `noised`, the pixel stream's latents with the strength's noise; `plain`, as they are, for networks that
-            learned to mend them in one step.
 
     Raises:
         InputError: a value is out of its range.
@@ -87,7 +83,6 @@ class Sampling:
     fusion: str = "regional"
     colour: str = "wavelet"
     negative: str = ""
-    start: str = "noised"
 
     def __post_init__(self) -> None:
         if not 1 <= self.steps <= MAX_STEPS:
@@ -98,8 +93,6 @@ class Sampling:
             raise InputError(f"the guidance is between 1 and 100, not {self.guidance:g}")
         if self.fusion not in FUSIONS:
             raise InputError(f"there is no fusion {self.fusion!r}; there is {', '.join(FUSIONS)}")
-        if self.start not in STARTS:
-            raise InputError(f"there is no start {self.start!r}; there is {', '.join(STARTS)}")
         if self.colour not in COLOURS:
             raise InputError(f"there is no colour correction {self.colour!r}; there is {', '.join(COLOURS)}")
 
@@ -114,8 +107,9 @@ class DecoderProfile:
         scheduler: {"class": a scheduler of diffusers, ...what to change in its configuration}; the base's if empty.
         native: side of the pictures that it was trained on. tile: the longest side that is drawn in one piece.
         text_steps: calls of the network for a file without pixels, if not as many as for one with.
-        anchored: what the VAE loses of the pixel stream's picture is given back: the picture is that one plus the
-            difference of two decodings, of the drawn latents and of its own.
+        anchored: what the VAE loses of the pixel stream's picture is given back: the picture is that one plus this
+            share of the difference of two decodings, of the drawn latents and of its own; the lower the share, the
+            nearer to the pixel stream's picture and the less texture. 0: the decoding as it is.
     """
 
     base: HubPart
@@ -127,7 +121,7 @@ class DecoderProfile:
     native: int = 512
     tile: int = 768
     text_steps: int | None = None
-    anchored: bool = False
+    anchored: float = 0.0
 
     def hub_parts(self) -> list[tuple[HubPart, bool]]:
         """All that is fetched, and whether it can be done without."""

@@ -43,7 +43,6 @@ def sample(
     steps: int,
     strength: float = 1.0,
     latents: Tensor | None = None,
-    noised: bool = True,
     seeds: Sequence[int] = (),
     on_step: Callable[[], None] = lambda: None,
 ) -> Tensor:
@@ -52,15 +51,12 @@ def sample(
     Args:
         predict: what the network says of latents at a time step. scheduler: any of diffusers; it is left as it is.
         noise: (B, C, h, w) float32, standard normal. strength, latents: the start, if it is not noise alone.
-        noised: whether the start is given the strength's noise.
         seeds: of the noise that some schedulers add on their way. on_step: called after every step.
     """
     scheduler = copy.deepcopy(scheduler)  # its state is one picture's
     times = timetable(scheduler, steps, strength if latents is not None else 1.0, noise.device)
     if latents is None:
         current = noise * getattr(scheduler, "init_noise_sigma", 1.0)
-    elif not noised:
-        current = latents
     elif is_flow(scheduler):
         current = scheduler.scale_noise(latents, times[:1].expand(len(latents)), noise)
     else:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import random
 import tarfile
 from pathlib import Path
 
@@ -12,11 +13,12 @@ from diffusers import ControlNetModel, FlowMatchEulerDiscreteScheduler, UNet2DCo
 from misc.models.decoder import ControlPart, Decoder, Parts, Scene
 from misc.models.decoder_profile import Sampling
 from misc.models.int8_weights import load_int8
+from misc.models.noise import gaussian
 from misc.models.text_encoders import TextFeatures
 from misc.train import decoder_networks, diffusion, discriminator, picture_losses, scenes
 from misc.train.autoencoder import new_autoencoder
 from misc.train.conditions import conditions
-from misc.train.data import named_photos
+from misc.train.data import named_photos, random_square
 from misc.train.features import labelled_photos
 from misc.train.scene_batches import SceneBatch, mask_crop, scene_loader
 from misc.train.scenes import read_scenes
@@ -132,7 +134,7 @@ def test_what_is_trained_draws_every_subset(out: Path) -> None:
     )
     scheduler = FlowMatchEulerDiscreteScheduler.from_pretrained(out / "scheduler")
     parts = Parts(unet, vae, scheduler, Letters(), (ControlPart(control),))  # type: ignore[arg-type]
-    decoder = Decoder(parts, Sampling(1, start="plain"), native=64, tile=96, text_steps=3, anchored=True)
+    decoder = Decoder(parts, Sampling(1, strength=0.5), native=64, tile=96, text_steps=3, anchored=1.0)
     pixels = np.asarray(sample_picture(60, 50))
     maps, text = RegionMaps(np.ones((1, 8, 10), bool)), Description("a dog")
     told: list[tuple[int, int]] = []
@@ -157,18 +159,22 @@ def test_training_and_drawing_are_one_function() -> None:
     drafts = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].float() / 255
     batch = SceneBatch(drafts, torch.zeros(1, 3, 6, 8), torch.tensor([False]), [["a dog", "dog, brown"]])
     while True:  # until the text is not dropped
-        shown = conditions(Letters(), batch, drafts, 2, always_pixels=1, dtype=torch.float32)  # type: ignore[arg-type]
+        shown = conditions(Letters(), batch, drafts, 2, pixels=torch.tensor([True]), dtype=torch.float32)  # type: ignore[arg-type]
         if shown.states.shape[1] > 4:
             break
     with torch.no_grad():
-        expected = diffusion.one_step(networks, drafts, shown)[0].permute(1, 2, 0) * 255
+        noise = torch.from_numpy(gaussian(3, (1, 8, 6, 8)))
+        expected = diffusion.one_step(networks, drafts, shown, noise, 0.4)[0].permute(1, 2, 0) * 255
     scheduler = FlowMatchEulerDiscreteScheduler(num_train_timesteps=1000)
     parts = Parts(unet, networks.vae, scheduler, Letters(), (ControlPart(control),))  # type: ignore[arg-type]
-    decoder = Decoder(parts, Sampling(1, start="plain", colour="none"), native=64, tile=96, anchored=True)
+    decoder = Decoder(parts, Sampling(1, strength=0.4, colour="none"), native=64, tile=96, anchored=1.0)
     text = Description("a dog", (Item("dog", "brown"),))
-    drawn = decoder.draw(Scene(64, 48, description=text, pixels=pixels))
+    drawn = decoder.draw(Scene(64, 48, 3, text, pixels=pixels))
     assert np.abs(drawn - expected.clamp(0, 255).numpy()).max() < 0.6
     assert np.abs(drawn.astype(int) - pixels).max() > 3
+    decoder.anchored = 0.5
+    half = decoder.draw(Scene(64, 48, 3, text, pixels=pixels))
+    assert np.abs(half - (expected + pixels).div(2).clamp(0, 255).numpy()).max() < 0.6
 
 
 def test_a_decoder_that_says_nothing_leaves_the_picture_alone() -> None:
@@ -178,7 +184,7 @@ def test_a_decoder_that_says_nothing_leaves_the_picture_alone() -> None:
     torch.nn.init.zeros_(unet.conv_out.bias)
     parts = Parts(unet, vae, FlowMatchEulerDiscreteScheduler(), Letters())  # type: ignore[arg-type]
     pixels = np.asarray(sample_picture(60, 50))
-    decoder = Decoder(parts, Sampling(1, start="plain"), native=64, tile=96, anchored=True)
+    decoder = Decoder(parts, Sampling(1, strength=1e-6), native=64, tile=96, anchored=1.0)
     np.testing.assert_array_equal(decoder.draw(Scene(60, 50, pixels=pixels)), pixels)
 
 
@@ -192,6 +198,20 @@ def test_masks_are_cut_as_pictures_are() -> None:
     assert not quarter[1:].any()
     assert mask_crop(maps, (0.0, 0.5, 0.5, 1.0), 8)[0, 2:, :6].max() < 0.1
     assert not mask_crop(None, (0, 0, 1, 1), 4).any()
+
+
+def test_near_squares_keep_the_scale_of_the_photo() -> None:
+    draw, photo = random.Random(0), sample_picture(400, 300)
+    near = [random_square(photo, 160, draw, (0.8, 1.4)) for _ in range(200)]
+    sides = [right - left for left, _, right, _ in near]
+    assert all(abs(bottom - top - side) < 1e-6 for (_, top, _, bottom), side in zip(near, sides, strict=True))
+    assert 160 / 1.4 <= min(sides) < 120
+    assert 190 < max(sides) <= 160 / 0.8
+    whole = [box[2] - box[0] for box in (random_square(photo, 160, draw) for _ in range(200))]
+    assert 160 <= min(whole) < 165
+    assert 290 < max(whole) <= 300
+    small = random_square(sample_picture(100, 90), 160, draw, (0.8, 1.4))
+    assert small[2] - small[0] == pytest.approx(90)
 
 
 def test_scenes_of_other_photos_are_refused(data: Path, tmp_path: Path) -> None:
@@ -298,3 +318,29 @@ def test_the_critic_learns_which_is_which() -> None:
         losses.append(float(loss))
     assert losses[-1] < 0.5 * losses[0]
     assert discriminator.generator_loss(critic(real, drafts)) < discriminator.generator_loss(critic(drawn, drafts))
+
+
+def test_texture_is_measured_by_its_strength_and_direction() -> None:
+    torch.manual_seed(0)
+    photos, other = (0.5 + 0.1 * torch.randn(2, 3, 80, 80) for _ in range(2))
+    flat = torch.full_like(photos, 0.5)
+    stripes = flat + 0.1 * torch.tensor([1.0, -1.0]).repeat(40)[None, None, :, None]
+    assert float(picture_losses.texture_distance(photos, photos)) == 0
+    of_noise, of_flat, of_stripes = (
+        float(picture_losses.texture_distance(each, photos)) for each in (other, flat, stripes)
+    )
+    assert of_noise < of_flat / 4
+    assert of_noise < of_stripes / 4
+
+
+def test_what_repeats_is_told_from_noise() -> None:
+    torch.manual_seed(0)
+    noise = 0.1 * torch.randn(2, 3, 100, 100)
+    comb = torch.zeros(100)
+    comb[::8] = 0.3
+    of_noise, of_both, of_comb = (
+        float(picture_losses.regularity(each)) for each in (noise, noise + comb, comb.expand(1, 3, 100, 100))
+    )
+    assert of_noise < 0.03 < of_both
+    assert of_comb == pytest.approx(2 * 0.3 * 7 / 8 / 8, rel=1e-4)
+    assert float(picture_losses.regularity(torch.ones(1, 3, 48, 48))) == 0

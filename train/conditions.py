@@ -1,4 +1,4 @@
-"""What the decoder is shown of a batch: text, masks and the pixel stream's pictures, each left out at random.
+"""What the decoder is shown of a batch: text and masks, each left out at random, and the pixel stream's pictures.
 
 Every subset of the streams is met in training, as every subset is a valid file.
 """
@@ -16,7 +16,7 @@ from torch.nn import functional
 
 __all__ = ["Shown", "conditions"]
 
-DROP_TEXT, DROP_MASKS, DROP_PIXELS = 0.2, 0.3, 0.4
+DROP_TEXT, DROP_MASKS = 0.2, 0.3
 
 
 @dataclass(frozen=True)
@@ -39,19 +39,18 @@ class Shown:
 
 
 def conditions(
-    text: TextEncoder, batch: SceneBatch, drafts: Tensor, levels: int, *, always_pixels: int, dtype: torch.dtype
+    text: TextEncoder, batch: SceneBatch, drafts: Tensor, levels: int, *, pixels: Tensor, dtype: torch.dtype
 ) -> Shown:
     """What the networks are shown of a batch.
 
     Args:
         drafts: (B, 3, S, S) in [0, 1], the pixel stream's pictures. levels: resolutions of the UNet.
-        always_pixels: so many pictures keep their drafts.
+        pixels: (B,) bool, pictures that keep their drafts.
     """
     device, count = drafts.device, len(drafts)
-    chance = torch.rand(3, count)
+    chance = torch.rand(2, count)
     texted = chance[0] >= DROP_TEXT
     masked = (chance[1] >= DROP_MASKS) & batch.located & texted
-    pixels = (chance[2] >= DROP_PIXELS) | (torch.arange(count) < always_pixels)
     said = [of if keep else [""] for of, keep in zip(batch.texts, texted, strict=True)]
     with torch.autocast(device.type, dtype):
         prompt = stacked([prompts_of(text, said)])

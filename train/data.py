@@ -88,10 +88,16 @@ def random_crop(photo: Image.Image, size: int, draw: random.Random) -> torch.Ten
     return pixels.flip(2) if draw.random() < 0.5 else pixels
 
 
-def random_square(photo: Image.Image, size: int, draw: random.Random) -> Box:
-    """Left, top, right and bottom of a random square of a photo, in pixels."""
+def random_square(photo: Image.Image, size: int, draw: random.Random, scales: tuple[float, float] | None = None) -> Box:
+    """Left, top, right and bottom of a random square of a photo, in pixels.
+
+    Args:
+        scales: least and most by which a photo is scaled, as far as a square fits; if not given, its shorter side
+            becomes between `size` and the larger of its own and 5/4 of `size`.
+    """
     shorter = min(photo.size)
-    target = draw.uniform(size, max(shorter, 1.25 * size))
+    least, most = (0.0, max(1.0, 1.25 * size / shorter)) if scales is None else scales
+    target = draw.uniform(max(size, least * shorter), max(size, most * shorter))
     side = shorter * size / target
     left, top = draw.uniform(0, photo.width - side), draw.uniform(0, photo.height - side)
     return left, top, left + side, top + side

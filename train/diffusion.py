@@ -4,9 +4,10 @@
 
 Two phases. Flow matching (Lipman 2023, arXiv 2210.02747), for `--flow-minutes`: latents of crops are mixed with noise
 and the velocity is learned, with any subset of the conditions: text, masks, the pixel stream's picture at a random
-rate. Then, end to end as well: one step at the clock's end mends the latents of the pixel stream's picture, as they
-are; that picture plus the difference of both decodings is compared with the photo (L1, ST-LPIPS `vgg`, the vision
-tower's patch tokens, a patch discriminator). The autoencoder's decoder learns along, and goes on to decode photos.
+rate. Then, end to end as well: one step from the latents of the pixel stream's picture, noised to `--strength`; that
+picture plus the difference of both decodings is compared with the photo (L1, ST-LPIPS `vgg`, strength of texture, the
+vision tower's patch tokens, a patch discriminator). Texture is drawn from the noise; without any, what ST-LPIPS rewards
+most is a regular pattern. The autoencoder's decoder learns along, and goes on to decode photos.
 
 An exponential moving average goes to OUT/decoder (unet/ controlnet/ vae/ scheduler/) in 8 bits a weight. Resumes from
 OUT/state.pt; `--start` takes such a folder. Prints its result as JSON.
@@ -27,12 +28,13 @@ from misc.models.hyperprior_weights import load_hyperprior
 from misc.models.profile import load_profile
 from misc.models.text_encoders import MiniLmText
 from misc.models.text_features import load_text_tower
+from misc.train.autoencoder import LATENT_CHANNELS
 from misc.train.conditions import Shown, conditions
 from misc.train.decoder_networks import Networks, write_decoder
 from misc.train.discriminator import PatchDiscriminator, discriminator_loss
 from misc.train.hyperprior import learning_rate
-from misc.train.picture_losses import Losses, pull_of
-from misc.train.scene_batches import SceneBatch, scene_loader
+from misc.train.picture_losses import Losses, Weights, pull_of
+from misc.train.scene_batches import FACTOR, SceneBatch, scene_loader
 from misc.train.state import restore, save
 from torch import Tensor
 from torch.nn import functional
@@ -44,7 +46,8 @@ __all__ = ["flow_loss", "one_step"]
 
 QUALITIES = (0.2, 1.0)
 FLOW_WEIGHT = 0.1
-CRITICAL = 0.3  # of the second phase, after which the discriminator pulls
+DROP_PIXELS = 0.4
+CRITICAL = 0.05  # of the second phase, after which the discriminator pulls
 LOGGED = 4  # pictures in the log
 
 
@@ -59,18 +62,22 @@ def flow_loss(networks: Networks, latents: Tensor, shown: Shown) -> Tensor:
     return functional.mse_loss(velocity, noise - latents)
 
 
-def one_step(networks: Networks, drafts: Tensor, shown: Shown) -> Tensor:
-    """Pictures (B, 3, S, S) that one step makes of drafts; drafts as they are while the networks say nothing."""
+def one_step(networks: Networks, drafts: Tensor, shown: Shown, noise: Tensor, strength: float) -> Tensor:
+    """Pictures (B, 3, S, S) that one step makes of drafts, whose latents are noised to a strength."""
     start = networks.latents(drafts)
-    mended = start - networks.velocity(start, torch.ones(len(drafts), device=drafts.device), shown)
+    noised = (1 - strength) * start + strength * noise
+    sigma = torch.full((len(drafts),), strength, device=drafts.device)
+    mended = noised - strength * networks.velocity(noised, sigma, shown)
     after, before = networks.picture(torch.cat([mended, start])).chunk(2)
     return drafts + after - before
 
 
-def endless(data: list[Path], scenes: Path, size: int, count: int, seed: int, workers: int) -> Iterator[SceneBatch]:
+def endless(
+    data: list[Path], scenes: Path, size: int, count: int, seed: int, workers: int, *, near: bool
+) -> Iterator[SceneBatch]:
     """Batches; scenes of other photos are an error of usage."""
     try:
-        return iter(scene_loader(data, scenes, size, count, seed, workers))
+        return iter(scene_loader(data, scenes, size, count, seed, workers, near=near))
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--scenes") from error
 
@@ -98,12 +105,16 @@ def train(
     flow_share: Annotated[float, typer.Option(help="of a batch, in the second phase")] = 0.25,
     size: int = 192,
     lr: float = 4e-4,
+    strength: Annotated[float, typer.Option(help="noise in the drafts' latents, above 0 to 1")] = 0.5,
     picture_lr: Annotated[float, typer.Option(help="rate of learning of the second phase")] = 2e-4,
     decay: float = 0.5,
-    perceptual: Annotated[float, typer.Option(help="weight of ST-LPIPS against L1")] = 1.0,
+    l1: Annotated[float, typer.Option(help="weight of L1")] = 2.0,
+    perceptual: Annotated[float, typer.Option(help="weight of ST-LPIPS")] = 1.0,
+    texture: Annotated[float, typer.Option(help="weight of the strength of texture")] = 8.0,
+    regular: Annotated[float, typer.Option(help="weight of what repeats every 16 pixels")] = 4.0,
     perceptual_count: int = 8,
     semantic: Annotated[float, typer.Option(help="weight of the vision tower's tokens")] = 0.1,
-    adversarial: Annotated[float, typer.Option(help="pull of the discriminator, against all others' together")] = 0.3,
+    adversarial: Annotated[float, typer.Option(help="pull of the discriminator, against all others' together")] = 0.1,
     ema: Annotated[float, typer.Option(help="of the weights, a step")] = 0.998,
     seed: int = 0,
     workers: int = 1,
@@ -131,7 +142,8 @@ def train(
     torch.manual_seed(seed + step)
     pixels = load_hyperprior(hyperprior or known.hyperprior.path).to(device).eval().requires_grad_(False)
     text = MiniLmText(lambda: load_text_tower(known.packages["minilm"].path)).to(device)
-    losses = Losses(device, known.packages["vit"].path, perceptual, perceptual_count, semantic)
+    weights = Weights(l1, perceptual, texture, regular, semantic)
+    losses = Losses(device, known.packages["vit"].path, weights, perceptual_count)
     levels = len(networks.unet.config.block_out_channels)
     log = SummaryWriter(str(out / "log"))
     means: dict[str, float] = {}
@@ -139,13 +151,18 @@ def train(
     batches: Any = None
     flowing = True
 
+    def noise_for(pictures: Tensor) -> Tensor:
+        """Standard normal, in the shape of pictures' latents."""
+        return torch.randn(len(pictures), LATENT_CHANNELS, *(side // FACTOR for side in pictures.shape[2:])).to(device)
+
     def checkpoint(pictures: Tensor, drafts: Tensor, shown: Shown) -> None:
         save(path, networks, average, both, step, time.time() - began, critic=critic.state_dict())
         best = average.module.eval()
         write_decoder(best, out / "decoder")
         few = slice(LOGGED)
         with torch.no_grad(), torch.autocast(device.type, dtype):
-            drawn = one_step(best, drafts[few], shown.of(few))
+            noise = noise_for(drafts[few])
+            drawn = one_step(best, drafts[few], shown.of(few), noise, strength)
         log.add_image(
             "photos, drafts, drawn",
             make_grid(torch.cat([pictures[few], drafts[few], drawn.clamp(0, 1)]), LOGGED),
@@ -157,7 +174,7 @@ def train(
         if batches is None or flowing != (over < 60 * flow_minutes):
             flowing = over < 60 * flow_minutes
             count = flow_batch if flowing else batch
-            batches = endless(data, scenes, size, count, seed + step, workers)
+            batches = endless(data, scenes, size, count, seed + step, workers, near=not flowing)
         begun, end = (0.0, flow_minutes) if flowing else (flow_minutes, minutes)
         done = max(step / steps, (over / 60 - begun) / max(1e-9, end - begun))
         rate = (lr if flowing else picture_lr) * learning_rate(step, done, 0.3 if flowing else decay)
@@ -165,13 +182,15 @@ def train(
             group["lr"] = rate
         scene: SceneBatch = next(batches)
         photos = scene.pictures.to(device)
-        critical = adversarial > 0 and not flowing and done > CRITICAL
+        criticised = adversarial > 0 and not flowing
+        critical = criticised and done > CRITICAL
         with torch.autocast(device.type, dtype):
             with torch.no_grad():
                 quality = torch.empty(len(photos), device=device).uniform_(*QUALITIES)
                 drafts = pixels(photos, quality)["x_hat"].clamp(0, 1).float()
             drawn_count = 0 if flowing else len(photos) - max(1, int(flow_share * len(photos)))
-            shown = conditions(text, scene, drafts, levels, always_pixels=drawn_count, dtype=dtype)
+            given = torch.rand(len(photos)) >= DROP_PIXELS if flowing else torch.arange(len(photos)) < drawn_count
+            shown = conditions(text, scene, drafts, levels, pixels=given, dtype=dtype)
             rest = slice(drawn_count, None)
             latents = networks.latents(photos[rest])
             flow = flow_loss(networks, latents, shown.of(rest))
@@ -180,7 +199,7 @@ def train(
                 flow.backward()
             else:
                 first = slice(drawn_count)
-                drawn = one_step(networks, drafts[first], shown.of(first))
+                drawn = one_step(networks, drafts[first], shown.of(first), noise_for(drafts[first]), strength)
                 pull, of_pictures = pull_of(
                     drawn, photos[first], drafts[first], losses, critic if critical else None, adversarial
                 )
@@ -191,7 +210,7 @@ def train(
         torch.nn.utils.clip_grad_norm_(learned, 1.0)
         both[0].step()
         both[0].zero_grad()
-        if critical:
+        if criticised:
             with torch.autocast(device.type, dtype):
                 judged = discriminator_loss(critic(photos[first], drafts[first]), critic(drawn.detach(), drafts[first]))
             both[1].zero_grad()

@@ -75,13 +75,13 @@ def perceptual_distance(metric: nn.Module, x_hat: Tensor, x: Tensor, size: int, 
 
 
 def learning_rate(step: int, done: float, decay: float) -> float:
-    """Factor on the peak: 200 steps of warm-up, then flat, then a cosine over the last `decay` of the run.
+    """Factor on the peak: 60 steps of warm-up, then flat, then a cosine over the last `decay` of the run.
 
     Args:
         done: the part of the run that is over, by steps or by time, 0 to 1.
     """
     fade = 0.5 + 0.5 * math.cos(math.pi * max(0.0, done - (1 - decay)) / max(1e-9, decay))
-    return min(1.0, (step + 1) / 200) * max(0.02, fade)
+    return min(1.0, (step + 1) / 60) * max(0.02, fade)
 
 
 def train(

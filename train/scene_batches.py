@@ -31,6 +31,7 @@ __all__ = ["ITEMS", "SceneBatch", "scene_loader"]
 
 ITEMS = 3
 FACTOR = 8
+NEAR = (0.8, 1.4)
 MIRROR_WORDS = ("left", "right")
 
 
@@ -55,13 +56,15 @@ class SceneCrops(IterableDataset):  # type: ignore[type-arg]
     Args:
         shards: WebDataset shards. scenes: by `misc.train.scenes`; photos that it lacks have no text.
         sharp: share of photos without captions, which are larger than those with.
+        near: squares at about the photos' own scale, with the texture of a photo; else any part, up to the whole.
 
     Raises:
         ValueError: the scenes are of other photos.
     """
 
-    def __init__(self, shards: list[Path], scenes: Path, size: int, seed: int, sharp: float) -> None:
+    def __init__(self, shards: list[Path], scenes: Path, size: int, seed: int, sharp: float, near: bool) -> None:
         self.shards, self.size, self.seed, self.sharp = expand_sources(shards)[0], size, seed, sharp
+        self.scales = NEAR if near else None
         self.scenes = read_scenes(scenes)
         if not any(name in self.scenes for shard in self.shards for name in names_in(shard)):
             raise ValueError(f"{scenes.name} describes no photo of these shards")
@@ -80,7 +83,7 @@ class SceneCrops(IterableDataset):  # type: ignore[type-arg]
     def crop(self, name: str, photo: Image.Image, draw: random.Random) -> tuple[Tensor, Tensor, bool, list[str]]:
         """A random square of a photo."""
         description, maps = self.scenes.get(name, (None, None))
-        box = random_square(photo, self.size, draw)
+        box = random_square(photo, self.size, draw, self.scales)
         picture, side = cut(photo, box, self.size), self.size // FACTOR
         masks = mask_crop(
             maps, (box[0] / photo.width, box[1] / photo.height, box[2] / photo.width, box[3] / photo.height), side
@@ -123,8 +126,16 @@ def collate(rows: list[Any]) -> SceneBatch:
 
 
 def scene_loader(
-    shards: list[Path], scenes: Path, size: int, batch: int, seed: int, workers: int, sharp: float = 0.6
+    shards: list[Path],
+    scenes: Path,
+    size: int,
+    batch: int,
+    seed: int,
+    workers: int,
+    *,
+    near: bool = False,
+    sharp: float = 0.6,
 ) -> DataLoader[SceneBatch]:
     """Endless batches."""
-    crops = SceneCrops(shards, scenes, size, seed, sharp)
+    crops = SceneCrops(shards, scenes, size, seed, sharp, near)
     return DataLoader(crops, batch_size=batch, num_workers=workers, collate_fn=collate)
