@@ -5,9 +5,9 @@
 Two phases. Flow matching (Lipman 2023, arXiv 2210.02747), for `--flow-minutes`: latents of crops are mixed with noise
 and the velocity is learned, with any subset of the conditions: text, masks, the pixel stream's picture at a random
 rate. Then, end to end as well: one step from the latents of the pixel stream's picture, noised to `--strength`; that
-picture plus the difference of both decodings is compared with the photo (L1, ST-LPIPS `vgg`, strength of texture, the
-vision tower's patch tokens, a patch discriminator). Texture is drawn from the noise; without any, what ST-LPIPS rewards
-most is a regular pattern. The autoencoder's decoder learns along, and goes on to decode photos.
+picture plus the difference of both decodings is compared with the photo (L1, ST-LPIPS `vgg`, strength of texture, what
+repeats, the vision tower's patch tokens, a patch discriminator). Texture is drawn from the noise; without any, the
+network draws regular patterns. The autoencoder's decoder learns along, and goes on to decode photos.
 
 An exponential moving average goes to OUT/decoder (unet/ controlnet/ vae/ scheduler/) in 8 bits a weight. Resumes from
 OUT/state.pt; `--start` takes such a folder. Prints its result as JSON.
