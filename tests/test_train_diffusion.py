@@ -284,16 +284,15 @@ class Seer:
 def test_scenes_take_captions_then_labels_then_the_describer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scenes, "patch_tokens", lambda *_: torch.zeros(1, 16, 16, 384))
     photo = sample_picture(64, 64)
-    facts = [{"captions": ["A brown dog"]}, {"label": "golden_retriever, dog"}, {}, {"label": "dog"}]
-    lines = [scenes.scene_of(Seer(), photo, known, own=k == 3) for k, known in enumerate(facts)]  # type: ignore[arg-type]
-    lines = [{"photo": str(k)} | line for k, line in enumerate(lines)]
+    facts = [{"captions": ["A brown dog"]}, {"label": "golden_retriever, dog"}, {}]
+    lines = [{"photo": str(k)} | scenes.scene_of(Seer(), photo, known) for k, known in enumerate(facts)]  # type: ignore[arg-type]
     path = tmp_path / "scenes.jsonl"
     path.write_text("\n".join(map(json.dumps, lines)) + '\n{"photo": "cut off')
     found = read_scenes(path)
-    assert [found[str(k)][0].overall for k in range(4)] == [
+    assert [found[str(k)][0].overall for k in range(3)] == [
         "A brown dog",
         "a golden retriever",
-        *["seen by the describer"] * 2,
+        "seen by the describer",
     ]
     assert [item.name for item in found["1"][0].items] == ["golden retriever"]
     maps = found["0"][1]
@@ -301,7 +300,25 @@ def test_scenes_take_captions_then_labels_then_the_describer(tmp_path: Path, mon
     assert maps.masks[0, :4, :4].all()
     assert not maps.masks[0, 5:].any()
     assert found["2"][1] is None
-    assert len(found) == 4
+    assert len(found) == 3
+
+
+def test_the_describer_sees_every_other_labelled_photo_or_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scenes, "patch_tokens", lambda *_: torch.zeros(1, 16, 16, 384))
+    monkeypatch.setattr(scenes, "Semantics", lambda _: Seer())
+    shard = tmp_path / "photos.tar"
+    facts = [{"label": "cat"}, {"label": "dog"}, {"captions": ["A brown dog"]}]
+    with tarfile.open(shard, "w") as archive:
+        for k, known in enumerate(facts):
+            for suffix, content in (("json", json.dumps(known).encode()), ("webp", picture_bytes())):
+                entry = tarfile.TarInfo(f"{k}.{suffix}")
+                entry.size = len(content)
+                archive.addfile(entry, io.BytesIO(content))
+    own = "seen by the describer"
+    for described, said in ((False, [own, "a dog", "A brown dog"]), (True, [own] * 3)):
+        out = tmp_path / f"{described}.jsonl"
+        scenes.main([shard], out, described=described)
+        assert [description.overall for description, _ in read_scenes(out).values()] == said
 
 
 def test_the_critic_learns_which_is_which() -> None:

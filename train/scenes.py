@@ -6,7 +6,8 @@
     label ────────────────────┼─► Description ─► names ─► locator ─► RegionMaps ─► a line of JSON a photo
     neither ─► describer ─────┘
 
-Every other labelled photo is left to the describer too, so that the decoder also meets the describer's mistakes.
+Every other labelled photo is left to the describer too, so that the decoder also meets the describer's mistakes; with
+`--described` every photo is, as by the encoder.
 """
 
 from __future__ import annotations
@@ -35,17 +36,17 @@ from misc.errors import DescriberError
 __all__ = ["read_scenes", "scene_of"]
 
 
-def scene_of(semantics: Semantics, photo: Image.Image, facts: dict[str, Any], own: bool) -> dict[str, Any]:
+def scene_of(semantics: Semantics, photo: Image.Image, facts: dict[str, Any]) -> dict[str, Any]:
     """Description and masks of a photo as JSON has them.
 
     Args:
-        facts: of the photo's shard: captions or a label, if there are any. own: whether the describer replaces a label.
+        facts: captions or a label, if there are any; else the describer describes it.
     """
     patches = patch_tokens(semantics.tower, to_input(photo, GRID, GRID)[None])
     things = semantics.detector.find(photo, SCORE) if semantics.detector else []
     if facts.get("captions"):
         description = describe_captions(facts["captions"])
-    elif facts.get("label") and not own:
+    elif facts.get("label"):
         label = str(facts["label"]).replace("_", " ").split(",")[0].lower()
         description = Description(f"a {label}", (Item(label, ""),))
     else:
@@ -79,6 +80,9 @@ def read_scenes(path: Path) -> dict[str, tuple[Description, RegionMaps | None]]:
 def main(
     data: Annotated[list[Path], typer.Option(help="shards (.tar)")],
     out: Annotated[Path, typer.Option(help="where the scenes go, .jsonl; photos that are there are not done again")],
+    described: Annotated[
+        bool, typer.Option("--described", help="let the describer describe every photo, captions or not")
+    ] = False,
     profile: str = "embedded",
 ) -> None:
     """Make scenes."""
@@ -89,8 +93,9 @@ def main(
             track(named_photos(data), "describing and locating", transient=True)
         ):
             if name not in done:
+                own = described or (number % 2 == 0 and not facts.get("captions"))
                 try:
-                    scene = scene_of(semantics, photo, facts, own=number % 2 == 0)
+                    scene = scene_of(semantics, photo, {} if own else facts)
                 except DescriberError:  # such a photo has no text
                     continue
                 file.write(json.dumps({"photo": name} | scene) + "\n")
