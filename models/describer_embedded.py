@@ -4,8 +4,9 @@
                                                text tokens so far ─────┴─► Llama (7.4 M) ─► beam search ─► Description
 
 The answer is one text, as the structured description lies in a file: the whole, then name and detail of every item,
-a line each. Things that a detector is sure of come first; the model tells their details too. Two text tasks use the
-same model without a picture: words from a consonant skeleton, and what one description says that another does not.
+a line each. The model knows what is often said, the embedded CLIP what is there: both choose the whole of the likeliest
+ones. Things that a detector is sure of come first; the model tells their details too. Two text tasks use the same model
+without a picture: words from a consonant skeleton, and what one description says that another does not.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from misc.models.detector import PERSONS, Detector, Thing, distinct
+from misc.models.locator import EmbeddedClip
 from misc.models.vision import WIDTH, patch_tokens, to_input
 from PIL import Image
 from safetensors.torch import load_file
@@ -34,6 +36,8 @@ GRID = 16
 EMBEDDING, TIED = "language.model.embed_tokens.weight", "language.lm_head.weight"  # the same numbers
 MAX_CAPTION, MAX_ITEMS_TOKENS, MAX_DETAIL = 40, 64, 16
 BREVITY = 0.5  # of captions; at 1 they are longer and say more that is not there
+WHOLES = 12  # captions to choose from
+AGREEMENT = 4.0  # what the likeness of a caption and the picture counts beside the caption's probability
 SURE = 0.3  # score of a thing that is named
 ITEM_WORDS, DETAIL_WORDS, WHOLE_WORDS = 3, 10, 50
 WORDS, DIFFERENCES = "words: ", "differences: "
@@ -115,13 +119,19 @@ class EmbeddedDescriber:
 
     Args:
         tower: of `misc.models.vision`. model: projector and language model. vocabulary: the language model's.
-        detector: of `misc.models.detector`, if there is one.
+        detector: of `misc.models.detector`, if there is one. clip: chooses the whole; without, the likeliest is taken.
     """
 
     def __init__(
-        self, tower: Dinov2Model, model: Describer, vocabulary: BytePairs, detector: Detector | None = None
+        self,
+        tower: Dinov2Model,
+        model: Describer,
+        vocabulary: BytePairs,
+        detector: Detector | None = None,
+        clip: EmbeddedClip | None = None,
     ) -> None:
-        self.tower, self.model, self.vocabulary, self.detector = tower, model, vocabulary, detector
+        self.tower, self.model, self.vocabulary = tower, model, vocabulary
+        self.detector, self.clip = detector, clip
         self.prompts = Prompts.of(vocabulary)
 
     def describe(self, image: Image.Image, items: int = 3) -> Description:
@@ -137,9 +147,7 @@ class EmbeddedDescriber:
     def describe_patches(self, patches: Tensor, items: int = 3, things: Sequence[Thing] = ()) -> Description:
         """As `describe`, from the tower's patch tokens (16, 16, 384) and what the detector found."""
         seen = self.model.look(patches[None].to(self._device()))
-        caption = self._say(
-            seen, [self.prompts.terminator], self.prompts.line_break, MAX_CAPTION, beams=5, brevity=BREVITY
-        )
+        caption = self._whole(seen, patches)
         overall = " ".join(self._text(caption).split()[:WHOLE_WORDS])
         if not overall:
             raise DescriberError("the describer found no words for the picture")
@@ -153,6 +161,19 @@ class EmbeddedDescriber:
                 chosen.append(known or Item(name, self._detail(seen, spoken, name)))
         chosen += [item for item in own if not any(same(item.name, other.name) for other in chosen)]
         return Description(overall, tuple(chosen[:items]))
+
+    def _whole(self, seen: Tensor, patches: Tensor) -> list[int]:
+        """The caption that is likely and like the picture."""
+        said = self._likeliest(
+            seen, [self.prompts.terminator], self.prompts.line_break, MAX_CAPTION, WHOLES, beams=WHOLES, brevity=BREVITY
+        )
+        said = [each for each in said if self._text(each[1]).strip()] or said[:1]
+        if self.clip is None:
+            return said[0][1]
+        picture = self.clip.look(patches[None])[0][0]
+        alike = self.clip.embed_texts([self._text(caption) for _, caption in said]) @ picture
+        scores = torch.tensor([score for score, _ in said]) + AGREEMENT * alike.cpu()
+        return said[int(scores.argmax())][1]
 
     def _detail(self, seen: Tensor, spoken: list[int], name: str) -> str:
         """What the model says of a thing of this name."""
@@ -185,14 +206,21 @@ class EmbeddedDescriber:
     def _device(self) -> torch.device:
         return next(self.model.parameters()).device
 
-    def _say(
-        self, seen: Tensor, spoken: list[int], end: int, limit: int, *, beams: int, brevity: float = 1.0, least: int = 0
-    ) -> list[int]:
-        """The likeliest continuation of `spoken` by beam search, up to but without the token `end`.
+    def _say(self, seen: Tensor, spoken: list[int], end: int, limit: int, *, beams: int) -> list[int]:
+        """The likeliest continuation, as of `_likeliest`."""
+        return self._likeliest(seen, spoken, end, limit, 1, beams=beams)[0][1]
+
+    def _likeliest(
+        self, seen: Tensor, spoken: list[int], end: int, limit: int, count: int, *, beams: int, brevity: float = 1.0
+    ) -> list[tuple[float, list[int]]]:
+        """Continuations of `spoken` by beam search, up to but without the token `end`, the likeliest first.
 
         Args:
-            seen: (1, S, width) embeddings before the text. limit, least: tokens at most and at least.
+            seen: (1, S, width) embeddings before the text. limit: tokens at most. count: continuations at most.
             brevity: power of the length that a logarithmic probability is divided by; 0 prefers the shortest texts.
+
+        Returns:
+            the logarithmic probability so divided, and the tokens; at least one, which may have no tokens.
         """
         language = self.model.language
         start = torch.cat([seen, self.model.embed(torch.tensor([spoken], device=seen.device))], 1)
@@ -200,22 +228,21 @@ class EmbeddedDescriber:
         logits = language(inputs_embeds=start, past_key_values=cache, use_cache=True, logits_to_keep=1).logits[:, -1]
         scores = torch.zeros(1, device=seen.device)
         rows: list[list[int]] = [[]]
-        best: tuple[float, list[int]] = (float("-inf"), [])
+        found: list[tuple[float, list[int]]] = []
         for length in range(1, limit + 1):
             shares = scores[:, None] + F.log_softmax(logits.float(), -1)
-            if length > least:
-                for row, share in zip(rows, shares[:, end].tolist(), strict=True):
-                    best = max(best, (share / length**brevity, row))
+            ended = [share / length**brevity for share in shares[:, end].tolist()]
+            found = sorted([*found, *zip(ended, rows, strict=True)], reverse=True)[:count]
             shares[:, end] = float("-inf")
             top = shares.flatten().topk(beams)
             parents, tokens = top.indices // shares.shape[1], top.indices % shares.shape[1]
             rows = [[*rows[p], t] for p, t in zip(parents.tolist(), tokens.tolist(), strict=True)]
             scores = top.values
-            if best[0] > float(scores.max()) / length**brevity and length > 1:
+            if len(found) == count and found[-1][0] > float(scores.max()) / length**brevity and length > 1:
                 break
             cache.reorder_cache(parents)
             logits = language(tokens[:, None], past_key_values=cache, use_cache=True).logits[:, -1]
-        return best[1]
+        return found
 
 
 def read_items(text: str, most: int) -> list[Item]:

@@ -65,7 +65,7 @@ class Semantics:
 
         model = load_describer(self._part("describer").path).to(self.device)
         vocabulary = load_model(self.profile.small_language_model.path).vocabulary
-        return EmbeddedDescriber(self.tower, model, vocabulary, self.detector)
+        return EmbeddedDescriber(self.tower, model, vocabulary, self.detector, self.clip)
 
     @functools.cached_property
     def detector(self) -> Detector | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import typer
 from diffusers import ControlNetModel, FlowMatchEulerDiscreteScheduler, UNet2DConditionModel
 from misc.models.decoder import ControlPart, Decoder, Parts, Scene
 from misc.models.decoder_profile import Sampling
@@ -124,6 +125,33 @@ def out(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     encoder = "vae.encoder.conv_in.weight"
     torch.testing.assert_close(states[2]["model"][encoder], states[0]["model"][encoder])
     return tmp_path / "out" / "decoder"
+
+
+def test_only_what_is_chosen_learns() -> None:
+    unet = tiny_unet()
+    control = ControlNetModel.from_unet(unet, conditioning_channels=6, conditioning_embedding_out_channels=(4, 4, 4, 4))
+    networks = decoder_networks.Networks(unet, control, new_autoencoder())
+    attention = {name for name, _ in networks.named_parameters() if name.startswith(("unet", "controlnet"))}
+    attention = {name for name in attention if ".attentions." in name}
+    everything = len(diffusion.chosen(networks, ""))
+    assert 0 < len(diffusion.chosen(networks, r"net\..*attentions")) == len(attention) < everything
+    assert {name for name, parameter in networks.named_parameters() if parameter.requires_grad} == attention
+    with pytest.raises(typer.BadParameter, match="nothing"):
+        diffusion.chosen(networks, "nothing")
+
+
+def test_a_batch_may_be_drawn_whole(data: Path, out: Path) -> None:
+    folder = out.parent / "more"
+    diffusion.train(
+        [data], data / "scenes.jsonl", folder, start=out, flow_minutes=0, batch=2, flow_share=0, perceptual=0,
+        adversarial=0, semantic=0, size=SIDE, steps=1, workers=0, whole=True, learn="attentions",
+    )  # fmt: skip
+    before, after = (
+        load_int8(UNet2DConditionModel, each / "unet", torch.float32).state_dict() for each in (out, folder / "decoder")
+    )
+    changed = {name for name, value in after.items() if not torch.equal(value, before[name])}
+    assert changed
+    assert all("attentions" in name for name in changed)
 
 
 def test_what_is_trained_draws_every_subset(out: Path) -> None:

@@ -16,6 +16,8 @@ OUT/state.pt; `--start` takes such a folder. Prints its result as JSON.
 from __future__ import annotations
 
 import json
+import math
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -36,7 +38,7 @@ from misc.train.hyperprior import learning_rate
 from misc.train.picture_losses import Losses, Weights, pull_of
 from misc.train.scene_batches import FACTOR, SceneBatch, scene_loader
 from misc.train.state import restore, save
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.tensorboard import SummaryWriter
@@ -68,8 +70,20 @@ def one_step(networks: Networks, drafts: Tensor, shown: Shown, noise: Tensor, st
     noised = (1 - strength) * start + strength * noise
     sigma = torch.full((len(drafts),), strength, device=drafts.device)
     mended = noised - strength * networks.velocity(noised, sigma, shown)
-    after, before = networks.picture(torch.cat([mended, start])).chunk(2)
-    return drafts + after - before
+    return drafts + networks.picture(mended) - networks.picture(start)
+
+
+def learn_beside(networks: Networks, photos: Tensor, shown: Shown, *, pictures: bool) -> dict[str, Tensor]:
+    """Gradients and losses of photos (B, 3, S, S) that are not drawn: of flow matching, beside pictures also of the
+    decoding of latents, both then weighted by FLOW_WEIGHT. None of no photos."""
+    if not len(photos):
+        return {}
+    latents = networks.latents(photos)
+    found = {"flow": flow_loss(networks, latents, shown)}
+    if pictures:
+        found["decoded"] = (networks.picture(latents).float() - photos).abs().mean()
+    (torch.stack([*found.values()]).sum() * (FLOW_WEIGHT if pictures else 1.0)).backward()
+    return found
 
 
 def endless(
@@ -80,6 +94,16 @@ def endless(
         return iter(scene_loader(data, scenes, size, count, seed, workers, near=near))
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--scenes") from error
+
+
+def chosen(networks: Networks, learn: str) -> list[nn.Parameter]:
+    """The parameters that learn: of those that may, all whose names the regular expression is found in."""
+    for name, parameter in networks.named_parameters():
+        parameter.requires_grad_(parameter.requires_grad and re.search(learn, name) is not None)
+    found = [parameter for parameter in networks.parameters() if parameter.requires_grad]
+    if not found:
+        raise typer.BadParameter(f"no parameter's name has {learn!r} in it", param_hint="--learn")
+    return found
 
 
 def restore_critic(path: Path, critic: PatchDiscriminator) -> None:
@@ -116,6 +140,8 @@ def train(
     semantic: Annotated[float, typer.Option(help="weight of the vision tower's tokens")] = 0.1,
     adversarial: Annotated[float, typer.Option(help="pull of the discriminator, against all others' together")] = 0.1,
     ema: Annotated[float, typer.Option(help="of the weights, a step")] = 0.998,
+    learn: Annotated[str, typer.Option(help="regular expression in the names of what learns; the rest stays")] = "",
+    whole: Annotated[bool, typer.Option("--whole", help="squares up to the whole photo in the second phase")] = False,
     seed: int = 0,
     workers: int = 1,
     profile: str = "embedded",
@@ -131,7 +157,7 @@ def train(
         networks.to(memory_format=torch.channels_last)
     average = AveragedModel(networks, multi_avg_fn=get_ema_multi_avg_fn(ema))
     critic = PatchDiscriminator().to(device)
-    learned = [p for p in networks.parameters() if p.requires_grad]
+    learned = chosen(networks, learn)
     both = [
         torch.optim.AdamW(learned, lr=lr, weight_decay=0.01),
         torch.optim.AdamW(critic.parameters(), lr=picture_lr, betas=(0.5, 0.9)),
@@ -174,7 +200,7 @@ def train(
         if batches is None or flowing != (over < 60 * flow_minutes):
             flowing = over < 60 * flow_minutes
             count = flow_batch if flowing else batch
-            batches = endless(data, scenes, size, count, seed + step, workers, near=not flowing)
+            batches = endless(data, scenes, size, count, seed + step, workers, near=not (flowing or whole))
         begun, end = (0.0, flow_minutes) if flowing else (flow_minutes, minutes)
         done = max(step / steps, (over / 60 - begun) / max(1e-9, end - begun))
         rate = (lr if flowing else picture_lr) * learning_rate(step, done, 0.3 if flowing else decay)
@@ -188,25 +214,19 @@ def train(
             with torch.no_grad():
                 quality = torch.empty(len(photos), device=device).uniform_(*QUALITIES)
                 drafts = pixels(photos, quality)["x_hat"].clamp(0, 1).float()
-            drawn_count = 0 if flowing else len(photos) - max(1, int(flow_share * len(photos)))
+            drawn_count = 0 if flowing else len(photos) - math.ceil(flow_share * len(photos))
             given = torch.rand(len(photos)) >= DROP_PIXELS if flowing else torch.arange(len(photos)) < drawn_count
             shown = conditions(text, scene, drafts, levels, pixels=given, dtype=dtype)
             rest = slice(drawn_count, None)
-            latents = networks.latents(photos[rest])
-            flow = flow_loss(networks, latents, shown.of(rest))
-            parts = {"flow": flow}
-            if flowing:
-                flow.backward()
-            else:
+            parts = learn_beside(networks, photos[rest], shown.of(rest), pictures=not flowing)
+            if not flowing:
                 first = slice(drawn_count)
                 drawn = one_step(networks, drafts[first], shown.of(first), noise_for(drafts[first]), strength)
                 pull, of_pictures = pull_of(
                     drawn, photos[first], drafts[first], losses, critic if critical else None, adversarial
                 )
-                decoded = (networks.picture(latents).float() - photos[rest]).abs().mean()
-                parts |= of_pictures | {"decoded": decoded}
-                beside = FLOW_WEIGHT * (flow + decoded)
-                torch.autograd.backward([drawn, beside], [pull, torch.ones_like(beside)])
+                drawn.backward(pull)
+                parts |= of_pictures
         torch.nn.utils.clip_grad_norm_(learned, 1.0)
         both[0].step()
         both[0].zero_grad()

@@ -19,7 +19,7 @@ __all__ = ["Losses", "Weights", "pull_of", "regularity", "texture_distance"]
 TINY = 1e-5
 CELL, CELLS = 16, 5  # pixels of a pattern that repeats, cells along a side of a window
 SCALES, WINDOW = 3, 8  # of texture; windows in pixels of each scale
-TOWER_GRID = 8  # patches along a side
+SEEN = 20  # pixels of a picture along a patch of the tower
 
 
 @dataclass(frozen=True)
@@ -42,17 +42,17 @@ class Losses:
 
     def __init__(self, device: torch.device, tower: Path, weights: Weights, count: int) -> None:
         self.weights, self.count = weights, count
-        self.metric = st_lpips(device)
+        self.metric = st_lpips(device) if weights.perceptual else None
         self.tower: Any = load_vision_tower(tower).to(device) if weights.semantic else None
         self.mean, self.deviation = (torch.tensor(each, device=device).view(1, 3, 1, 1) for each in (MEAN, DEVIATION))
 
     def __call__(self, drawn: Tensor, photos: Tensor) -> dict[str, Tensor]:
         """Weighted losses of (B, 3, S, S) pictures in [0, 1]."""
         few = slice(self.count)
-        found = {
-            "l1": self.weights.l1 * (drawn.float() - photos).abs().mean(),
-            "perceptual": self.weights.perceptual * self.metric(photos[few], drawn[few], normalize=True).float().mean(),
-        }
+        found = {"l1": self.weights.l1 * (drawn.float() - photos).abs().mean()}
+        if self.metric is not None:
+            distances = self.metric(photos[few], drawn[few], normalize=True).float()
+            found["perceptual"] = self.weights.perceptual * distances.mean()
         if self.weights.regular:
             found["regular"] = self.weights.regular * regularity(drawn.float() - photos)
         if self.weights.texture:
@@ -65,8 +65,8 @@ class Losses:
         return found
 
     def tokens(self, pictures: Tensor) -> Tensor:
-        """(B, 64, 384) patch tokens."""
-        side = TOWER_GRID * PATCH
+        """(B, N, 384) patch tokens of pictures (B, 3, S, S), N = (S / SEEN)^2."""
+        side = max(1, round(pictures.shape[2] / SEEN)) * PATCH
         scaled = functional.interpolate(pictures, (side, side), mode="bicubic", antialias=True)
         hidden: Tensor = self.tower((scaled - self.mean) / self.deviation).last_hidden_state
         return hidden[:, 1:]

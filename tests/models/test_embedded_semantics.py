@@ -49,6 +49,39 @@ def test_random_weights_still_give_a_description(monkeypatch: pytest.MonkeyPatch
     assert describer().describe(Image.new("RGB", (64, 48), "red"), items=2) == found
 
 
+class Liking:
+    """In place of CLIP: finds one text like the picture, all others alike unlike it."""
+
+    def __init__(self, liked: str) -> None:
+        self.liked = liked
+
+    def look(self, patches: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.ones(len(patches), 1), torch.zeros(0)
+
+    def embed_texts(self, texts: list[str]) -> torch.Tensor:
+        assert all(text.strip() for text in texts)
+        return torch.tensor([[1.0 if text == self.liked else -1.0] for text in texts])
+
+
+def test_of_likely_wholes_the_one_most_like_the_picture_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = describer()
+    patches = torch.zeros(16, 16, WIDTH)
+    with torch.no_grad():
+        seen = own.model.look(patches[None])
+        likely = own._likeliest(seen, [own.prompts.terminator], own.prompts.line_break, 40, 12, beams=12, brevity=0.5)
+    assert 1 < len(likely) <= 12
+    assert [score for score, _ in likely] == sorted((score for score, _ in likely), reverse=True)
+    texts = [text for text in (own._text(tokens) for _, tokens in likely) if text.strip()]
+    monkeypatch.setattr(describer_embedded, "AGREEMENT", 1000.0)
+    for liked in texts[:1] + texts[-1:]:
+        monkeypatch.setattr(own, "clip", Liking(liked))
+        assert own.describe_patches(patches).overall == " ".join(liked.split())
+    monkeypatch.setattr(describer_embedded, "AGREEMENT", 0.0)
+    assert own.describe_patches(patches).overall == " ".join(texts[0].split())
+    monkeypatch.setattr(own, "clip", None)
+    assert own.describe_patches(patches).overall == " ".join(texts[0].split())
+
+
 def test_text_tasks_answer_in_text(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
