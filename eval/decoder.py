@@ -5,6 +5,7 @@
 Every photo is described and located once. A row is the mean over the photos: bits a pixel of the file, PSNR, ST-LPIPS
 (`alex`), and the cosine of the embedded CLIP's embeddings of the drawn picture and the original. Beside the six modes
 stand `text+pixel`, all streams but regions, and `misc --draft`, the same files as `misc` drawn without diffusion.
+Below it, what each stream adds to that likeness: the mean over the photos and its standard error.
 A profile without a decoder draws no file that lacks pixels, and its other pictures are drafts.
 Then: seconds and highest memory of decoding at two sizes, each in a process of its own, and whether a file gives the
 same PNG bytes in two processes and in batches of one and of four.
@@ -15,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import subprocess
 import sys
 import tempfile
@@ -44,6 +46,7 @@ __all__ = ["files_of", "measure", "probe"]
 MICRO_BPP, MICRO_BYTES = 500e-6, 16  # of files in mode micro, and as many bytes as a small picture gets
 WITHOUT_PIXELS = frozenset({"dlsvc", "micro", "text", "text+map"})
 SIZES = ((768, 512), (2048, 1365))
+STEPS = (("pixel", "text+pixel"), ("text+pixel", "misc"), ("pixel", "misc"))  # a stream more
 SUFFIXES = {".png", ".jpg", ".webp"}
 GRID = 16
 
@@ -88,6 +91,17 @@ def measure_photo(codec: Codec, image: Image.Image, metric: StLpips, bpp: float)
             bits = 8 * len(data) / (image.width * image.height)
             rows[row] = {"bpp": bits, **reference.measure(drawn), "clip": close}
     return rows
+
+
+def gains_of(photos: list[dict[str, dict[str, float]]]) -> dict[str, dict[str, float]]:
+    """{"row to row": likeness that the second has more than the first, mean and standard error} over photos."""
+    found = {}
+    for less, more in STEPS:
+        gains = [photo[more]["clip"] - photo[less]["clip"] for photo in photos if less in photo and more in photo]
+        if len(gains) > 1:
+            error = float(np.std(gains, ddof=1)) / math.sqrt(len(gains))
+            found[f"{less} to {more}"] = {"gain": math.fsum(gains) / len(gains), "error": error}
+    return found
 
 
 def probe(file: Path, profile: str, repeats: int = 3) -> dict[str, Any]:
@@ -141,7 +155,8 @@ def measure(data: Path, bpp: float, limit: int, profile: str) -> dict[str, Any]:
     names = list(dict.fromkeys(name for photo in photos for name in photo))
     rows = {name: mean_of([photo[name] for photo in photos if name in photo]) for name in names}
     per_photo = {path.name: photo for path, photo in zip(paths, photos, strict=True)}
-    return {"photos": len(photos), "rows": rows, **resources_of(codec, images[0], bpp), "per_photo": per_photo}
+    found = {"photos": len(photos), "rows": rows, "gains": gains_of(photos)}
+    return {**found, **resources_of(codec, images[0], bpp), "per_photo": per_photo}
 
 
 def show(result: dict[str, Any], console: Console) -> None:
@@ -149,6 +164,8 @@ def show(result: dict[str, Any], console: Console) -> None:
     for name, row in result["rows"].items():
         table.add_row(name, f"{row['bpp']:.5f}", f"{row['psnr']:.2f}", f"{row['st_lpips']:.4f}", f"{row['clip']:.4f}")
     console.print(table)
+    for step, gain in result["gains"].items():
+        console.print(f"CLIP likeness, {step}: {gain['gain']:+.4f}, standard error {gain['error']:.4f}")
     for size in SIZES:
         row = result["x".join(map(str, size))]
         console.print(f"{size[0]}x{size[1]}: {row['seconds']:.2f} s, at most {row['peak_gib']:.2f} GiB")

@@ -48,7 +48,8 @@ def guide_of(
         count = max(count, len(items))
         prompts.append(prompt_of(text, whole, items))
     masks = [planes_of(scene.regions, count, frame.cells, (frame.rows, frame.columns)) for scene in scenes]
-    return assembled(text, prompts, torch.cat(masks), frame, controls, sampling)
+    worded = any(scene.description is not None for scene in scenes)
+    return assembled(text, prompts, torch.cat(masks), frame, controls, sampling, worded=worded)
 
 
 def item_guides(
@@ -74,10 +75,16 @@ def assembled(
     frame: Frame,
     controls: Sequence[Tensor | None],
     sampling: Sampling,
+    *,
+    worded: bool = True,
 ) -> Guide:
-    """A guide of prompts, with the negative prompt's half before them if there is guidance."""
+    """A guide of prompts, with the negative prompt's half before them if there is guidance.
+
+    Args:
+        worded: whether any prompt says something; else guidance would do nothing, at twice the time.
+    """
     device = prompts[0].states.device
-    if sampling.guidance > 1:
+    if sampling.guidance > 1 and (worded or sampling.negative):
         prompts = [prompt_of(text, sampling.negative)] * len(prompts) + prompts
     prompt = stacked(prompts)
     times = None

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
-from misc.eval.decoder import files_of, probe
+from misc.eval.decoder import files_of, gains_of, probe
 from misc.eval.random_parts import random_parts, save
 from misc.models import scene as scenes
 from misc.models.decoder import Decoder, Scene
@@ -114,6 +114,27 @@ def test_flow_matching_with_masks_in_the_controlnet(names: tuple[str, ...]) -> N
     assert drawn.shape == (HEIGHT, WIDTH, 3)
     if names == ("regions", "pixels"):
         assert drawn.tobytes() != flow.draw(scene("pixels"), steps=1, guidance=1.0).tobytes()
+
+
+def test_guidance_costs_nothing_where_no_text_guides() -> None:
+    decoder = decoder_of()
+    seen: list[int] = []
+    step = decoder.step
+    decoder.step = lambda latents, *rest: (seen.append(rest[1].shape[0]), step(latents, *rest))[1]
+    decoder.draw(scene("pixels"), steps=1, negative="")
+    decoder.draw(scene("pixels"), steps=1, negative="dull")
+    decoder.draw(scene("description", "pixels"), steps=1, negative="")
+    assert seen == [1, 2, 2]
+
+
+def test_gains_are_of_the_same_photos() -> None:
+    photos = [
+        {"pixel": {"clip": 0.5}, "text+pixel": {"clip": 0.6}, "misc": {"clip": 0.5 + gain}} for gain in (0.1, 0.3)
+    ]
+    gains = gains_of([*photos, {"pixel": {"clip": 0.0}}])
+    assert gains["pixel to text+pixel"] == pytest.approx({"gain": 0.1, "error": 0.0})
+    assert gains["text+pixel to misc"] == pytest.approx({"gain": 0.1, "error": 0.1})
+    assert gains_of(photos[:1]) == {}
 
 
 def test_sdxl_gets_both_encoders_and_the_size() -> None:
