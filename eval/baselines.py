@@ -13,9 +13,10 @@ from typing import Annotated, Any
 
 import pillow_jxl  # noqa: F401  (registers JPEG XL with Pillow)
 import typer
-from misc.eval.metrics import Reference, StLpips
 from PIL import Image
 from rich.progress import track
+
+from .metrics import Reference, StLpips
 
 __all__ = ["BUDGETS", "best_of", "measure"]
 

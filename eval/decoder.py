@@ -27,19 +27,19 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
-from misc.eval.memory import peak_memory
-from misc.eval.metrics import Reference, StLpips, mean_of
-from misc.models.locator import EmbeddedClip
-from misc.models.vision import patch_tokens, to_input
 from PIL import Image
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from misc.bits.description import Description
-from misc.bits.regions import RegionMaps
-from misc.codec import Codec
-from misc.pictures import to_rgb
+from ..bits.regions.maps import RegionMaps
+from ..bits.text.description import Description
+from ..codec import Codec
+from ..models.locator import EmbeddedClip
+from ..models.vision import patch_tokens, to_input
+from ..pictures import to_rgb
+from .memory import peak_memory
+from .metrics import Reference, StLpips, mean_of
 
 __all__ = ["files_of", "measure", "probe"]
 

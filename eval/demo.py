@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from misc.eval.metrics import Reference, StLpips
 from PIL import Image, ImageDraw
 from rich.console import Console
 from rich.table import Table
 
-from misc.pictures import decode_picture
+from ..pictures import decode_picture
+from .metrics import Reference, StLpips
 
 __all__ = ["main"]
 

@@ -18,17 +18,17 @@ import bjontegaard
 import numpy as np
 import torch
 import typer
-from misc.eval.baselines import BUDGETS, best_of
-from misc.eval.metrics import Reference, StLpips, mean_of
 from PIL import Image
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from misc.bits.latents import pack
-from misc.bits.range_coder import RangeDecoder, RangeEncoder
-from misc.codec import Codec
-from misc.errors import BudgetError
+from ..bits.arithmetic.range_coder import RangeDecoder, RangeEncoder
+from ..bits.pixels.latents import pack
+from ..codec import Codec
+from ..errors import BudgetError
+from .baselines import BUDGETS, best_of
+from .metrics import Reference, StLpips, mean_of
 
 __all__ = ["bd_rate", "measure"]
 

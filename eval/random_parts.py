@@ -11,9 +11,10 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel, UniPCMultistepScheduler
-from misc.models.decoder import ControlPart, Parts
-from misc.models.text_encoders import ClipText
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+
+from ..models.decoder import ControlPart, Parts
+from ..models.text_encoders import ClipText
 
 __all__ = ["random_parts", "save"]
 

@@ -24,8 +24,9 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from misc.bits.regions import GRIDS, RegionMaps, grid_shape, pack, unpack
-from misc.region_files import rasterise, read_maps
+from ..bits.regions.coder import pack, unpack
+from ..bits.regions.maps import GRIDS, RegionMaps, grid_shape
+from ..region_files import rasterise, read_maps
 
 __all__ = ["boxed_maps", "compare"]
 

@@ -31,25 +31,25 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import typer
-from misc.eval.regions import compare
-from misc.models.describer_embedded import EmbeddedDescriber
-from misc.models.locator import EmbeddedClip, locate, maps_of, similarity
-from misc.models.profile import load_profile
-from misc.models.semantics import Semantics
-from misc.models.skeleton import word_accuracy
-from misc.models.vision import patch_tokens, to_input
-from misc.train.describer import difference, tidy
-from misc.train.features import labelled_photos
-from misc.train.noun_phrases import lemma, nouns
 from PIL import Image
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from misc.bits.description import Description
-from misc.bits.regions import RegionMaps
-from misc.bits.text.consonants import skeletons
-from misc.bits.text.lzw import fold
+from ..bits.regions.maps import RegionMaps
+from ..bits.text.consonants import skeletons
+from ..bits.text.description import Description
+from ..bits.text.lzw import fold
+from ..models.describer_embedded import EmbeddedDescriber
+from ..models.locator import EmbeddedClip, locate, maps_of, similarity
+from ..models.profile import load_profile
+from ..models.semantics import Semantics
+from ..models.skeleton import word_accuracy
+from ..models.vision import patch_tokens, to_input
+from ..train.describer import difference, tidy
+from ..train.features import labelled_photos
+from ..train.noun_phrases import lemma, nouns
+from .regions import compare
 
 __all__ = ["caption_scores", "localisation", "name_counts", "retrieval", "text_tasks"]
 

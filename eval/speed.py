@@ -20,20 +20,20 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
-from misc.eval.memory import peak_memory
-from misc.eval.random_parts import random_parts
-from misc.models.decoder import Decoder, Parts
-from misc.models.decoder_profile import DecoderProfile
-from misc.models.decoder_weights import load_parts
-from misc.models.profile import load_profile
-from misc.models.scene import Scene
-from misc.models.text_encoders import ClipText
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from misc.bits.description import Description, Item
-from misc.bits.regions import RegionMaps
+from ..bits.regions.maps import RegionMaps
+from ..bits.text.description import Description, Item
+from ..models.decoder import Decoder, Parts
+from ..models.decoder_profile import DecoderProfile
+from ..models.decoder_weights import load_parts
+from ..models.profile import load_profile
+from ..models.scene import Scene
+from ..models.text_encoders import ClipText
+from .memory import peak_memory
+from .random_parts import random_parts
 
 __all__ = ["measure", "plain_pipeline"]
 

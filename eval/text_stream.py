@@ -23,19 +23,19 @@ import brotli
 import numpy as np
 import typer
 import zstandard
-from misc.models.prefixes import PREFIXES
-from misc.models.profile import Profile, load_profile
-from misc.models.skeleton import Lexicon, expand, word_accuracy
-from misc.train.texts import captions as captions_of
-from misc.train.texts import held_out_half, read_descriptions
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from misc.bits.text import TextCoder
-from misc.bits.text.consonants import skeletons
-from misc.bits.text.language_model import load_model
-from misc.bits.text.lzw import fold
+from ..bits.text import TextCoder
+from ..bits.text.consonants import skeletons
+from ..bits.text.language_model import load_model
+from ..bits.text.lzw import fold
+from ..models.prefixes import PREFIXES
+from ..models.profile import Profile, load_profile
+from ..models.skeleton import Lexicon, expand, word_accuracy
+from ..train.texts import captions as captions_of
+from ..train.texts import held_out_half, read_descriptions
 
 __all__ = ["DLSVC_SENTENCE", "captions", "measure"]
 

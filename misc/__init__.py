@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from misc.codec import Codec, decode, encode
+    from .codec import Codec, decode, encode
 
 __all__ = ["Codec", "decode", "encode"]
 
@@ -18,7 +18,7 @@ __all__ = ["Codec", "decode", "encode"]
 def __getattr__(name: str) -> Any:
     """Import the codec when it is first used, so that `import misc` is quick."""
     if name in __all__:
-        from misc import codec
+        from . import codec
 
         return getattr(codec, name)
     raise AttributeError(f"module 'misc' has no attribute {name!r}")

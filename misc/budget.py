@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from misc.errors import BudgetError
+from .errors import BudgetError
 
 __all__ = ["best_within", "shortfall"]
 

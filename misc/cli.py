@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from misc import describe_cli, info_cli, pull_cli, text_cli
-from misc.console import Input, Json, ProfileOption, refuse_mixed_output, report, say, stepping, working
-from misc.describe_cli import DescriberOption
-from misc.errors import InputError, MiscError
-from misc.files import read_bytes, write_bytes
-from misc.info_cli import rate, size_line
+from . import describe_cli, info_cli, pull_cli, text_cli
+from .console import Input, Json, ProfileOption, refuse_mixed_output, report, say, stepping, working
+from .describe_cli import DescriberOption
+from .errors import InputError, MiscError
+from .files import read_bytes, write_bytes
+from .info_cli import rate, size_line
 
 if TYPE_CHECKING:
-    from misc.bits.description import Description
-    from misc.codec import Codec
-    from misc.pictures import Picture
+    from .bits.text.description import Description
+    from .codec import Codec
+    from .pictures import Picture
 
 __all__ = ["app", "main"]
 
@@ -121,8 +121,8 @@ def decode(
     as_json: Json = False,
 ) -> None:
     """Draw the picture of a .misc file (PNG, JPEG, WebP or AVIF by extension; PNG on standard output)."""
-    from misc.codec import Codec
-    from misc.pictures import encode_picture, format_of
+    from .codec import Codec
+    from .pictures import encode_picture, format_of
 
     refuse_mixed_output(target, as_json)
     format_name = "PNG" if target == "-" else format_of(Path(target))
@@ -156,7 +156,7 @@ def roundtrip(
     as_json: Json = False,
 ) -> None:
     """Compress and draw again in one go, and say what was lost."""
-    from misc.pictures import encode_picture, format_of, psnr
+    from .pictures import encode_picture, format_of, psnr
 
     refuse_mixed_output(target, as_json)
     format_name = "PNG" if target == "-" else format_of(Path(target))
@@ -187,9 +187,9 @@ def compress(
     profile: str,
 ) -> tuple[bytes, Picture, Codec]:
     """The file of a picture, the picture, and the codec that made it."""
-    from misc.codec import Codec
-    from misc.pictures import decode_picture
-    from misc.region_files import load_maps
+    from .codec import Codec
+    from .pictures import decode_picture
+    from .region_files import load_maps
 
     text = description_file(describe) if describe else None
     map_bytes = read_bytes(regions) if regions else None
@@ -215,7 +215,7 @@ def compress(
 
 
 def description_file(name: str) -> Description:
-    from misc.bits.description import from_json
+    from .bits.text.description import from_json
 
     try:
         value = json.loads(read_bytes(name))
@@ -225,7 +225,7 @@ def description_file(name: str) -> Description:
 
 
 def file_facts(data: bytes, codec: Codec) -> dict[str, Any]:
-    from misc.bits import container
+    from .bits import container
 
     file = container.read(data)
     return {

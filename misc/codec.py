@@ -19,24 +19,24 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from misc.bits import container, streams
-from misc.bits.container import MAX_PIXELS, MAX_SIDE, File
-from misc.bits.description import MAX_WORDS, Description
-from misc.bits.regions import RegionMaps
-from misc.bits.streams import Streams, pixel_section, region_section, text_section
-from misc.bits.text import TextCoder
-from misc.bits.text.consonants import Consonants, choose, skeletons
-from misc.bits.text.lzw import Lzw, fold
-from misc.budget import best_within, shortfall
-from misc.errors import BudgetError, InputError, LimitError, WeightsError
-from misc.models.profile import load_profile
-from misc.pictures import to_rgb
+from .bits import container, streams
+from .bits.container import MAX_PIXELS, MAX_SIDE, File
+from .bits.regions.maps import RegionMaps
+from .bits.streams import Streams, pixel_section, region_section, text_section
+from .bits.text import TextCoder
+from .bits.text.consonants import Consonants, choose, skeletons
+from .bits.text.description import MAX_WORDS, Description
+from .bits.text.lzw import Lzw, fold
+from .budget import best_within, shortfall
+from .errors import BudgetError, InputError, LimitError, WeightsError
+from .models.profile import load_profile
+from .pictures import to_rgb
 
 if TYPE_CHECKING:
-    from misc.models.decoder import Decoder, Progress
-    from misc.models.hyperprior import Hyperprior
-    from misc.models.scene import Scene
-    from misc.models.semantics import Semantics
+    from .models.decoder import Decoder, Progress
+    from .models.hyperprior import Hyperprior
+    from .models.scene import Scene
+    from .models.semantics import Semantics
 
 __all__ = ["MODES", "Codec", "Mode", "decode", "encode"]
 
@@ -63,21 +63,21 @@ class Codec:
     @functools.cached_property
     def hyperprior(self) -> Hyperprior:
         """The pixel stream's network."""
-        from misc.models.hyperprior_weights import load_hyperprior
+        from .models.hyperprior_weights import load_hyperprior
 
         return load_hyperprior(self.profile.hyperprior.path, self._device())
 
     @functools.cached_property
     def semantics(self) -> Semantics:
         """Describer and locator."""
-        from misc.models.semantics import Semantics
+        from .models.semantics import Semantics
 
         return Semantics(self.profile, self.device)
 
     @functools.cached_property
     def decoder(self) -> Decoder:
         """What draws pictures, if the profile has one."""
-        from misc.models.decoder_weights import load_decoder
+        from .models.decoder_weights import load_decoder
 
         return load_decoder(self.profile, self._device())
 
@@ -236,7 +236,7 @@ class Codec:
 
     def _scene(self, content: Streams, seed: int | None) -> Scene:
         """What the decoder is given of streams."""
-        from misc.models.scene import Scene
+        from .models.scene import Scene
 
         pixels = None if content.pixels is None else self._draft(content)
         chosen = content.seed if seed is None else seed

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from misc.console import Input, Json, ProfileOption, report
-from misc.files import read_bytes
+from .console import Input, Json, ProfileOption, report
+from .files import read_bytes
 
 if TYPE_CHECKING:
-    from misc.bits.container import File
-    from misc.bits.regions import RegionMaps
+    from .bits.container import File
+    from .bits.regions.maps import RegionMaps
 
 __all__ = ["info", "rate", "size_line", "verify"]
 
@@ -25,10 +25,11 @@ def info(
     as_json: Json = False,
 ) -> None:
     """Tell what a .misc file holds."""
-    from misc.bits import container, description, regions
-    from misc.bits.streams import items_of
-    from misc.bits.text import WEIGHTLESS, coder_of
-    from misc.models.profile import load_profile
+    from .bits import container
+    from .bits.regions import coder as regions
+    from .bits.streams import items_of
+    from .bits.text import WEIGHTLESS, coder_of, description
+    from .models.profile import load_profile
 
     data = read_bytes(source)
     file = container.read(data)
@@ -63,8 +64,8 @@ def info(
 
 def verify(source: Input, profile: ProfileOption = "embedded", as_json: Json = False) -> None:
     """Decode every stream of a .misc file, without drawing, and compare the checks."""
-    from misc.bits import container, streams
-    from misc.models.profile import load_profile
+    from .bits import container, streams
+    from .models.profile import load_profile
 
     data = read_bytes(source)
     models = load_profile(profile)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from misc.errors import InputError, LimitError
+from .errors import InputError, LimitError
 
 __all__ = ["FORMATS", "Picture", "decode_picture", "encode_picture", "format_of", "psnr", "to_rgb"]
 

@@ -10,8 +10,8 @@ from typing import IO, Any
 
 from PIL import Image, ImageFile
 
-from misc.bits import container
-from misc.errors import MiscError
+from .bits import container
+from .errors import MiscError
 
 __all__ = ["MiscImageFile"]
 
@@ -43,7 +43,7 @@ class MiscImageFile(ImageFile.ImageFile):
     def load(self) -> Any:
         """Draw the picture; raises the codec's errors."""
         if self._data is not None:
-            from misc.codec import decode
+            from .codec import decode
 
             pixels = decode(self._data).tobytes()
             self._data = None
@@ -54,7 +54,7 @@ class MiscImageFile(ImageFile.ImageFile):
 
 def save(image: Image.Image, target: IO[bytes], filename: str | bytes) -> None:
     """Encode with those of Pillow's save options that `misc.encode` knows."""
-    from misc.codec import encode
+    from .codec import encode
 
     given: dict[str, Any] = getattr(image, "encoderinfo", {})
     target.write(encode(image, **{name: given[name] for name in OPTIONS if name in given}))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from misc.console import Json, report
+from .console import Json, report
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -23,8 +23,8 @@ def pull(
     from rich.console import Console
     from rich.progress import Progress
 
-    from misc.models import hub
-    from misc.models import profile as profiles
+    from .models import hub
+    from .models import profile as profiles
 
     chosen = profiles.load_profile(profile)
     if not show:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from misc.bits.regions import RegionMaps, grid_shape
-from misc.errors import InputError
+from .bits.regions.maps import RegionMaps, grid_shape
+from .errors import InputError
 
 __all__ = ["from_json", "load_maps", "rasterise", "read_maps"]
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from misc.models.scene import Frame
-from misc.models.tiling import blend
 from torch import Tensor
+
+from .scene import Frame
+from .tiling import blend
 
 __all__ = ["decode", "encode"]
 

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from misc.models.vision import WIDTH
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from misc.errors import WeightsError
+from ..errors import WeightsError
+from .vision import WIDTH
 
 __all__ = ["EMBEDDING", "ClipHeads", "load_clip_heads"]
 

@@ -23,17 +23,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from misc.models.autoencoding import decode, encode
-from misc.models.colour import correct
-from misc.models.decoder_profile import Sampling
-from misc.models.denoiser import Denoiser, Guide, predictor
-from misc.models.fusion import calls, guide_of, in_sequence, item_guides, item_steps
-from misc.models.noise import gaussian
-from misc.models.sampling import sample
-from misc.models.scene import Frame, Scene, control, frame_of, joined, picture
-from misc.models.text_encoders import TextEncoder
 from PIL import Image
 from torch import Tensor
+
+from .autoencoding import decode, encode
+from .colour import correct
+from .decoder_profile import Sampling
+from .denoiser import Denoiser, Guide, predictor
+from .fusion import calls, guide_of, in_sequence, item_guides, item_steps
+from .noise import gaussian
+from .sampling import sample
+from .scene import Frame, Scene, control, frame_of, joined, picture
+from .text_encoders import TextEncoder
 
 __all__ = ["ControlPart", "Decoder", "Parts", "Progress", "Scene"]
 

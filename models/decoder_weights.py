@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from misc.models.decoder_profile import Control, DecoderProfile, HubPart
-from misc.models.hub import locate
-from misc.models.int8_weights import FILE as INT8
-from misc.models.int8_weights import load_int8
-from misc.models.text_encoders import ClipText, MiniLmText, TextEncoder
 
-from misc.errors import WeightsError
+from ..errors import WeightsError
+from .decoder_profile import Control, DecoderProfile, HubPart
+from .hub import locate
+from .int8_weights import FILE as INT8
+from .int8_weights import load_int8
+from .text_encoders import ClipText, MiniLmText, TextEncoder
 
 if TYPE_CHECKING:
-    from misc.models.decoder import ControlPart, Decoder, Parts
-    from misc.models.profile import Profile
+    from .decoder import ControlPart, Decoder, Parts
+    from .profile import Profile
 
 __all__ = ["load_decoder", "load_parts"]
 
@@ -44,7 +44,7 @@ def load_decoder(
     chosen = decoder_table(profile)
     dtype = dtype or (torch.float16 if torch.device(device).type == "cuda" else torch.float32)
     parts = load_parts(profile, dtype)
-    from misc.models.decoder import Decoder
+    from .decoder import Decoder
 
     return Decoder(
         parts,
@@ -72,7 +72,8 @@ def load_parts(profile: Profile, dtype: torch.dtype) -> Parts:
     vae = locate(chosen.vae) if chosen.vae else None
     try:
         from diffusers import AutoencoderKL, UNet2DConditionModel
-        from misc.models.decoder import Parts
+
+        from .decoder import Parts
 
         return Parts(
             loaded(UNet2DConditionModel, base / "unet", chosen.base.variant, dtype),
@@ -118,7 +119,8 @@ def loaded(kind: Any, folder: Path, variant: str, dtype: torch.dtype) -> Any:
 
 def control_of(control: Control, folder: Path, detector: Path | None, dtype: torch.dtype) -> ControlPart:
     from diffusers import ControlNetModel
-    from misc.models.decoder import ControlPart
+
+    from .decoder import ControlPart
 
     net = loaded(ControlNetModel, below(folder, control.part), control.part.variant, dtype)
     return ControlPart(net, control.kind, control.scale, detector)
@@ -142,7 +144,7 @@ def text_of(profile: Profile, base: Path, dtype: torch.dtype) -> TextEncoder:
     """MiniLM of the profile's packages, or the base's CLIP encoders."""
     assert profile.decoder is not None
     if profile.decoder.text == "minilm":
-        from misc.models.text_features import load_text_tower
+        from .text_features import load_text_tower
 
         return MiniLmText(lambda: load_text_tower(profile.packages["minilm"].path))
     from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer

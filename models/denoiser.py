@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from misc.models.regional_attention import Prompt, attend, biases
-from misc.models.tiling import Window, blend, windows
 from torch import Tensor, nn
+
+from .regional_attention import Prompt, attend, biases
+from .tiling import Window, blend, windows
 
 __all__ = ["Denoiser", "Guide", "predictor"]
 

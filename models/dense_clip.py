@@ -15,12 +15,12 @@ from typing import Any
 import open_clip
 import torch
 import torch.nn.functional as F
-from misc.models import hub
-from misc.models.decoder_profile import HubPart
 from PIL import Image
 from torch import Tensor, nn
 
-from misc.errors import WeightsError
+from ..errors import WeightsError
+from . import hub
+from .decoder_profile import HubPart
 
 __all__ = ["OpenClip", "load_dense_clip", "open_folder"]
 

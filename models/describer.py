@@ -1,6 +1,6 @@
 """Describers: multimodal models that tell what is in a picture, all behind one call.
 
-    image ─► Describer.describe ─► Description ─► misc.bits.description
+    image ─► Describer.describe ─► Description ─► misc.bits.text.description
 
 MISC (arXiv 2402.16749) asks its model for three items of at most 3 words, each described in at most 10, and for the
 whole in at most 50. `describer_answer` asks and reads the answer; each backend is one file.
@@ -11,10 +11,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from misc.models.profile import Profile
     from PIL import Image
 
-    from misc.bits.description import Description
+    from ..bits.text.description import Description
+    from .profile import Profile
 
 __all__ = ["Describer", "describer_for"]
 
@@ -48,16 +48,16 @@ def describer_for(name: str | None, profile: Profile, device: str | None = None)
         InputError: the environment names no endpoint. WeightsError: the model is not here or not complete.
     """
     if name in (None, "embedded"):
-        from misc.models.semantics import Semantics
+        from .semantics import Semantics
 
         semantics = Semantics(profile, device)
         return semantics.describer if name else semantics.own_describer
     if name == "http":
-        from misc.models.describer_endpoint import endpoint_from
-        from misc.models.describer_http import HttpDescriber
+        from .describer_endpoint import endpoint_from
+        from .describer_http import HttpDescriber
 
         return HttpDescriber(endpoint_from())
-    from misc.models.describer_transformers import load_describer
+    from .describer_transformers import load_describer
 
     assert name is not None
     return load_describer(name, device)

@@ -4,8 +4,8 @@
                              ▲                  │ not a description, or beyond a limit
                              └── firmer request ┘ once, saying what was wrong
 
-The answer is the JSON object that `misc.bits.description.from_json` reads, with all its keys and no other, alone or in
-one code fence.
+The answer is the JSON object that `misc.bits.text.description.from_json` reads, with all its keys and no other, alone
+or in one code fence.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import Any, NoReturn
 
 from PIL import Image
 
-from misc.bits.description import MAX_ITEMS, Description, from_json
-from misc.errors import DescriberError, InputError
+from ..bits.text.description import MAX_ITEMS, Description, from_json
+from ..errors import DescriberError, InputError
 
 __all__ = ["Ask", "describe_all", "parse", "request", "shrunk"]
 

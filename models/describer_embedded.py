@@ -18,17 +18,17 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from misc.models.detector import PERSONS, Detector, Thing, distinct
-from misc.models.locator import EmbeddedClip
-from misc.models.vision import WIDTH, patch_tokens, to_input
 from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import Dinov2Model, DynamicCache, LlamaConfig, LlamaForCausalLM
 
-from misc.bits.description import Description, Item
-from misc.bits.text.byte_pairs import BytePairs
-from misc.errors import DescriberError, WeightsError
+from ..bits.text.byte_pairs import BytePairs
+from ..bits.text.description import Description, Item
+from ..errors import DescriberError, WeightsError
+from .detector import PERSONS, Detector, Thing, distinct
+from .locator import EmbeddedClip
+from .vision import WIDTH, patch_tokens, to_input
 
 __all__ = ["DIFFERENCES", "GRID", "WORDS", "Describer", "EmbeddedDescriber", "Prompts", "load_describer", "new_llama"]
 

@@ -12,12 +12,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from misc.models.describer_answer import describe_all
-from misc.models.describer_endpoint import BAD_REQUEST, FORBIDDEN, OK, UNAUTHORISED, Endpoint, Reply, post
 from PIL import Image
 
-from misc.bits.description import Description
-from misc.errors import DescriberError
+from ..bits.text.description import Description
+from ..errors import DescriberError
+from .describer_answer import describe_all
+from .describer_endpoint import BAD_REQUEST, FORBIDDEN, OK, UNAUTHORISED, Endpoint, Reply, post
 
 __all__ = ["HttpDescriber"]
 

@@ -12,14 +12,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from misc.models.describer_answer import describe_all
-
-from misc.errors import DescriberError, WeightsError
+from ..errors import DescriberError, WeightsError
+from .describer_answer import describe_all
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from misc.bits.description import Description
+    from ..bits.text.description import Description
 
 __all__ = ["TransformersDescriber", "load_describer"]
 

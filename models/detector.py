@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from misc.models.graph_model import GraphModel
 from PIL import Image
 from torch.nn import functional
+
+from .graph_model import GraphModel
 
 __all__ = ["NAMES", "PERSONS", "Detector", "Thing", "distinct"]
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from misc.models.decoder_profile import Sampling
-from misc.models.denoiser import Guide
-from misc.models.regional_attention import FIRST_ITEM, Prompt, planes_of, prompt_of, stacked
-from misc.models.scene import Frame, Scene, texts
-from misc.models.text_encoders import TextEncoder
 from torch import Tensor
+
+from .decoder_profile import Sampling
+from .denoiser import Guide
+from .regional_attention import FIRST_ITEM, Prompt, planes_of, prompt_of, stacked
+from .scene import Frame, Scene, texts
+from .text_encoders import TextEncoder
 
 __all__ = ["calls", "guide_of", "in_sequence", "item_guides", "item_steps"]
 

@@ -14,10 +14,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from misc.models.decoder_profile import HubPart
-from misc.models.packages import cache_folder, sha256
-
-from misc.errors import WeightsError
+from ..errors import WeightsError
+from .decoder_profile import HubPart
+from .packages import cache_folder, sha256
 
 __all__ = ["fetch", "is_here", "locate"]
 

@@ -1,7 +1,7 @@
 """Pixel stream, neural side: an image to integer latents and back.
 
     image ─► g_a ─► y·gain ─► round ─► PixelLatents ─► y_hat/gain ─► g_s ─► picture
-                      └─► h_a ─► z ─► round ─► h_s (integers, misc.bits.latents) ─► means, scales
+                      └─► h_a ─► z ─► round ─► h_s (integers, misc.bits.pixels.latents) ─► means, scales
 
 A mean-scale hyperprior (Balle 2018, arXiv 1802.01436; Minnen 2018, arXiv 1809.02736) aimed at 0.002 to
 0.05 bpp: y at 1/32, z at 1/64 of the picture's side, a two-pass checkerboard context (He 2021, arXiv
@@ -20,11 +20,12 @@ from compressai.entropy_models import GaussianConditional
 from compressai.layers import conv1x1, conv3x3
 from compressai.models import CompressionModel
 from compressai.ops import quantize_ste
-from misc.models.integers import INDEX_SLOPE, INDEX_START, SCALE_COUNT, SCALE_MIN, exact_arrays, scale_of
-from misc.models.transforms import GainUnit, Stage, Transform, level_weights, upsample
 from torch import Tensor, nn
 
-from misc.bits.latents import LEVELS, STRIDE, UNIT, LatentModel, PixelLatents, pack, quantise, unpack
+from ..bits.pixels.entropy_model import LEVELS, LatentModel
+from ..bits.pixels.latents import STRIDE, UNIT, PixelLatents, pack, quantise, unpack
+from .integers import INDEX_SLOPE, INDEX_START, SCALE_COUNT, SCALE_MIN, exact_arrays, scale_of
+from .transforms import GainUnit, Stage, Transform, level_weights, upsample
 
 __all__ = ["Hyperprior"]
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from misc.models.hyperprior import Hyperprior
-from misc.models.integers import driving_layers, exact_arrays, index_start
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from misc.bits.latents import WEIGHT_BITS, LatentModel
-from misc.errors import WeightsError
+from ..bits.pixels.entropy_model import WEIGHT_BITS, LatentModel
+from ..errors import WeightsError
+from .hyperprior import Hyperprior
+from .integers import driving_layers, exact_arrays, index_start
 
 __all__ = ["load_hyperprior", "save_hyperprior"]
 

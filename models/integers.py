@@ -15,11 +15,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from misc.bits.latents import ACTIVATION_BITS, INDEX_SLOPE_BITS, UNIT_BITS, WEIGHT_BITS, quality_weights
-from misc.bits.range_coder import TOTAL
+from ..bits.arithmetic.range_coder import TOTAL
+from ..bits.pixels.entropy_model import ACTIVATION_BITS, INDEX_SLOPE_BITS, UNIT_BITS, WEIGHT_BITS, quality_weights
 
 if TYPE_CHECKING:
-    from misc.models.hyperprior import Hyperprior
+    from .hyperprior import Hyperprior
 
 __all__ = ["driving_layers", "exact_arrays", "gaussian_frequencies", "scale_of"]
 
@@ -51,7 +51,7 @@ def driving_layers(model: Hyperprior) -> dict[str, tuple[nn.Conv2d, int]]:
 
 
 def exact_arrays(model: Hyperprior) -> dict[str, Ints]:
-    """The integer arrays that `misc.bits.latents.LatentModel` takes."""
+    """The integer arrays that `misc.bits.pixels.entropy_model.LatentModel` takes."""
     arrays: dict[str, Ints] = {}
     for name, (layer, bits) in driving_layers(model).items():
         assert layer.bias is not None

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from misc.models.prefixes import PREFIXES
 from safetensors.numpy import save_file
 
-from misc.bits.text.byte_pairs import BytePairs
-from misc.bits.transformer import ANGLE_BITS, GAIN_BITS, WEIGHT_LEVELS, Config, Transformer
+from ..bits.arithmetic.transformer import ANGLE_BITS, GAIN_BITS, WEIGHT_LEVELS, Config, Transformer
+from ..bits.text.byte_pairs import BytePairs
+from .prefixes import PREFIXES
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM

@@ -17,15 +17,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from misc.models.clip import ClipHeads
-from misc.models.detector import Detector, Thing
-from misc.models.text_features import TextTower
-from misc.models.vision import patch_tokens, to_input
 from PIL import Image
 from torch import Tensor
 from transformers import Dinov2Model
 
-from misc.bits.regions import RegionMaps, grid_shape
+from ..bits.regions.maps import RegionMaps, grid_shape
+from .clip import ClipHeads
+from .detector import Detector, Thing
+from .text_features import TextTower
+from .vision import patch_tokens, to_input
 
 __all__ = ["SCORE", "DenseClip", "EmbeddedClip", "locate", "maps_of", "similarity"]
 

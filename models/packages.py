@@ -20,7 +20,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from misc.errors import WeightsError
+from ..errors import WeightsError
 
 __all__ = ["Package", "cache_folder", "fetch", "locked"]
 

@@ -10,14 +10,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from misc.models.decoder_profile import DecoderProfile, HubPart, decoder_from, hub_part
-from misc.models.packages import Package, cache_folder, fetch, locked
-
-from misc.bits import latents
-from misc.bits.latents import LatentModel
-from misc.bits.text import WEIGHTLESS, TextCoder
-from misc.bits.text.language_model import LanguageModel
-from misc.errors import InputError, WeightsError
+from ..bits.pixels import entropy_model
+from ..bits.pixels.entropy_model import LatentModel
+from ..bits.text import WEIGHTLESS, TextCoder
+from ..bits.text.language_model import LanguageModel
+from ..errors import InputError, WeightsError
+from .decoder_profile import DecoderProfile, HubPart, decoder_from, hub_part
+from .packages import Package, cache_folder, fetch, locked
 
 __all__ = ["Derived", "Part", "Profile", "load_profile", "profile_names", "pull"]
 
@@ -79,7 +78,7 @@ class Profile:
     @functools.cached_property
     def entropy_model(self) -> LatentModel:
         """The integer entropy model of the pixel stream."""
-        return latents.load(self.hyperprior.path)
+        return entropy_model.load(self.hyperprior.path)
 
     @functools.cached_property
     def text_coders(self) -> tuple[TextCoder, ...]:
@@ -139,8 +138,8 @@ def pull(profile: Profile, progress: Callable[[str, int, int], None]) -> None:
     Raises:
         WeightsError: something cannot be fetched or is not what the profile pins.
     """
-    from misc.models import hub, language_model
-    from misc.models.prefixes import SHARES, SHARPNESS
+    from . import hub, language_model
+    from .prefixes import SHARES, SHARPNESS
 
     parts = [each for each in profile.hub_parts() if not each[0].repository.startswith(hub.OWN)]
     for number, (part, optional) in enumerate(parts):

@@ -15,11 +15,11 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from misc.models.text_encoders import TextEncoder
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from misc.bits.regions import RegionMaps
+from ..bits.regions.maps import RegionMaps
+from .text_encoders import TextEncoder
 
 __all__ = [
     "EVERYWHERE",

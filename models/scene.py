@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from misc.models.edges import edges
 from torch import Tensor
 
-from misc.bits.description import Description
-from misc.bits.regions import RegionMaps
-from misc.errors import InputError
+from ..bits.regions.maps import RegionMaps
+from ..bits.text.description import Description
+from ..errors import InputError
+from .edges import edges
 
 __all__ = ["Frame", "Scene", "control", "frame_of", "joined", "picture", "texts"]
 

@@ -14,17 +14,18 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from misc.bits.description import Description
-from misc.bits.regions import RegionMaps
-from misc.errors import WeightsError
+from ..bits.regions.maps import RegionMaps
+from ..bits.text.description import Description
+from ..errors import WeightsError
 
 if TYPE_CHECKING:
-    from misc.models.describer import Describer
-    from misc.models.describer_embedded import EmbeddedDescriber
-    from misc.models.detector import Detector
-    from misc.models.locator import DenseClip, EmbeddedClip
-    from misc.models.profile import Part, Profile
     from transformers import Dinov2Model
+
+    from .describer import Describer
+    from .describer_embedded import EmbeddedDescriber
+    from .detector import Detector
+    from .locator import DenseClip, EmbeddedClip
+    from .profile import Part, Profile
 
 __all__ = ["Semantics"]
 
@@ -50,7 +51,8 @@ class Semantics:
     def tower(self) -> Dinov2Model:
         """The vision tower of both."""
         import torch
-        from misc.models.vision import load_vision_tower
+
+        from .vision import load_vision_tower
 
         tower = load_vision_tower(self.profile.packages["vit"].path)
         tower.to(torch.device(self.device))  # type: ignore[arg-type]
@@ -59,9 +61,8 @@ class Semantics:
     @functools.cached_property
     def describer(self) -> EmbeddedDescriber:
         """The embedded describer."""
-        from misc.models.describer_embedded import EmbeddedDescriber, load_describer
-
-        from misc.bits.text.language_model import load_model
+        from ..bits.text.language_model import load_model
+        from .describer_embedded import EmbeddedDescriber, load_describer
 
         model = load_describer(self._part("describer").path).to(self.device)
         vocabulary = load_model(self.profile.small_language_model.path).vocabulary
@@ -70,7 +71,7 @@ class Semantics:
     @functools.cached_property
     def detector(self) -> Detector | None:
         """What finds things of usual names, if the profile has it."""
-        from misc.models.detector import Detector
+        from .detector import Detector
 
         return Detector(self._part("detector").path) if self.profile.detector else None
 
@@ -80,17 +81,17 @@ class Semantics:
         part = self.profile.hub.get("describer")
         if part is None:
             return self.describer
-        from misc.models import hub
-        from misc.models.describer_transformers import load_describer
+        from . import hub
+        from .describer_transformers import load_describer
 
         return load_describer(str(hub.locate(part)), self.device)
 
     @functools.cached_property
     def clip(self) -> EmbeddedClip:
         """The embedded CLIP."""
-        from misc.models.clip import load_clip_heads
-        from misc.models.locator import EmbeddedClip
-        from misc.models.text_features import load_text_tower
+        from .clip import load_clip_heads
+        from .locator import EmbeddedClip
+        from .text_features import load_text_tower
 
         heads = load_clip_heads(self._part("locator").path).to(self.device)
         text = load_text_tower(self.profile.packages["minilm"].path, self.device)
@@ -102,7 +103,7 @@ class Semantics:
         part = self.profile.hub.get("locator")
         if part is None:
             return self.clip
-        from misc.models.dense_clip import load_dense_clip
+        from .dense_clip import load_dense_clip
 
         return load_dense_clip(part, self.device)
 
@@ -112,9 +113,9 @@ class Semantics:
         Args:
             image: RGB. items: how many things to name, at most.
         """
-        from misc.models.describer_embedded import GRID
-        from misc.models.locator import SCORE, maps_of
-        from misc.models.vision import patch_tokens, to_input
+        from .describer_embedded import GRID
+        from .locator import SCORE, maps_of
+        from .vision import patch_tokens, to_input
 
         if self.profile.hub:
             description = self.own_describer.describe(image, items)
@@ -132,7 +133,7 @@ class Semantics:
         Args:
             image: RGB. cells: on the picture's shorter side, 4, 8 or 16.
         """
-        from misc.models.locator import locate
+        from .locator import locate
 
         names = [item.name for item in description.items]
         return locate(self.dense_clip, image, names, cells) if names else None

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
-from misc.models.text_features import WIDTH, TextTower
 from torch import Tensor
+
+from .text_features import WIDTH, TextTower
 
 __all__ = ["ClipText", "MiniLmText", "TextEncoder", "TextFeatures"]
 

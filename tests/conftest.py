@@ -2,11 +2,12 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import settings
-from misc.models.hyperprior import Hyperprior
-from misc.models.integers import exact_arrays
 from PIL import Image
 
-from misc.bits.latents import LatentModel, PixelLatents, quantise, shapes
+from misc.bits.pixels.entropy_model import LatentModel
+from misc.bits.pixels.latents import PixelLatents, quantise, shapes
+from misc.models.hyperprior import Hyperprior
+from misc.models.integers import exact_arrays
 
 settings.register_profile("misc", deadline=None)  # a busy machine is no failure
 settings.load_profile("misc")

@@ -198,10 +198,9 @@ def test_info_and_verify_are_quick_and_load_no_torch(tmp_path: Path) -> None:
         "try: cli.main()\nexcept SystemExit as stop: assert not stop.code\n"
         "assert 'torch' not in sys.modules"
     )
-    from misc.models.profile import load_profile
-
     from misc.bits import streams
-    from misc.bits.description import from_json
+    from misc.bits.text.description import from_json
+    from misc.models.profile import load_profile
 
     path = tmp_path / "t.misc"
     content = streams.Streams(1024, 1024, 0, from_json(DESCRIPTION))

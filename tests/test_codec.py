@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 import misc
-from misc.bits.description import Description, Item
-from misc.bits.regions import RegionMaps
+from misc.bits.regions.maps import RegionMaps
+from misc.bits.text.description import Description, Item
 from misc.codec import MODES, Codec
 from misc.errors import BudgetError, InputError, LimitError, WeightsError
 from misc.pictures import psnr

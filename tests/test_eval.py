@@ -5,11 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image, ImageFilter
+
 from misc.eval import baselines
 from misc.eval.metrics import Reference, StLpips, mean_of
 from misc.eval.pixel_stream import bd_rate, curve
-from PIL import Image, ImageFilter
-
 from tests.conftest import sample_picture as picture
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 import typer
+
 from misc.eval.speed import SIZES, TINY_SIZES, main, picture
 from misc.eval.speed import measure as measure_speed
-
 from tests.conftest import sample_picture
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 import webdataset
-from misc.train.data import crop_loader, expand_sources, random_crop
 
+from misc.train.data import crop_loader, expand_sources, random_crop
 from tests.conftest import sample_picture as picture
 
 

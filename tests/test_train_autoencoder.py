@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderKL
-from misc.train import autoencoder
 from PIL import Image
+
+from misc.train import autoencoder
 
 
 @pytest.fixture

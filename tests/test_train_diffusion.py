@@ -11,6 +11,9 @@ import pytest
 import torch
 import typer
 from diffusers import ControlNetModel, FlowMatchEulerDiscreteScheduler, UNet2DConditionModel
+
+from misc.bits.regions.maps import RegionMaps
+from misc.bits.text.description import Description, Item
 from misc.models.decoder import ControlPart, Decoder, Parts, Scene
 from misc.models.decoder_profile import Sampling
 from misc.models.int8_weights import load_int8
@@ -23,9 +26,6 @@ from misc.train.data import named_photos, random_square
 from misc.train.features import labelled_photos
 from misc.train.scene_batches import SceneBatch, mask_crop, scene_loader
 from misc.train.scenes import read_scenes
-
-from misc.bits.description import Description, Item
-from misc.bits.regions import RegionMaps
 from tests.conftest import sample_picture
 
 SIDE = 64

@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tokenizers import Tokenizer
+
+from misc.bits.text.description import Item
+from misc.bits.text.language_model import LanguageModel
 from misc.models.clip import load_clip_heads
 from misc.models.describer_embedded import load_describer, new_llama
 from misc.train import describer, language_model, locator
 from misc.train.describer import Answers, difference, loss_of, pack_answers
 from misc.train.noun_phrases import describe_captions, lemma, nouns
 from misc.train.texts import held_out_half, training_half
-from tokenizers import Tokenizer
-
-from misc.bits.description import Item
-from misc.bits.text.language_model import LanguageModel
 
 CAPTIONS = [
     "A brown dog with a red collar runs on the grass .",

@@ -17,13 +17,14 @@ import torch
 import typer
 from accelerate import Accelerator
 from diffusers import AutoencoderKL
-from misc.train.data import crop_loader
-from misc.train.hyperprior import learning_rate, perceptual_distance, st_lpips
-from misc.train.state import restore, save
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.tensorboard import SummaryWriter
 from torchvision.utils import make_grid
+
+from .data import crop_loader
+from .hyperprior import learning_rate, perceptual_distance, st_lpips
+from .state import restore, save
 
 __all__ = ["LATENT_CHANNELS", "new_autoencoder", "scale_latents"]
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from misc.models.regional_attention import FIRST_ITEM, biases, prompts_of, stacked
-from misc.models.text_encoders import TextEncoder
-from misc.train.scene_batches import FACTOR, ITEMS, SceneBatch
 from torch import Tensor
 from torch.nn import functional
+
+from ..models.regional_attention import FIRST_ITEM, biases, prompts_of, stacked
+from ..models.text_encoders import TextEncoder
+from .scene_batches import FACTOR, ITEMS, SceneBatch
 
 __all__ = ["Shown", "conditions"]
 

@@ -9,12 +9,13 @@ from typing import Any
 import torch
 import typer
 from diffusers import AutoencoderKL, ControlNetModel, FlowMatchEulerDiscreteScheduler, UNet2DConditionModel
-from misc.models.int8_weights import load_int8, save_int8
-from misc.models.regional_attention import attend
-from misc.train.autoencoder import LATENT_CHANNELS
-from misc.train.conditions import Shown
-from misc.train.scene_batches import ITEMS
 from torch import Tensor, nn
+
+from ..models.int8_weights import load_int8, save_int8
+from ..models.regional_attention import attend
+from .autoencoder import LATENT_CHANNELS
+from .conditions import Shown
+from .scene_batches import ITEMS
 
 __all__ = ["Networks", "new_controlnet", "new_unet", "write_decoder"]
 

@@ -25,17 +25,17 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
-from misc.models.describer_embedded import DIFFERENCES, WORDS, Describer, load_describer
-from misc.train.features import Features, load_features
-from misc.train.language_model import VOCABULARY, optimizers
-from misc.train.noun_phrases import NO_THINGS, describe_captions, phrases
-from misc.train.state import restore, save
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional
 
-from misc.bits.text.consonants import skeletons
+from ..bits.text.consonants import skeletons
+from ..models.describer_embedded import DIFFERENCES, WORDS, Describer, load_describer
+from .features import Features, load_features
+from .language_model import VOCABULARY, optimizers
+from .noun_phrases import NO_THINGS, describe_captions, phrases
+from .state import restore, save
 
 __all__ = ["difference", "pack_answers", "tidy", "train"]
 

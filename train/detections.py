@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from misc.models.detector import Detector
-from misc.models.locator import SCORE
-from misc.models.profile import load_profile
-from misc.train.data import named_photos
 from rich.progress import track
+
+from ..models.detector import Detector
+from ..models.locator import SCORE
+from ..models.profile import load_profile
+from .data import named_photos
 
 __all__ = ["main"]
 

@@ -18,10 +18,11 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
-from misc.models.detector import HEAT, IMAGES, REACH
-from misc.models.graph_model import OPERATIONS
 from safetensors.torch import save_file
 from torch import Tensor
+
+from ..models.detector import HEAT, IMAGES, REACH
+from ..models.graph_model import OPERATIONS
 
 __all__ = ["convert"]
 

@@ -26,23 +26,24 @@ from typing import Annotated, Any
 
 import torch
 import typer
-from misc.models.hyperprior_weights import load_hyperprior
-from misc.models.profile import load_profile
-from misc.models.text_encoders import MiniLmText
-from misc.models.text_features import load_text_tower
-from misc.train.autoencoder import LATENT_CHANNELS
-from misc.train.conditions import Shown, conditions
-from misc.train.decoder_networks import Networks, write_decoder
-from misc.train.discriminator import PatchDiscriminator, discriminator_loss
-from misc.train.hyperprior import learning_rate
-from misc.train.picture_losses import Losses, Weights, pull_of
-from misc.train.scene_batches import FACTOR, SceneBatch, scene_loader
-from misc.train.state import restore, save
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.tensorboard import SummaryWriter
 from torchvision.utils import make_grid
+
+from ..models.hyperprior_weights import load_hyperprior
+from ..models.profile import load_profile
+from ..models.text_encoders import MiniLmText
+from ..models.text_features import load_text_tower
+from .autoencoder import LATENT_CHANNELS
+from .conditions import Shown, conditions
+from .decoder_networks import Networks, write_decoder
+from .discriminator import PatchDiscriminator, discriminator_loss
+from .hyperprior import learning_rate
+from .picture_losses import Losses, Weights, pull_of
+from .scene_batches import FACTOR, SceneBatch, scene_loader
+from .state import restore, save
 
 __all__ = ["flow_loss", "one_step"]
 

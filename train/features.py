@@ -18,10 +18,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import typer
-from misc.models.profile import load_profile
-from misc.models.vision import WIDTH, load_vision_tower, patch_tokens, to_input
-from misc.train.data import named_photos
 from PIL import Image
+
+from ..models.profile import load_profile
+from ..models.vision import WIDTH, load_vision_tower, patch_tokens, to_input
+from .data import named_photos
 
 __all__ = ["GRID", "Features", "labelled_photos", "load_features"]
 

@@ -18,14 +18,15 @@ from typing import Annotated, Any
 import torch
 import typer
 from accelerate import Accelerator
-from misc.models.hyperprior import Hyperprior
-from misc.models.hyperprior_weights import load_hyperprior, save_hyperprior
-from misc.train.data import crop_loader
-from misc.train.state import restore, save
 from rich.progress import Progress
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.tensorboard import SummaryWriter
+
+from ..models.hyperprior import Hyperprior
+from ..models.hyperprior_weights import load_hyperprior, save_hyperprior
+from .data import crop_loader
+from .state import restore, save
 
 __all__ = ["rate_distortion", "trade_off"]
 

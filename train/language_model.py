@@ -22,17 +22,17 @@ from typing import Annotated, Any
 
 import torch
 import typer
-from misc.models import language_model as exact
-from misc.models.describer_embedded import new_llama
-from misc.models.prefixes import SMALL_PREFIXES
-from misc.train.noun_phrases import describe_captions
-from misc.train.state import restore, save
-from misc.train.texts import captions, held_out_half, read_descriptions, training_half
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 from torch import Tensor
 from transformers import LlamaForCausalLM
 
-from misc.bits.text.byte_pairs import WORDS
+from ..bits.text.byte_pairs import WORDS
+from ..models import language_model as exact
+from ..models.describer_embedded import new_llama
+from ..models.prefixes import SMALL_PREFIXES
+from .noun_phrases import describe_captions
+from .state import restore, save
+from .texts import captions, held_out_half, read_descriptions, training_half
 
 __all__ = ["make_tokenizer", "optimizers", "sequences"]
 

@@ -23,16 +23,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import typer
-from misc.models.clip import ClipHeads, load_clip_heads
-from misc.models.detector import NAMES, PERSONS
-from misc.models.profile import load_profile
-from misc.models.text_features import TextTower, load_text_tower
-from misc.train.features import GRID, load_features
-from misc.train.noun_phrases import nouns
-from misc.train.state import restore, save
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
+
+from ..models.clip import ClipHeads, load_clip_heads
+from ..models.detector import NAMES, PERSONS
+from ..models.profile import load_profile
+from ..models.text_features import TextTower, load_text_tower
+from .features import GRID, load_features
+from .noun_phrases import nouns
+from .state import restore, save
 
 __all__ = ["box_loss", "contrast", "name_loss", "train"]
 

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from misc.models.vision import DEVIATION, MEAN, PATCH, load_vision_tower
-from misc.train.discriminator import PatchDiscriminator, generator_loss
-from misc.train.hyperprior import st_lpips
 from torch import Tensor
 from torch.nn import functional
+
+from ..models.vision import DEVIATION, MEAN, PATCH, load_vision_tower
+from .discriminator import PatchDiscriminator, generator_loss
+from .hyperprior import st_lpips
 
 __all__ = ["Losses", "Weights", "pull_of", "regularity", "texture_distance"]
 

@@ -16,15 +16,15 @@ from typing import Annotated
 import numpy as np
 import torch
 import typer
-from misc.models.detector import Thing
-from misc.models.locator import EmbeddedClip, maps_of
-from misc.models.profile import load_profile
-from misc.models.semantics import Semantics
-from misc.train.features import load_features
-from misc.train.noun_phrases import describe_captions
 from rich.progress import track
 
-from misc.bits.regions import RegionMaps
+from ..bits.regions.maps import RegionMaps
+from ..models.detector import Thing
+from ..models.locator import EmbeddedClip, maps_of
+from ..models.profile import load_profile
+from ..models.semantics import Semantics
+from .features import load_features
+from .noun_phrases import describe_captions
 
 __all__ = ["real_maps"]
 

@@ -1,7 +1,7 @@
 """Fit the tables of the region stream to maps.
 
     python -m misc.train.region_maps --features FOLDER --out maps.npz
-    python -m misc.train.regions --maps maps.npz --out misc/bits/region_tables.py
+    python -m misc.train.regions --maps maps.npz --out misc/bits/regions/tables.py
 
 A cell is set with the probability whose logarithm of the odds is the sum of six tables' entries: a logistic
 regression, fitted with a little weight decay, so that contexts that were hardly seen stay near zero. New tables are a
@@ -20,8 +20,9 @@ import numpy.typing as npt
 import torch
 import typer
 
-from misc.bits.regions import Contexts, RegionMaps, code_mask
-from misc.region_files import read_maps
+from ..bits.regions.coder import Contexts, code_mask
+from ..bits.regions.maps import RegionMaps
+from ..region_files import read_maps
 
 __all__ = ["contexts_of", "fit", "module_text"]
 
@@ -81,7 +82,7 @@ def fit(
 
 
 def module_text(tables: dict[str, list[int]]) -> str:
-    """The source of `misc.bits.region_tables`."""
+    """The source of `misc.bits.regions.tables`."""
     text = HEADER.format(names=str(sorted(tables)).replace("'", '"'))
     for name, entries in tables.items():
         lines = textwrap.wrap(", ".join(map(str, entries)) + ",", 116)
@@ -92,7 +93,7 @@ def module_text(tables: dict[str, list[int]]) -> str:
 
 def main(
     maps: Annotated[list[Path], typer.Option(help=".npz of arrays (items, rows, columns), one a picture; repeatable")],
-    out: Annotated[Path, typer.Option(help="where the tables go: misc/bits/region_tables.py")],
+    out: Annotated[Path, typer.Option(help="where the tables go: misc/bits/regions/tables.py")],
     decay: Annotated[float, typer.Option(min=0, help="of a table's entries")] = 0.5,
     steps: Annotated[int, typer.Option(min=1, help="of L-BFGS")] = 60,
 ) -> None:

@@ -17,15 +17,15 @@ from typing import Any
 import numpy as np
 import torch
 import webdataset
-from misc.models.scene import texts
-from misc.train.data import IMAGE_KEYS, cut, expand_sources, random_square
-from misc.train.scenes import read_scenes
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader, IterableDataset
 
-from misc.bits.regions import RegionMaps
+from ..bits.regions.maps import RegionMaps
+from ..models.scene import texts
+from .data import IMAGE_KEYS, cut, expand_sources, random_square
+from .scenes import read_scenes
 
 __all__ = ["ITEMS", "SceneBatch", "scene_loader"]
 

@@ -19,19 +19,19 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from misc.models.describer_embedded import GRID
-from misc.models.locator import SCORE, maps_of
-from misc.models.profile import load_profile
-from misc.models.semantics import Semantics
-from misc.models.vision import patch_tokens, to_input
-from misc.train.data import named_photos
-from misc.train.noun_phrases import describe_captions
 from PIL import Image
 from rich.progress import track
 
-from misc.bits.description import Description, Item
-from misc.bits.regions import RegionMaps
-from misc.errors import DescriberError
+from ..bits.regions.maps import RegionMaps
+from ..bits.text.description import Description, Item
+from ..errors import DescriberError
+from ..models.describer_embedded import GRID
+from ..models.locator import SCORE, maps_of
+from ..models.profile import load_profile
+from ..models.semantics import Semantics
+from ..models.vision import patch_tokens, to_input
+from .data import named_photos
+from .noun_phrases import describe_captions
 
 __all__ = ["read_scenes", "scene_of"]
 

@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from misc.errors import BitstreamError, LimitError, ModelMismatchError
+from ..errors import BitstreamError, LimitError, ModelMismatchError
 
 __all__ = ["MAGIC", "MAX_PIXELS", "MAX_SIDE", "SECTIONS", "File", "Section", "read", "symbol_check", "write"]
 

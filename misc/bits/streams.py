@@ -8,13 +8,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from misc.bits import container, description, latents, regions
-from misc.bits.container import MAX_PIXELS, File, Section, symbol_check
-from misc.bits.description import Description
-from misc.bits.latents import LatentModel, PixelLatents
-from misc.bits.regions import RegionMaps
-from misc.bits.text import WEIGHTLESS, TextCoder
-from misc.errors import BitstreamError
+from ..errors import BitstreamError
+from . import container
+from .container import MAX_PIXELS, File, Section, symbol_check
+from .pixels import latents
+from .pixels.entropy_model import LatentModel
+from .pixels.latents import PixelLatents
+from .regions import coder as regions
+from .regions.maps import RegionMaps
+from .text import WEIGHTLESS, TextCoder, description
+from .text.description import Description
 
 __all__ = ["Streams", "decode", "encode", "pixel_section", "region_section", "text_section"]
 

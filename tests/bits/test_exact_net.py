@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from misc.bits.exact_net import Conv2d, ExactNet, PixelShuffle, Relu, accumulator, exact_matmul, requantise
+from misc.bits.arithmetic.exact_net import Conv2d, ExactNet, PixelShuffle, Relu, accumulator, exact_matmul, requantise
 
 LIMIT = 1 << 19
 
@@ -50,7 +50,7 @@ def test_batch_does_not_matter() -> None:
 def test_blocks_of_rows_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     conv, x = layer(), activations((1, 24, 11, 6))
     whole = conv(x)
-    monkeypatch.setattr("misc.bits.exact_net.MAX_COLUMNS", 24 * 9 * 6 * 2)
+    monkeypatch.setattr("misc.bits.arithmetic.exact_net.MAX_COLUMNS", 24 * 9 * 6 * 2)
     assert np.array_equal(conv(x), whole)
 
 

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from misc.bits import container, latents, streams
+from misc.bits import container, streams
+from misc.bits.pixels import entropy_model
 from misc.errors import MiscError
 from tests.golden.make import FOLDER, MODEL, facts
 
 FILES = sorted(FOLDER.glob("*.misc"))
 EXPECTED = json.loads((FOLDER / "expected.json").read_text())
-LATENT_MODEL = latents.load(MODEL)
+LATENT_MODEL = entropy_model.load(MODEL)
 
 
 def test_the_set_is_whole() -> None:

@@ -2,12 +2,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from misc.bits.arithmetic.range_coder import TOTAL
+from misc.bits.pixels.entropy_model import LatentModel, quality_weights, symmetric_table
+from misc.bits.pixels.latents import PixelLatents, pack, shapes, unpack
+from misc.errors import BitstreamError, WeightsError
 from misc.models.hyperprior import Hyperprior
 from misc.models.integers import exact_arrays, gaussian_frequencies
-
-from misc.bits.latents import LatentModel, PixelLatents, pack, quality_weights, shapes, symmetric_table, unpack
-from misc.bits.range_coder import TOTAL
-from misc.errors import BitstreamError, WeightsError
 from tests.conftest import random_latents, tiny_hyperprior
 
 MODEL = LatentModel(exact_arrays(tiny_hyperprior()))
@@ -34,7 +35,7 @@ def test_escapes_carry_what_no_table_holds() -> None:
 def test_rounding_is_to_the_nearest_around_the_mean() -> None:
     draw = np.random.default_rng(0)
     y, z = draw.normal(0, 5, (MODEL.y_channels, 4, 4)), draw.normal(0, 5, (MODEL.z_channels, 2, 2))
-    from misc.bits.latents import quantise
+    from misc.bits.pixels.latents import quantise
 
     latents = quantise(y, z, 30, MODEL)
     assert np.abs(latents.y / 64 - y).max() <= 0.5

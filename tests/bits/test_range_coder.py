@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from misc.bits.range_coder import RAW, TOTAL, FrequencyTable, RangeDecoder, RangeEncoder
+from misc.bits.arithmetic.range_coder import RAW, TOTAL, FrequencyTable, RangeDecoder, RangeEncoder
 from misc.errors import BitstreamError
 
 SKEWED = FrequencyTable([TOTAL - 3, 1, 1, 1])

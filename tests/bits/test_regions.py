@@ -4,9 +4,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from misc.bits import container, latents, regions, streams
-from misc.bits.description import Description, Item
-from misc.bits.regions import GRIDS, RegionMaps, grid_shape, grid_shapes, pack, unpack
+from misc.bits import container, streams
+from misc.bits.pixels import entropy_model
+from misc.bits.regions import coder as regions
+from misc.bits.regions.coder import pack, unpack
+from misc.bits.regions.maps import GRIDS, RegionMaps, grid_shape, grid_shapes
+from misc.bits.text.description import Description, Item
 from misc.errors import BitstreamError, InputError
 from tests.golden.make import BLOBS, FOLDER, MODEL, TEXT, drawn, noise
 
@@ -139,7 +142,7 @@ def test_tables_have_their_size_and_range() -> None:
 
 
 def test_the_text_says_how_many_maps_there_are() -> None:
-    model = latents.load(MODEL)
+    model = entropy_model.load(MODEL)
     sizes = {}
     for text in (None, Description("no items"), TEXT):
         content = streams.Streams(512, 512, 0, text, None, BLOBS)
@@ -161,7 +164,7 @@ def test_changed_maps_meet_the_symbols_check() -> None:
     data = (FOLDER / "text_regions.misc").read_bytes()
     file = container.read(data)
     assert file.regions is not None
-    model = latents.load(MODEL)
+    model = entropy_model.load(MODEL)
     noticed = missed = 0
     for bit in range(8 * len(file.regions.payload)):
         payload = bytearray(file.regions.payload)
@@ -185,11 +188,11 @@ def test_cut_files_keep_their_maps_when_asked() -> None:
     file = container.read(data)
     assert file.regions is not None
     end = data.index(file.regions.payload) + len(file.regions.payload) + 1
-    content = streams.decode(data[:end], latents.load(MODEL), partial=True)
+    content = streams.decode(data[:end], entropy_model.load(MODEL), partial=True)
     assert (content.text, content.pixels) == (TEXT, None)
     assert content.regions is not None
     assert np.array_equal(content.regions.masks, BLOBS.masks)
-    content = streams.decode(data[: end - 2], latents.load(MODEL), partial=True)
+    content = streams.decode(data[: end - 2], entropy_model.load(MODEL), partial=True)
     assert (content.text, content.regions, content.pixels) == (TEXT, None, None)
 
 

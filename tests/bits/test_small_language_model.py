@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from misc.models.profile import load_profile
 
 from misc.bits.text import TextCoder, shortest
 from misc.bits.text.language_model import LanguageModel
 from misc.errors import BitstreamError
+from misc.models.profile import load_profile
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "texts.json"
 EXPECTED: dict[str, str] = json.loads(GOLDEN.read_text())

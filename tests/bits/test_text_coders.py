@@ -5,19 +5,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from misc.models import language_model
-from misc.models.language_model import add_prefixes, digest, quantise, rotation_tables
-from misc.models.profile import load_profile
 
-from misc.bits.range_coder import TOTAL
+from misc.bits.arithmetic.range_coder import TOTAL
+from misc.bits.arithmetic.transformer import Config, Transformer, exact_exp, round_rows
 from misc.bits.text import coder_of, shortest
 from misc.bits.text.byte_pairs import ALPHABET, BytePairs
 from misc.bits.text.consonants import CONSONANTS, Consonants, choose, skeleton, skeletons
 from misc.bits.text.deflate import Deflate
 from misc.bits.text.language_model import LanguageModel, frequencies
 from misc.bits.text.lzw import Lzw, fold
-from misc.bits.transformer import Config, Transformer, exact_exp, round_rows
 from misc.errors import BitstreamError, LimitError, MiscError, WeightsError
+from misc.models import language_model
+from misc.models.language_model import add_prefixes, digest, quantise, rotation_tables
+from misc.models.profile import load_profile
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 DLSVC = "a cat sitting on top of a wooden bench"

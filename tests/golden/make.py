@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from misc.bits import latents, streams
-from misc.bits.description import Description, Item, to_json
-from misc.bits.regions import RegionMaps
+from misc.bits import streams
+from misc.bits.pixels import entropy_model
+from misc.bits.regions.maps import RegionMaps
 from misc.bits.streams import Streams
+from misc.bits.text.description import Description, Item, to_json
 
 FOLDER = Path(__file__).parent
 MODEL = FOLDER / "model.safetensors"
@@ -60,11 +61,10 @@ def facts(content: Streams) -> dict[str, object]:
 
 def main() -> None:
     from misc.models.hyperprior_weights import save_hyperprior
-
     from tests.conftest import random_latents, tiny_hyperprior
 
     save_hyperprior(tiny_hyperprior(), MODEL)
-    model = latents.load(MODEL)
+    model = entropy_model.load(MODEL)
     contents = {
         "text": Streams(1024, 1024, 0, TEXT),
         "pixels": Streams(160, 96, 0, None, random_latents(model, 160, 96)),

@@ -12,6 +12,13 @@ import numpy as np
 import pytest
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
+from PIL import Image
+
+from misc import cli, codec
+from misc.bits.regions.maps import RegionMaps
+from misc.bits.streams import Streams
+from misc.bits.text.description import Description, Item
+from misc.errors import InputError, WeightsError
 from misc.eval.decoder import files_of, gains_of, probe
 from misc.eval.random_parts import random_parts, save
 from misc.models import scene as scenes
@@ -19,13 +26,6 @@ from misc.models.decoder import Decoder, Scene
 from misc.models.decoder_profile import Control, DecoderProfile, HubPart, Sampling
 from misc.models.decoder_weights import load_decoder
 from misc.models.profile import Profile, load_profile
-from PIL import Image
-
-from misc import cli, codec
-from misc.bits.description import Description, Item
-from misc.bits.regions import RegionMaps
-from misc.bits.streams import Streams
-from misc.errors import InputError, WeightsError
 from tests.conftest import sample_picture
 
 WIDTH, HEIGHT = 50, 37

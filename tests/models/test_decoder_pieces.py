@@ -8,6 +8,10 @@ import numpy as np
 import pytest
 import torch
 from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler
+
+from misc.bits.regions.maps import RegionMaps
+from misc.bits.text.description import Description
+from misc.errors import InputError, WeightsError
 from misc.eval.random_parts import random_parts
 from misc.models.colour import correct, low_frequencies
 from misc.models.decoder import Parts
@@ -19,10 +23,6 @@ from misc.models.regional_attention import biases, planes_of, prompt_of, stacked
 from misc.models.sampling import sample, timetable
 from misc.models.scene import Scene, frame_of
 from misc.models.tiling import Window, axis_weights, blend, starts, windows
-
-from misc.bits.description import Description
-from misc.bits.regions import RegionMaps
-from misc.errors import InputError, WeightsError
 
 CPU = torch.device("cpu")
 

@@ -5,13 +5,13 @@ import numpy as np
 import open_clip
 import pytest
 import torch
-from misc.models.dense_clip import OpenClip, open_folder, value_attention
-from misc.models.locator import locate
 from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
 from misc.errors import WeightsError
+from misc.models.dense_clip import OpenClip, open_folder, value_attention
+from misc.models.locator import locate
 
 TINY = {
     "embed_dim": 16,

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from misc.models import describer
-from misc.models.describer_answer import describe_all, most_tokens, parse, request, shrunk
-from misc.models.profile import load_profile
 from PIL import Image
 
 from misc.bits import streams
-from misc.bits.description import Description, Item, to_json
+from misc.bits.text.description import Description, Item, to_json
 from misc.errors import DescriberError, InputError, WeightsError
+from misc.models import describer
+from misc.models.describer_answer import describe_all, most_tokens, parse, request, shrunk
+from misc.models.profile import load_profile
 from tests.conftest import sample_picture
 from tests.test_cli import misc_command, photo
 

@@ -12,15 +12,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from PIL import Image
+
+from misc.bits.text.description import Description, Item, to_json
+from misc.errors import DescriberError, InputError
 from misc.models import describer_endpoint
 from misc.models.describer import describer_for
 from misc.models.describer_endpoint import Endpoint, endpoint_from, seconds_of
 from misc.models.describer_http import HttpDescriber
 from misc.models.profile import load_profile
-from PIL import Image
-
-from misc.bits.description import Description, Item, to_json
-from misc.errors import DescriberError, InputError
 from tests.conftest import sample_picture
 from tests.test_cli import misc_command, photo
 

@@ -13,16 +13,16 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
+
+from misc.bits.text.description import Description, Item, to_json
+from misc.errors import DescriberError, WeightsError
 from misc.models import describer_answer
 from misc.models.describer import describer_for
 from misc.models.describer_endpoint import Endpoint
 from misc.models.describer_http import HttpDescriber
 from misc.models.describer_transformers import TransformersDescriber, load_describer
 from misc.models.profile import load_profile
-from PIL import Image
-
-from misc.bits.description import Description, Item, to_json
-from misc.errors import DescriberError, WeightsError
 from tests.conftest import sample_picture
 from tests.test_cli import misc_command, photo
 

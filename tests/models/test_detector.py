@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from misc.models.detector import NAMES, Detector, Thing, distinct
-from misc.models.graph_model import GraphModel
-from misc.models.locator import EmbeddedClip, inside
-from misc.models.profile import load_profile
-from misc.train.detector import convert
 from PIL import Image
 from safetensors.torch import save_file
 from torch.nn import functional
 
 from misc.errors import WeightsError
+from misc.models.detector import NAMES, Detector, Thing, distinct
+from misc.models.graph_model import GraphModel
+from misc.models.locator import EmbeddedClip, inside
+from misc.models.profile import load_profile
+from misc.train.detector import convert
 
 
 def encoded(text: str) -> str:

@@ -6,6 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from safetensors.torch import save_file
+from torch.nn import functional
+from transformers import Dinov2Config, Dinov2Model
+
+from misc.bits.text.description import Description
+from misc.bits.text.language_model import load_model
+from misc.codec import Codec
+from misc.errors import WeightsError
 from misc.models import describer_embedded
 from misc.models.clip import ClipHeads, load_clip_heads
 from misc.models.describer_embedded import Describer, EmbeddedDescriber, load_describer, read_items, same
@@ -13,15 +22,6 @@ from misc.models.detector import Thing
 from misc.models.locator import maps_of, threshold
 from misc.models.profile import load_profile
 from misc.models.vision import WIDTH, to_input
-from PIL import Image
-from safetensors.torch import save_file
-from torch.nn import functional
-from transformers import Dinov2Config, Dinov2Model
-
-from misc.bits.description import Description
-from misc.bits.text.language_model import load_model
-from misc.codec import Codec
-from misc.errors import WeightsError
 
 PULLED = all(load_profile().packages[name].path.is_file() for name in ("vit", "minilm"))
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
+
+from misc import cli
+from misc.errors import WeightsError
 from misc.models import hub
 from misc.models.decoder_profile import HubPart
 from misc.models.packages import cache_folder
 from misc.models.profile import load_profile, profile_names
-
-from misc import cli
-from misc.errors import WeightsError
 
 PART = HubPart("maker/net", "none", files=("config.json", "net.safetensors"), mirrors=("other/net",))
 

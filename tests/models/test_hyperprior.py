@@ -3,13 +3,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
+from misc.bits.pixels import entropy_model
+from misc.bits.pixels.latents import anchors, pack, unpack
+from misc.errors import WeightsError
 from misc.models.hyperprior import Hyperprior, checkerboard
 from misc.models.hyperprior_weights import load_hyperprior, save_hyperprior
 from misc.models.transforms import GainUnit, level_weights
-
-from misc.bits import latents
-from misc.bits.latents import pack, unpack
-from misc.errors import WeightsError
 from tests.conftest import sample_picture as picture
 from tests.conftest import tiny_hyperprior
 
@@ -69,7 +69,7 @@ def test_weights_survive_the_file(tmp_path: Path) -> None:
         assert torch.allclose(a, b, atol=2e-3, rtol=2e-3), name
     image = np.asarray(picture())
     original = pack(model.analyse(image, 99), model.entropy_model)
-    assert loaded.entropy_model.fingerprint == model.entropy_model.fingerprint == latents.load(path).fingerprint
+    assert loaded.entropy_model.fingerprint == model.entropy_model.fingerprint == entropy_model.load(path).fingerprint
     assert abs(len(pack(loaded.analyse(image, 99), loaded.entropy_model)) - len(original)) <= 8
 
 
@@ -80,7 +80,7 @@ def test_missing_and_wrong_weights_are_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="not a checkpoint"):
         load_hyperprior(tmp_path / "bad.safetensors")
     with pytest.raises(WeightsError):
-        latents.load(tmp_path / "bad.safetensors")
+        entropy_model.load(tmp_path / "bad.safetensors")
 
 
 def test_quality_interpolates_between_levels() -> None:
@@ -94,7 +94,7 @@ def test_quality_interpolates_between_levels() -> None:
 
 def test_both_passes_share_the_board() -> None:
     mask = checkerboard(torch.zeros(1, 1, 3, 4))[0, 0].numpy()
-    assert np.array_equal(mask, latents.anchors((3, 4)))
+    assert np.array_equal(mask, anchors((3, 4)))
 
 
 @pytest.mark.gpu

@@ -3,11 +3,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
+from misc.errors import WeightsError
 from misc.models import packages
 from misc.models.packages import Package, cache_folder, fetch, locked
 from misc.models.profile import load_profile
-
-from misc.errors import WeightsError
 
 CONTENT = bytes(range(256)) * 20_000
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from misc.models.text_encoders import MiniLmText
-from misc.models.text_features import MAX_TOKENS, WIDTH, TextTower, load_text_tower
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertModel
 
 from misc.errors import WeightsError
+from misc.models.text_encoders import MiniLmText
+from misc.models.text_features import MAX_TOKENS, WIDTH, TextTower, load_text_tower
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "grey", "cat", "dog", "barks"]
 

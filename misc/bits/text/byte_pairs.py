@@ -9,7 +9,7 @@ import itertools
 import re
 from collections.abc import Iterator, Sequence
 
-from misc.errors import BitstreamError
+from ...errors import BitstreamError
 
 __all__ = ["BytePairs"]
 

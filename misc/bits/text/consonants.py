@@ -11,8 +11,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 
-from misc.bits.text.lzw import fold
-from misc.errors import BitstreamError, LimitError
+from ...errors import BitstreamError, LimitError
+from .lzw import fold
 
 __all__ = ["CONSONANTS", "Consonants", "choose", "skeleton", "skeletons"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 
-from misc.errors import BitstreamError, LimitError
+from ...errors import BitstreamError, LimitError
 
 __all__ = ["Deflate"]
 

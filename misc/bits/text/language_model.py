@@ -1,4 +1,4 @@
-"""Text coders 4 and 5: a range coder under an exact neural language model (misc.bits.transformer).
+"""Text coders 4 and 5: a range coder under an exact neural language model (misc.bits.arithmetic.transformer).
 
     text ─► lines of tokens ─► P(token | prefix, tokens so far) ─► frequencies ─► range coder ─► bytes
 
@@ -19,10 +19,10 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import load_file
 
-from misc.bits.range_coder import PRECISION, TOTAL, FrequencyTable, RangeDecoder, RangeEncoder
-from misc.bits.text.byte_pairs import BytePairs
-from misc.bits.transformer import Cache, Config, Transformer, exact_exp
-from misc.errors import BitstreamError, LimitError, WeightsError
+from ...errors import BitstreamError, LimitError, WeightsError
+from ..arithmetic.range_coder import PRECISION, TOTAL, FrequencyTable, RangeDecoder, RangeEncoder
+from ..arithmetic.transformer import Cache, Config, Transformer, exact_exp
+from .byte_pairs import BytePairs
 
 __all__ = ["LanguageModel", "Model", "frequencies", "load_model"]
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 import string
 import unicodedata
 
-from misc.bits.range_coder import TOTAL, FrequencyTable, RangeDecoder, RangeEncoder
-from misc.errors import BitstreamError, LimitError
+from ...errors import BitstreamError, LimitError
+from ..arithmetic.range_coder import TOTAL, FrequencyTable, RangeDecoder, RangeEncoder
 
 __all__ = ["ALPHABET", "Lzw", "fold"]
 

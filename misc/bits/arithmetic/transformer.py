@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from misc.bits.exact_net import exact_matmul
+from .exact_net import exact_matmul
 
 __all__ = ["Cache", "Config", "Transformer", "exact_exp", "round_rows"]
 

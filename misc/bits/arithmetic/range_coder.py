@@ -14,7 +14,7 @@ import constriction
 import numpy as np
 import numpy.typing as npt
 
-from misc.errors import BitstreamError
+from ...errors import BitstreamError
 
 __all__ = ["PRECISION", "TOTAL", "FrequencyTable", "RangeDecoder", "RangeEncoder"]
 

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from misc.bits.text import WEIGHTLESS, TextCoder, coder_of, shortest
-from misc.errors import BitstreamError, InputError
+from ...errors import BitstreamError, InputError
+from .registry import WEIGHTLESS, TextCoder, coder_of, shortest
 
 __all__ = ["MAX_ITEMS", "MAX_WORDS", "Description", "Item", "from_json", "pack", "to_json", "unpack"]
 

@@ -1,0 +1,1 @@
+"""Exact arithmetic that the streams share: range coder and integer networks."""

@@ -1,0 +1,1 @@
+"""Pixel stream: the hyperprior's integers, and the exact model that codes them."""

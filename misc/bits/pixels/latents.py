@@ -1,0 +1,126 @@
+"""Pixel stream, exact side: integer latents to bytes and back.
+
+    quality ─┐
+    z ───────┴─► h_s ─► features ─► first ─► means, scale indices of the anchors ─► y, first pass
+                            └──── + context(y, first pass) ─► second ─► ... of the others ─► y, second pass
+
+    bytes: quality (8 bits) | range coder: z, y at even row + column, y at odd row + column
+
+The networks are `exact_net`s. y is held in units of 1/64: its mean (an integer of that unit) plus a whole symbol.
+In every pass symbols are coded in the order of their scale index, then of their position (channel, row, column);
+one outside its table is an escape, and the escaped values follow the pass at 16 bits each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ...errors import BitstreamError
+from ..arithmetic.range_coder import RangeDecoder, RangeEncoder
+from .entropy_model import SYMBOL_LIMIT, UNIT_BITS, Array, Floats, LatentModel
+
+__all__ = ["PixelLatents", "pack", "quantise", "shapes", "unpack"]
+
+STRIDE = 32
+UNIT = 1 << UNIT_BITS
+
+Code = Callable[[Array, Array, npt.NDArray[np.bool_]], Array]
+
+
+@dataclass(frozen=True)
+class PixelLatents:
+    """What the pixel stream carries.
+
+    Attributes:
+        quality: 0 (fewest bits) to 255.
+        z: (n, ceil(h / 2), ceil(w / 2)) int32.
+        y: (m, h, w) int32 in units of 1/64; h and w are the picture's height and width over 32, rounded up.
+    """
+
+    quality: int
+    z: Array
+    y: Array
+
+    def symbols(self) -> bytes:
+        """Canonical bytes of the content, for checksums."""
+        return bytes([self.quality]) + self.z.astype("<i4").tobytes() + self.y.astype("<i4").tobytes()
+
+
+def shapes(width: int, height: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Rows and columns of y and of z for a picture."""
+    h, w = -(-height // STRIDE), -(-width // STRIDE)
+    return (h, w), (-(-h // 2), -(-w // 2))
+
+
+def anchors(shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    """(h, w): positions of the first pass, where row + column is even."""
+    rows, columns = np.ogrid[: shape[0], : shape[1]]
+    return np.asarray((rows + columns) % 2 == 0)
+
+
+def walk(model: LatentModel, z: Array, quality: int, shape: tuple[int, int], code: Code) -> Array:
+    """Go through both passes; `code` gives the values (m, positions) of each pass's y. Returns y (m, h, w)."""
+    features = model.features(z, quality, shape)
+    first = anchors(shape)
+    y = np.zeros((model.y_channels, *shape), np.int32)
+    means, index = model.anchor_parameters(features)
+    y[:, first] = code(means[:, first], index[:, first], first)
+    if not first.all():
+        means, index = model.other_parameters(features, y)
+        y[:, ~first] = code(means[:, ~first], index[:, ~first], ~first)
+    return y
+
+
+def quantise(y: Floats, z: Floats, quality: int, model: LatentModel) -> PixelLatents:
+    """Round float latents, y (m, h, w) and z (n, rows, columns), to what the stream can carry."""
+    z_symbols = whole(z)
+
+    def code(means: Array, index: Array, mask: npt.NDArray[np.bool_]) -> Array:
+        return whole(y[:, mask] - means / UNIT) * UNIT + means
+
+    return PixelLatents(quality, z_symbols, walk(model, z_symbols, quality, (y.shape[1], y.shape[2]), code))
+
+
+def whole(x: Floats) -> npt.NDArray[np.int32]:
+    """Nearest integers, within what an escape can carry."""
+    rounded: npt.NDArray[np.int32] = np.clip(np.rint(x), -SYMBOL_LIMIT, SYMBOL_LIMIT - 1).astype(np.int32)
+    return rounded
+
+
+def pack(latents: PixelLatents, model: LatentModel) -> bytes:
+    """Bytes of the latents under the model; ValueError if they are not what `quantise` makes."""
+    z, quality = latents.z, latents.quality
+    coder = RangeEncoder()
+    model.encode(coder, z.reshape(-1), model.z_index(quality, (z.shape[1], z.shape[2])).reshape(-1))
+
+    def code(means: Array, index: Array, mask: npt.NDArray[np.bool_]) -> Array:
+        values = latents.y[:, mask]
+        if np.any((values - means) % UNIT):
+            raise ValueError("these latents do not belong to this model")
+        model.encode(coder, ((values - means) // UNIT).reshape(-1), index.reshape(-1))
+        return values
+
+    walk(model, z, quality, (latents.y.shape[1], latents.y.shape[2]), code)
+    return bytes([quality]) + coder.finish()
+
+
+def unpack(data: bytes, width: int, height: int, model: LatentModel) -> PixelLatents:
+    """Latents of a picture of this size.
+
+    Raises:
+        BitstreamError: the bytes cannot be such latents.
+    """
+    if not data:
+        raise BitstreamError("the pixel stream is empty")
+    quality, coder = data[0], RangeDecoder(data[1:])
+    y_shape, z_shape = shapes(width, height)
+    z = model.decode(coder, model.z_index(quality, z_shape).reshape(-1)).reshape(-1, *z_shape)
+
+    def code(means: Array, index: Array, mask: npt.NDArray[np.bool_]) -> Array:
+        return model.decode(coder, index.reshape(-1)).reshape(means.shape) * UNIT + means
+
+    return PixelLatents(quality, z, walk(model, z, quality, y_shape, code))

@@ -1,0 +1,1 @@
+"""Region stream: where each item is."""
