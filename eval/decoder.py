@@ -35,9 +35,9 @@ from rich.table import Table
 from ..bits.regions.maps import RegionMaps
 from ..bits.text.description import Description
 from ..codec import Codec
+from ..images import to_rgb
 from ..models.locator import EmbeddedClip
 from ..models.vision import patch_tokens, to_input
-from ..pictures import to_rgb
 from .memory import peak_memory
 from .metrics import Reference, StLpips, mean_of
 

@@ -20,7 +20,7 @@ from PIL import Image, ImageDraw
 from rich.console import Console
 from rich.table import Table
 
-from ..pictures import decode_picture
+from ..images import decode_picture
 from .metrics import Reference, StLpips
 
 __all__ = ["main"]
@@ -33,7 +33,7 @@ def sample_photo() -> Path:
 
 def misc(*arguments: str | Path) -> str:
     """Run the command line in its own process and return what it prints; fail as it fails."""
-    command = [sys.executable, "-m", "misc.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "misc", *map(str, arguments)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         raise typer.Exit(done.returncode)

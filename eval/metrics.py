@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..pictures import psnr
+from ..images import psnr
 
 __all__ = ["Reference", "StLpips", "mean_of"]
 

@@ -26,7 +26,7 @@ from rich.table import Table
 
 from ..bits.regions.coder import pack, unpack
 from ..bits.regions.maps import GRIDS, RegionMaps, grid_shape
-from ..region_files import rasterise, read_maps
+from ..maps import rasterise, read_maps
 
 __all__ = ["boxed_maps", "compare"]
 

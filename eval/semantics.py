@@ -42,10 +42,10 @@ from ..bits.text.description import Description
 from ..bits.text.lzw import fold
 from ..models.describer_embedded import EmbeddedDescriber
 from ..models.locator import EmbeddedClip, locate, maps_of, similarity
-from ..models.profile import load_profile
 from ..models.semantics import Semantics
 from ..models.skeleton import word_accuracy
 from ..models.vision import patch_tokens, to_input
+from ..profiles import load_profile
 from ..train.describer import difference, tidy
 from ..train.features import labelled_photos
 from ..train.noun_phrases import lemma, nouns

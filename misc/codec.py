@@ -13,7 +13,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,10 +27,11 @@ from .bits.text import TextCoder
 from .bits.text.consonants import Consonants, choose, skeletons
 from .bits.text.description import MAX_WORDS, Description
 from .bits.text.lzw import Lzw, fold
-from .budget import best_within, shortfall
 from .errors import BudgetError, InputError, LimitError, WeightsError
-from .models.profile import load_profile
-from .pictures import to_rgb
+from .images import to_rgb
+from .modes import MODES, Mode
+from .profiles import load_profile
+from .rate_control import best_within, shortfall
 
 if TYPE_CHECKING:
     from .models.decoder import Decoder, Progress
@@ -38,10 +39,8 @@ if TYPE_CHECKING:
     from .models.scene import Scene
     from .models.semantics import Semantics
 
-__all__ = ["MODES", "Codec", "Mode", "decode", "encode"]
+__all__ = ["Codec", "decode", "encode"]
 
-Mode = Literal["dlsvc", "micro", "text", "text+map", "pixel", "misc"]
-MODES: tuple[str, ...] = get_args(Mode)
 DEFAULT_BPP = 0.024
 Pixels = npt.NDArray[np.uint8]
 
@@ -50,7 +49,7 @@ class Codec:
     """Encodes and decodes with one profile's models, loaded when first needed.
 
     Args:
-        profile: a name of `misc.models.profile.profile_names`.
+        profile: a name of `misc.profiles.profile_names`.
         device: a torch device; the GPU when there is one, else the CPU.
         max_pixels: the largest picture that is encoded or decoded.
     """
@@ -199,7 +198,7 @@ class Codec:
 
         Args:
             seed, draft: as `decode`. progress: called with the steps done and all steps.
-            sampling: steps, guidance, strength or fusion, as `misc.models.decoder_profile.Sampling`, where they are not
+            sampling: steps, guidance, strength or fusion, as `misc.decoder_profile.Sampling`, where they are not
                 to be the profile's.
 
         Raises:

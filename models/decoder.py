@@ -26,9 +26,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ..decoder_profile import Sampling
 from .autoencoding import decode, encode
 from .colour import correct
-from .decoder_profile import Sampling
 from .denoiser import Denoiser, Guide, predictor
 from .fusion import calls, guide_of, in_sequence, item_guides, item_steps
 from .noise import gaussian

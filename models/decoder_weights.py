@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ..decoder_profile import Control, DecoderProfile, HubPart
 from ..errors import WeightsError
-from .decoder_profile import Control, DecoderProfile, HubPart
-from .hub import locate
+from ..weights.hub import locate
 from .int8_weights import FILE as INT8
 from .int8_weights import load_int8
 from .text_encoders import ClipText, MiniLmText, TextEncoder
 
 if TYPE_CHECKING:
+    from ..profiles import Profile
     from .decoder import ControlPart, Decoder, Parts
-    from .profile import Profile
 
 __all__ = ["load_decoder", "load_parts"]
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from ..bits.text.description import Description
-    from .profile import Profile
+    from ..profiles import Profile
 
 __all__ = ["Describer", "describer_for"]
 

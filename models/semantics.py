@@ -21,11 +21,11 @@ from ..errors import WeightsError
 if TYPE_CHECKING:
     from transformers import Dinov2Model
 
+    from ..profiles import Part, Profile
     from .describer import Describer
     from .describer_embedded import EmbeddedDescriber
     from .detector import Detector
     from .locator import DenseClip, EmbeddedClip
-    from .profile import Part, Profile
 
 __all__ = ["Semantics"]
 
@@ -81,7 +81,7 @@ class Semantics:
         part = self.profile.hub.get("describer")
         if part is None:
             return self.describer
-        from . import hub
+        from ..weights import hub
         from .describer_transformers import load_describer
 
         return load_describer(str(hub.locate(part)), self.device)

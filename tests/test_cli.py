@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from misc import cli
-from misc.pictures import psnr
+from misc.images import psnr
 from tests.conftest import sample_picture as picture
 from tests.golden.make import FOLDER as GOLDEN
 
@@ -184,7 +184,7 @@ def test_bad_maps_are_one_sentence(misc_command, photo: Path, tmp_path: Path, co
 
 
 def test_pipes(photo: Path) -> None:
-    command = [sys.executable, "-m", "misc.cli"]
+    command = [sys.executable, "-m", "misc"]
     coded = subprocess.run(
         [*command, "encode", "-", "-", "--quality", "90"], input=photo.read_bytes(), capture_output=True, check=True
     )
@@ -200,7 +200,7 @@ def test_info_and_verify_are_quick_and_load_no_torch(tmp_path: Path) -> None:
     )
     from misc.bits import streams
     from misc.bits.text.description import from_json
-    from misc.models.profile import load_profile
+    from misc.profiles import load_profile
 
     path = tmp_path / "t.misc"
     content = streams.Streams(1024, 1024, 0, from_json(DESCRIPTION))
@@ -221,7 +221,7 @@ def test_help_names_the_commands(misc_command) -> None:
 
 
 def test_text_coders_on_a_pipe() -> None:
-    command = [sys.executable, "-m", "misc.cli", "text"]
+    command = [sys.executable, "-m", "misc", "text"]
     text = "Two dogs run across a field.\n"
     for coder, expected in (("deflate", text), ("lzw", "two dogs run across a field\n")):
         packed = subprocess.run(

@@ -8,9 +8,10 @@ from PIL import Image
 import misc
 from misc.bits.regions.maps import RegionMaps
 from misc.bits.text.description import Description, Item
-from misc.codec import MODES, Codec
+from misc.codec import Codec
 from misc.errors import BudgetError, InputError, LimitError, WeightsError
-from misc.pictures import psnr
+from misc.images import psnr
+from misc.modes import MODES
 from tests.conftest import sample_picture
 
 CAT = Description("a cat on a bench", (Item("cat", "grey"),))

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from misc.errors import InputError
-from misc.pictures import decode_picture, encode_picture, format_of, psnr, to_rgb
+from misc.images import decode_picture, encode_picture, format_of, psnr, to_rgb
 from tests.conftest import sample_picture as picture
 
 

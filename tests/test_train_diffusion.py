@@ -14,8 +14,8 @@ from diffusers import ControlNetModel, FlowMatchEulerDiscreteScheduler, UNet2DCo
 
 from misc.bits.regions.maps import RegionMaps
 from misc.bits.text.description import Description, Item
+from misc.decoder_profile import Sampling
 from misc.models.decoder import ControlPart, Decoder, Parts, Scene
-from misc.models.decoder_profile import Sampling
 from misc.models.int8_weights import load_int8
 from misc.models.noise import gaussian
 from misc.models.text_encoders import TextFeatures

@@ -16,7 +16,7 @@ from rich.progress import track
 
 from ..models.detector import Detector
 from ..models.locator import SCORE
-from ..models.profile import load_profile
+from ..profiles import load_profile
 from .data import named_photos
 
 __all__ = ["main"]

@@ -33,9 +33,9 @@ from torch.utils.tensorboard import SummaryWriter
 from torchvision.utils import make_grid
 
 from ..models.hyperprior_weights import load_hyperprior
-from ..models.profile import load_profile
 from ..models.text_encoders import MiniLmText
 from ..models.text_features import load_text_tower
+from ..profiles import load_profile
 from .autoencoder import LATENT_CHANNELS
 from .conditions import Shown, conditions
 from .decoder_networks import Networks, write_decoder

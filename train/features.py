@@ -20,8 +20,8 @@ import torch
 import typer
 from PIL import Image
 
-from ..models.profile import load_profile
 from ..models.vision import WIDTH, load_vision_tower, patch_tokens, to_input
+from ..profiles import load_profile
 from .data import named_photos
 
 __all__ = ["GRID", "Features", "labelled_photos", "load_features"]

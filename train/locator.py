@@ -29,8 +29,8 @@ from torch.nn import functional
 
 from ..models.clip import ClipHeads, load_clip_heads
 from ..models.detector import NAMES, PERSONS
-from ..models.profile import load_profile
 from ..models.text_features import TextTower, load_text_tower
+from ..profiles import load_profile
 from .features import GRID, load_features
 from .noun_phrases import nouns
 from .state import restore, save

@@ -21,8 +21,8 @@ from rich.progress import track
 from ..bits.regions.maps import RegionMaps
 from ..models.detector import Thing
 from ..models.locator import EmbeddedClip, maps_of
-from ..models.profile import load_profile
 from ..models.semantics import Semantics
+from ..profiles import load_profile
 from .features import load_features
 from .noun_phrases import describe_captions
 

@@ -22,7 +22,7 @@ import typer
 
 from ..bits.regions.coder import Contexts, code_mask
 from ..bits.regions.maps import RegionMaps
-from ..region_files import read_maps
+from ..maps import read_maps
 
 __all__ = ["contexts_of", "fit", "module_text"]
 

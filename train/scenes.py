@@ -27,9 +27,9 @@ from ..bits.text.description import Description, Item
 from ..errors import DescriberError
 from ..models.describer_embedded import GRID
 from ..models.locator import SCORE, maps_of
-from ..models.profile import load_profile
 from ..models.semantics import Semantics
 from ..models.vision import patch_tokens, to_input
+from ..profiles import load_profile
 from .data import named_photos
 from .noun_phrases import describe_captions
 

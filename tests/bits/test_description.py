@@ -8,7 +8,7 @@ from misc.bits.text import coder_of
 from misc.bits.text.deflate import DICTIONARY, Deflate
 from misc.bits.text.description import Description, Item, from_json, pack, to_json, unpack
 from misc.errors import BitstreamError, InputError, LimitError, MiscError, ModelMismatchError
-from misc.models.profile import load_profile
+from misc.profiles import load_profile
 
 PART = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n"), max_size=60)
 NAME = PART.filter(bool)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from misc.bits.text import TextCoder, shortest
 from misc.bits.text.language_model import LanguageModel
 from misc.errors import BitstreamError
-from misc.models.profile import load_profile
+from misc.profiles import load_profile
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "texts.json"
 EXPECTED: dict[str, str] = json.loads(GOLDEN.read_text())

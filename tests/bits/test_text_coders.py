@@ -17,7 +17,7 @@ from misc.bits.text.lzw import Lzw, fold
 from misc.errors import BitstreamError, LimitError, MiscError, WeightsError
 from misc.models import language_model
 from misc.models.language_model import add_prefixes, digest, quantise, rotation_tables
-from misc.models.profile import load_profile
+from misc.profiles import load_profile
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 DLSVC = "a cat sitting on top of a wooden bench"

@@ -18,14 +18,14 @@ from misc import cli, codec
 from misc.bits.regions.maps import RegionMaps
 from misc.bits.streams import Streams
 from misc.bits.text.description import Description, Item
+from misc.decoder_profile import Control, DecoderProfile, HubPart, Sampling
 from misc.errors import InputError, WeightsError
 from misc.eval.decoder import files_of, gains_of, probe
 from misc.eval.random_parts import random_parts, save
 from misc.models import scene as scenes
 from misc.models.decoder import Decoder, Scene
-from misc.models.decoder_profile import Control, DecoderProfile, HubPart, Sampling
 from misc.models.decoder_weights import load_decoder
-from misc.models.profile import Profile, load_profile
+from misc.profiles import Profile, load_profile
 from tests.conftest import sample_picture
 
 WIDTH, HEIGHT = 50, 37

@@ -11,11 +11,11 @@ from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler, UniPCMulti
 
 from misc.bits.regions.maps import RegionMaps
 from misc.bits.text.description import Description
+from misc.decoder_profile import Sampling
 from misc.errors import InputError, WeightsError
 from misc.eval.random_parts import random_parts
 from misc.models.colour import correct, low_frequencies
 from misc.models.decoder import Parts
-from misc.models.decoder_profile import Sampling
 from misc.models.denoiser import Denoiser, Guide, predictor
 from misc.models.edges import edges
 from misc.models.noise import gaussian

@@ -20,7 +20,7 @@ from misc.models import describer_endpoint
 from misc.models.describer import describer_for
 from misc.models.describer_endpoint import Endpoint, endpoint_from, seconds_of
 from misc.models.describer_http import HttpDescriber
-from misc.models.profile import load_profile
+from misc.profiles import load_profile
 from tests.conftest import sample_picture
 from tests.test_cli import misc_command, photo
 

@@ -22,7 +22,7 @@ from misc.models.describer import describer_for
 from misc.models.describer_endpoint import Endpoint
 from misc.models.describer_http import HttpDescriber
 from misc.models.describer_transformers import TransformersDescriber, load_describer
-from misc.models.profile import load_profile
+from misc.profiles import load_profile
 from tests.conftest import sample_picture
 from tests.test_cli import misc_command, photo
 

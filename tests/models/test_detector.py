@@ -15,7 +15,7 @@ from misc.errors import WeightsError
 from misc.models.detector import NAMES, Detector, Thing, distinct
 from misc.models.graph_model import GraphModel
 from misc.models.locator import EmbeddedClip, inside
-from misc.models.profile import load_profile
+from misc.profiles import load_profile
 from misc.train.detector import convert
 
 

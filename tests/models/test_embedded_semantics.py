@@ -20,8 +20,8 @@ from misc.models.clip import ClipHeads, load_clip_heads
 from misc.models.describer_embedded import Describer, EmbeddedDescriber, load_describer, read_items, same
 from misc.models.detector import Thing
 from misc.models.locator import maps_of, threshold
-from misc.models.profile import load_profile
 from misc.models.vision import WIDTH, to_input
+from misc.profiles import load_profile
 
 PULLED = all(load_profile().packages[name].path.is_file() for name in ("vit", "minilm"))
 

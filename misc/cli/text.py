@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from ..errors import BitstreamError, InputError
 from .console import ProfileOption, say
-from .errors import BitstreamError, InputError
 
 __all__ = ["app"]
 
@@ -21,9 +21,9 @@ def pack(
     profile: ProfileOption = "embedded",
 ) -> None:
     """Text on standard input to bytes on standard output: the coder's number, then its code."""
-    from .bits.text import shortest
+    from ..bits.text import shortest
+    from ..profiles import load_profile
     from .files import read_bytes, write_bytes
-    from .models.profile import load_profile
 
     coders = load_profile(profile).text_coders
     try:
@@ -48,9 +48,9 @@ def unpack(
     profile: ProfileOption = "embedded",
 ) -> None:
     """Bytes of `misc text pack` on standard input to text on standard output."""
-    from .bits.text import coder_of
+    from ..bits.text import coder_of
+    from ..profiles import load_profile
     from .files import read_bytes, write_bytes
-    from .models.profile import load_profile
 
     data = read_bytes("-")
     if not data:
@@ -58,8 +58,8 @@ def unpack(
     chosen = load_profile(profile)
     text = coder_of(data[0], chosen.text_coders).unpack(data[1:])
     if expand:
-        from .bits.text.language_model import load_model
-        from .models import skeleton
+        from ..bits.text.language_model import load_model
+        from ..models import skeleton
 
         model = load_model(chosen.language_model.path)
         text = skeleton.expand(text, model, skeleton.Lexicon(model))
@@ -72,7 +72,7 @@ def list_coders(
     as_json: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
 ) -> None:
     """Names, numbers and whether each coder's weights are here."""
-    from .models.profile import load_profile
+    from ..profiles import load_profile
 
     rows = [
         {"name": each.name, "number": each.number, "lossless": each.lossless, "available": each.available}

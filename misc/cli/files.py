@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from .errors import InputError, LimitError
+from ..errors import InputError, LimitError
 
 __all__ = ["MAX_INPUT", "read_bytes", "write_bytes"]
 

@@ -10,8 +10,8 @@ from .console import Input, Json, ProfileOption, report
 from .files import read_bytes
 
 if TYPE_CHECKING:
-    from .bits.container import File
-    from .bits.regions.maps import RegionMaps
+    from ..bits.container import File
+    from ..bits.regions.maps import RegionMaps
 
 __all__ = ["info", "rate", "size_line", "verify"]
 
@@ -25,11 +25,11 @@ def info(
     as_json: Json = False,
 ) -> None:
     """Tell what a .misc file holds."""
-    from .bits import container
-    from .bits.regions import coder as regions
-    from .bits.streams import items_of
-    from .bits.text import WEIGHTLESS, coder_of, description
-    from .models.profile import load_profile
+    from ..bits import container
+    from ..bits.regions import coder as regions
+    from ..bits.streams import items_of
+    from ..bits.text import WEIGHTLESS, coder_of, description
+    from ..profiles import load_profile
 
     data = read_bytes(source)
     file = container.read(data)
@@ -64,8 +64,8 @@ def info(
 
 def verify(source: Input, profile: ProfileOption = "embedded", as_json: Json = False) -> None:
     """Decode every stream of a .misc file, without drawing, and compare the checks."""
-    from .bits import container, streams
-    from .models.profile import load_profile
+    from ..bits import container, streams
+    from ..profiles import load_profile
 
     data = read_bytes(source)
     models = load_profile(profile)

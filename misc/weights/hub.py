@@ -14,8 +14,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from ..decoder_profile import HubPart
 from ..errors import WeightsError
-from .decoder_profile import HubPart
 from .packages import cache_folder, sha256
 
 __all__ = ["fetch", "is_here", "locate"]

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..errors import WeightsError
 from .console import ProfileOption, say, working
-from .errors import WeightsError
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from .bits.regions.maps import RegionMaps
-    from .bits.text.description import Description
-    from .codec import Codec
+    from ..bits.regions.maps import RegionMaps
+    from ..bits.text.description import Description
+    from ..codec import Codec
 
 __all__ = ["DescriberOption", "describe", "described", "seen"]
 
@@ -33,9 +33,9 @@ def describe(
     profile: ProfileOption = "embedded",
 ) -> None:
     """Describe a picture by a multimodal model, as the JSON that `encode --describe` reads."""
-    from .bits.text.description import to_json
+    from ..bits.text.description import to_json
+    from ..images import decode_picture
     from .files import read_bytes, write_bytes
-    from .pictures import decode_picture
 
     picture = decode_picture(read_bytes(source))
     for notice in picture.notices:
@@ -46,8 +46,8 @@ def describe(
 
 def described(image: Image.Image, name: str | None, profile: str, items: int = 3) -> Description:
     """The description of an RGB picture by the describer of this name, or the profile's own."""
-    from .models.describer import describer_for
-    from .models.profile import load_profile
+    from ..models.describer import describer_for
+    from ..profiles import load_profile
 
     with working("describing"):
         return describer_for(name, load_profile(profile)).describe(image, items)

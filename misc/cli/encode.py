@@ -1,0 +1,107 @@
+"""`misc encode`: an image to a file."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError
+from .console import Input, Json, ProfileOption, refuse_mixed_output, report, say, working
+from .describe import DescriberOption, seen
+from .files import read_bytes, write_bytes
+from .info import rate, size_line
+from .options import Bpp, Bytes, Describe, ModeName, ModeOption, Output, Quality, Regions, Seed
+
+if TYPE_CHECKING:
+    from ..bits.text.description import Description
+    from ..codec import Codec
+    from ..images import Picture
+
+__all__ = ["compress", "encode", "file_facts"]
+
+
+def encode(
+    source: Input,
+    target: Output,
+    mode: ModeOption = ModeName.MISC,
+    bpp: Bpp = None,
+    max_bytes: Bytes = None,
+    quality: Quality = None,
+    describe: Describe = None,
+    describer: DescriberOption = None,
+    regions: Regions = None,
+    seed: Seed = 0,
+    profile: ProfileOption = "embedded",
+    as_json: Json = False,
+) -> None:
+    """Compress a picture into a .misc file."""
+    refuse_mixed_output(target, as_json)
+    data, _, codec = compress(source, mode, bpp, max_bytes, quality, describe, describer, regions, seed, profile)
+    write_bytes(target, data)
+    facts = file_facts(data, codec)
+    report(facts, as_json, f"{size_line(facts)} -> {target}")
+
+
+def compress(
+    source: str,
+    mode: ModeName,
+    bpp: float | None,
+    max_bytes: int | None,
+    quality: int | None,
+    describe: str | None,
+    describer: str | None,
+    regions: str | None,
+    seed: int,
+    profile: str,
+) -> tuple[bytes, Picture, Codec]:
+    """The file of a picture, the picture, and the codec that made it."""
+    from ..codec import Codec
+    from ..images import decode_picture
+    from ..maps import load_maps
+
+    text = description_file(describe) if describe else None
+    map_bytes = read_bytes(regions) if regions else None
+    picture = decode_picture(read_bytes(source))
+    for notice in picture.notices:
+        say(notice)
+    maps = None if map_bytes is None else load_maps(map_bytes, *picture.image.size)
+    codec = Codec(profile)
+    if mode is not ModeName.PIXEL:
+        text, maps = seen(picture.image, mode.value, codec, text, maps, describer)
+    with working("encoding"):
+        data = codec.encode(
+            picture.image,
+            mode=mode.value,
+            bpp=bpp,
+            max_bytes=max_bytes,
+            quality=quality,
+            description=text,
+            regions=maps,
+            seed=seed,
+        )
+    return data, picture, codec
+
+
+def description_file(name: str) -> Description:
+    from ..bits.text.description import from_json
+
+    try:
+        value = json.loads(read_bytes(name))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{name} is not JSON: {error}") from error
+    return from_json(value)
+
+
+def file_facts(data: bytes, codec: Codec) -> dict[str, Any]:
+    from ..bits import container
+
+    file = container.read(data)
+    return {
+        "width": file.width,
+        "height": file.height,
+        "bytes": len(data),
+        "bpp": rate(data, file),
+        "sections": {name: len(section.payload) for name, section in file.sections()},
+        "quality": file.pixels.payload[0] if file.pixels else None,
+        "profile": codec.profile.name,
+    }

@@ -1,0 +1,65 @@
+"""`misc roundtrip`: an image to a file and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .console import Input, Json, ProfileOption, refuse_mixed_output, report, stepping
+from .decode import chosen
+from .describe import DescriberOption
+from .encode import compress, file_facts
+from .files import write_bytes
+from .info import size_line
+from .options import (
+    Bpp,
+    Bytes,
+    Describe,
+    Draft,
+    Fusion,
+    Guidance,
+    ModeName,
+    ModeOption,
+    Quality,
+    Regions,
+    Seed,
+    Steps,
+    Strength,
+)
+
+__all__ = ["roundtrip"]
+
+
+def roundtrip(
+    source: Input,
+    target: Annotated[str, typer.Argument(metavar="OUT.png", help="the picture as a decoder would draw it")],
+    mode: ModeOption = ModeName.MISC,
+    bpp: Bpp = None,
+    max_bytes: Bytes = None,
+    quality: Quality = None,
+    describe: Describe = None,
+    describer: DescriberOption = None,
+    regions: Regions = None,
+    seed: Seed = 0,
+    draft: Draft = False,
+    steps: Steps = None,
+    guidance: Guidance = None,
+    strength: Strength = None,
+    fusion: Fusion = None,
+    profile: ProfileOption = "embedded",
+    as_json: Json = False,
+) -> None:
+    """Compress and draw again in one go, and say what was lost."""
+    from ..images import encode_picture, format_of, psnr
+
+    refuse_mixed_output(target, as_json)
+    format_name = "PNG" if target == "-" else format_of(Path(target))
+    data, picture, codec = compress(source, mode, bpp, max_bytes, quality, describe, describer, regions, seed, profile)
+    sampling = chosen(steps=steps, guidance=guidance, strength=strength, fusion=fusion)
+    with stepping("decoding") as progress:
+        image = codec.decode(data, draft=draft, progress=progress, **sampling)
+    write_bytes(target, encode_picture(image, format_name))
+    facts = file_facts(data, codec) | {"psnr": round(psnr(picture.image, image), 3)}
+    report(facts, as_json, f"{size_line(facts)}, {facts['psnr']:.2f} dB -> {target}")

@@ -1,0 +1,1 @@
+"""Weights from elsewhere: fetched, checked and unpacked as data."""
