@@ -37,7 +37,7 @@ from ..bits.text.description import Description
 from ..codec import Codec
 from ..images import to_rgb
 from ..models.locator import EmbeddedClip
-from ..models.vision import patch_tokens, to_input
+from ..models.towers.vision import patch_tokens, to_input
 from .memory import peak_memory
 from .metrics import Reference, StLpips, mean_of
 

@@ -13,8 +13,8 @@ import torch
 from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel, UniPCMultistepScheduler
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-from ..models.decoder import ControlPart, Parts
-from ..models.text_encoders import ClipText
+from ..models.decoder.decoder import ControlPart, Parts
+from ..models.decoder.text_encoders import ClipText
 
 __all__ = ["random_parts", "save"]
 

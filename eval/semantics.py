@@ -40,11 +40,11 @@ from ..bits.regions.maps import RegionMaps
 from ..bits.text.consonants import skeletons
 from ..bits.text.description import Description
 from ..bits.text.lzw import fold
-from ..models.describer_embedded import EmbeddedDescriber
+from ..models.describer.embedded import EmbeddedDescriber
+from ..models.language_model.skeleton import word_accuracy
 from ..models.locator import EmbeddedClip, locate, maps_of, similarity
 from ..models.semantics import Semantics
-from ..models.skeleton import word_accuracy
-from ..models.vision import patch_tokens, to_input
+from ..models.towers.vision import patch_tokens, to_input
 from ..profiles import load_profile
 from ..train.describer import difference, tidy
 from ..train.features import labelled_photos

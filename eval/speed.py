@@ -27,10 +27,10 @@ from rich.table import Table
 from ..bits.regions.maps import RegionMaps
 from ..bits.text.description import Description, Item
 from ..decoder_profile import DecoderProfile
-from ..models.decoder import Decoder, Parts
-from ..models.decoder_weights import load_parts
-from ..models.scene import Scene
-from ..models.text_encoders import ClipText
+from ..models.decoder.decoder import Decoder, Parts
+from ..models.decoder.scene import Scene
+from ..models.decoder.text_encoders import ClipText
+from ..models.decoder.weights import load_parts
 from ..profiles import load_profile
 from .memory import peak_memory
 from .random_parts import random_parts

@@ -31,8 +31,8 @@ from ..bits.text import TextCoder
 from ..bits.text.consonants import skeletons
 from ..bits.text.language_model import load_model
 from ..bits.text.lzw import fold
-from ..models.prefixes import PREFIXES
-from ..models.skeleton import Lexicon, expand, word_accuracy
+from ..models.language_model.prefixes import PREFIXES
+from ..models.language_model.skeleton import Lexicon, expand, word_accuracy
 from ..profiles import Profile, load_profile
 from ..train.texts import captions as captions_of
 from ..train.texts import held_out_half, read_descriptions

@@ -34,9 +34,9 @@ from .profiles import load_profile
 from .rate_control import best_within, shortfall
 
 if TYPE_CHECKING:
-    from .models.decoder import Decoder, Progress
-    from .models.hyperprior import Hyperprior
-    from .models.scene import Scene
+    from .models.decoder.decoder import Decoder, Progress
+    from .models.decoder.scene import Scene
+    from .models.hyperprior.hyperprior import Hyperprior
     from .models.semantics import Semantics
 
 __all__ = ["Codec", "decode", "encode"]
@@ -62,7 +62,7 @@ class Codec:
     @functools.cached_property
     def hyperprior(self) -> Hyperprior:
         """The pixel stream's network."""
-        from .models.hyperprior_weights import load_hyperprior
+        from .models.hyperprior.weights import load_hyperprior
 
         return load_hyperprior(self.profile.hyperprior.path, self._device())
 
@@ -76,7 +76,7 @@ class Codec:
     @functools.cached_property
     def decoder(self) -> Decoder:
         """What draws pictures, if the profile has one."""
-        from .models.decoder_weights import load_decoder
+        from .models.decoder.weights import load_decoder
 
         return load_decoder(self.profile, self._device())
 
@@ -235,7 +235,7 @@ class Codec:
 
     def _scene(self, content: Streams, seed: int | None) -> Scene:
         """What the decoder is given of streams."""
-        from .models.scene import Scene
+        from .models.decoder.scene import Scene
 
         pixels = None if content.pixels is None else self._draft(content)
         chosen = content.seed if seed is None else seed

@@ -3,9 +3,9 @@
     image ─► dense embeddings (rows, columns, C) ─┐
     names ─► text embeddings (items, C) ──────────┴─► similarity ─► coarse grid ─► adaptive threshold ─► RegionMaps
 
-Any CLIP will do that gives one embedding a patch: the embedded one (`misc.models.clip`), or one of open_clip with
-value-value attention (`misc.models.dense_clip`). Into the embedded one's patches a detector's finds write their names
-first. Maps of different items may overlap.
+Any CLIP will do that gives one embedding a patch: the embedded one (`misc.models.clip.embedded`), or one of open_clip
+with value-value attention (`misc.models.clip.dense`). Into the embedded one's patches a detector's finds write their
+names first. Maps of different items may overlap.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from torch import Tensor
 from transformers import Dinov2Model
 
 from ..bits.regions.maps import RegionMaps, grid_shape
-from .clip import ClipHeads
-from .detector import Detector, Thing
-from .text_features import TextTower
-from .vision import patch_tokens, to_input
+from .clip.embedded import ClipHeads
+from .towers.detector import Detector, Thing
+from .towers.text_features import TextTower
+from .towers.vision import patch_tokens, to_input
 
 __all__ = ["SCORE", "DenseClip", "EmbeddedClip", "locate", "maps_of", "similarity"]
 
@@ -56,8 +56,9 @@ class EmbeddedClip:
     """The embedded profile's CLIP.
 
     Args:
-        tower: of `misc.models.vision`. text: of `misc.models.text_features`. heads: of `misc.models.clip`.
-        detector: of `misc.models.detector`, if there is one.
+        tower: of `misc.models.towers.vision`. text: of `misc.models.towers.text_features`.
+        heads: of `misc.models.clip.embedded`.
+        detector: of `misc.models.towers.detector`, if there is one.
     """
 
     def __init__(self, tower: Dinov2Model, text: TextTower, heads: ClipHeads, detector: Detector | None = None) -> None:

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from transformers import Dinov2Model
 
     from ..profiles import Part, Profile
-    from .describer import Describer
-    from .describer_embedded import EmbeddedDescriber
-    from .detector import Detector
+    from .describer.describer import Describer
+    from .describer.embedded import EmbeddedDescriber
     from .locator import DenseClip, EmbeddedClip
+    from .towers.detector import Detector
 
 __all__ = ["Semantics"]
 
@@ -52,7 +52,7 @@ class Semantics:
         """The vision tower of both."""
         import torch
 
-        from .vision import load_vision_tower
+        from .towers.vision import load_vision_tower
 
         tower = load_vision_tower(self.profile.packages["vit"].path)
         tower.to(torch.device(self.device))  # type: ignore[arg-type]
@@ -62,7 +62,7 @@ class Semantics:
     def describer(self) -> EmbeddedDescriber:
         """The embedded describer."""
         from ..bits.text.language_model import load_model
-        from .describer_embedded import EmbeddedDescriber, load_describer
+        from .describer.embedded import EmbeddedDescriber, load_describer
 
         model = load_describer(self._part("describer").path).to(self.device)
         vocabulary = load_model(self.profile.small_language_model.path).vocabulary
@@ -71,7 +71,7 @@ class Semantics:
     @functools.cached_property
     def detector(self) -> Detector | None:
         """What finds things of usual names, if the profile has it."""
-        from .detector import Detector
+        from .towers.detector import Detector
 
         return Detector(self._part("detector").path) if self.profile.detector else None
 
@@ -82,16 +82,16 @@ class Semantics:
         if part is None:
             return self.describer
         from ..weights import hub
-        from .describer_transformers import load_describer
+        from .describer.transformers import load_describer
 
         return load_describer(str(hub.locate(part)), self.device)
 
     @functools.cached_property
     def clip(self) -> EmbeddedClip:
         """The embedded CLIP."""
-        from .clip import load_clip_heads
+        from .clip.embedded import load_clip_heads
         from .locator import EmbeddedClip
-        from .text_features import load_text_tower
+        from .towers.text_features import load_text_tower
 
         heads = load_clip_heads(self._part("locator").path).to(self.device)
         text = load_text_tower(self.profile.packages["minilm"].path, self.device)
@@ -103,7 +103,7 @@ class Semantics:
         part = self.profile.hub.get("locator")
         if part is None:
             return self.clip
-        from .dense_clip import load_dense_clip
+        from .clip.dense import load_dense_clip
 
         return load_dense_clip(part, self.device)
 
@@ -113,9 +113,9 @@ class Semantics:
         Args:
             image: RGB. items: how many things to name, at most.
         """
-        from .describer_embedded import GRID
+        from .describer.embedded import GRID
         from .locator import SCORE, maps_of
-        from .vision import patch_tokens, to_input
+        from .towers.vision import patch_tokens, to_input
 
         if self.profile.hub:
             description = self.own_describer.describe(image, items)

@@ -6,8 +6,8 @@ from PIL import Image
 
 from misc.bits.pixels.entropy_model import LatentModel
 from misc.bits.pixels.latents import PixelLatents, quantise, shapes
-from misc.models.hyperprior import Hyperprior
-from misc.models.integers import exact_arrays
+from misc.models.hyperprior.hyperprior import Hyperprior
+from misc.models.hyperprior.integers import exact_arrays
 
 settings.register_profile("misc", deadline=None)  # a busy machine is no failure
 settings.load_profile("misc")

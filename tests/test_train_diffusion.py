@@ -15,10 +15,10 @@ from diffusers import ControlNetModel, FlowMatchEulerDiscreteScheduler, UNet2DCo
 from misc.bits.regions.maps import RegionMaps
 from misc.bits.text.description import Description, Item
 from misc.decoder_profile import Sampling
-from misc.models.decoder import ControlPart, Decoder, Parts, Scene
-from misc.models.int8_weights import load_int8
-from misc.models.noise import gaussian
-from misc.models.text_encoders import TextFeatures
+from misc.models.decoder.decoder import ControlPart, Decoder, Parts, Scene
+from misc.models.decoder.int8_weights import load_int8
+from misc.models.decoder.noise import gaussian
+from misc.models.decoder.text_encoders import TextFeatures
 from misc.train import decoder_networks, diffusion, discriminator, picture_losses, scenes
 from misc.train.autoencoder import new_autoencoder
 from misc.train.conditions import conditions

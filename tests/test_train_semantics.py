@@ -12,8 +12,8 @@ from tokenizers import Tokenizer
 
 from misc.bits.text.description import Item
 from misc.bits.text.language_model import LanguageModel
-from misc.models.clip import load_clip_heads
-from misc.models.describer_embedded import load_describer, new_llama
+from misc.models.clip.embedded import load_clip_heads
+from misc.models.describer.embedded import load_describer, new_llama
 from misc.train import describer, language_model, locator
 from misc.train.describer import Answers, difference, loss_of, pack_answers
 from misc.train.noun_phrases import describe_captions, lemma, nouns

@@ -11,8 +11,8 @@ import typer
 from diffusers import AutoencoderKL, ControlNetModel, FlowMatchEulerDiscreteScheduler, UNet2DConditionModel
 from torch import Tensor, nn
 
-from ..models.int8_weights import load_int8, save_int8
-from ..models.regional_attention import attend
+from ..models.decoder.int8_weights import load_int8, save_int8
+from ..models.decoder.regional_attention import attend
 from .autoencoder import LATENT_CHANNELS
 from .conditions import Shown
 from .scene_batches import ITEMS

@@ -31,7 +31,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..bits.text.consonants import skeletons
-from ..models.describer_embedded import DIFFERENCES, WORDS, Describer, load_describer
+from ..models.describer.embedded import DIFFERENCES, WORDS, Describer, load_describer
 from .features import Features, load_features
 from .language_model import VOCABULARY, optimizers
 from .noun_phrases import NO_THINGS, describe_captions, phrases

@@ -14,8 +14,8 @@ from typing import Annotated
 import typer
 from rich.progress import track
 
-from ..models.detector import Detector
 from ..models.locator import SCORE
+from ..models.towers.detector import Detector
 from ..profiles import load_profile
 from .data import named_photos
 

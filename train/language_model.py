@@ -27,9 +27,9 @@ from torch import Tensor
 from transformers import LlamaForCausalLM
 
 from ..bits.text.byte_pairs import WORDS
-from ..models import language_model as exact
-from ..models.describer_embedded import new_llama
-from ..models.prefixes import SMALL_PREFIXES
+from ..models.describer.embedded import new_llama
+from ..models.language_model import integers as exact
+from ..models.language_model.prefixes import SMALL_PREFIXES
 from .noun_phrases import describe_captions
 from .state import restore, save
 from .texts import captions, held_out_half, read_descriptions, training_half

@@ -27,9 +27,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
-from ..models.clip import ClipHeads, load_clip_heads
-from ..models.detector import NAMES, PERSONS
-from ..models.text_features import TextTower, load_text_tower
+from ..models.clip.embedded import ClipHeads, load_clip_heads
+from ..models.towers.detector import NAMES, PERSONS
+from ..models.towers.text_features import TextTower, load_text_tower
 from ..profiles import load_profile
 from .features import GRID, load_features
 from .noun_phrases import nouns

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..models.vision import DEVIATION, MEAN, PATCH, load_vision_tower
+from ..models.towers.vision import DEVIATION, MEAN, PATCH, load_vision_tower
 from .discriminator import PatchDiscriminator, generator_loss
 from .hyperprior import st_lpips
 

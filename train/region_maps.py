@@ -19,9 +19,9 @@ import typer
 from rich.progress import track
 
 from ..bits.regions.maps import RegionMaps
-from ..models.detector import Thing
 from ..models.locator import EmbeddedClip, maps_of
 from ..models.semantics import Semantics
+from ..models.towers.detector import Thing
 from ..profiles import load_profile
 from .features import load_features
 from .noun_phrases import describe_captions

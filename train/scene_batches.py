@@ -23,7 +23,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, IterableDataset
 
 from ..bits.regions.maps import RegionMaps
-from ..models.scene import texts
+from ..models.decoder.scene import texts
 from .data import IMAGE_KEYS, cut, expand_sources, random_square
 from .scenes import read_scenes
 

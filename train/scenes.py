@@ -25,10 +25,10 @@ from rich.progress import track
 from ..bits.regions.maps import RegionMaps
 from ..bits.text.description import Description, Item
 from ..errors import DescriberError
-from ..models.describer_embedded import GRID
+from ..models.describer.embedded import GRID
 from ..models.locator import SCORE, maps_of
 from ..models.semantics import Semantics
-from ..models.vision import patch_tokens, to_input
+from ..models.towers.vision import patch_tokens, to_input
 from ..profiles import load_profile
 from .data import named_photos
 from .noun_phrases import describe_captions

@@ -46,7 +46,7 @@ def describe(
 
 def described(image: Image.Image, name: str | None, profile: str, items: int = 3) -> Description:
     """The description of an RGB picture by the describer of this name, or the profile's own."""
-    from ..models.describer import describer_for
+    from ..models.describer.describer import describer_for
     from ..profiles import load_profile
 
     with working("describing"):

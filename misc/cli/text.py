@@ -59,7 +59,7 @@ def unpack(
     text = coder_of(data[0], chosen.text_coders).unpack(data[1:])
     if expand:
         from ..bits.text.language_model import load_model
-        from ..models import skeleton
+        from ..models.language_model import skeleton
 
         model = load_model(chosen.language_model.path)
         text = skeleton.expand(text, model, skeleton.Lexicon(model))

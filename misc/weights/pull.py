@@ -24,8 +24,8 @@ def pull(profile: Profile, progress: Callable[[str, int, int], None]) -> None:
     Raises:
         WeightsError: something cannot be fetched or is not what the profile pins.
     """
-    from ..models import language_model
-    from ..models.prefixes import SHARES, SHARPNESS
+    from ..models.language_model import integers as language_model
+    from ..models.language_model.prefixes import SHARES, SHARPNESS
 
     parts = [each for each in profile.hub_parts() if not each[0].repository.startswith(hub.OWN)]
     for number, (part, optional) in enumerate(parts):

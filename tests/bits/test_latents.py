@@ -7,8 +7,8 @@ from misc.bits.arithmetic.range_coder import TOTAL
 from misc.bits.pixels.entropy_model import LatentModel, quality_weights, symmetric_table
 from misc.bits.pixels.latents import PixelLatents, pack, shapes, unpack
 from misc.errors import BitstreamError, WeightsError
-from misc.models.hyperprior import Hyperprior
-from misc.models.integers import exact_arrays, gaussian_frequencies
+from misc.models.hyperprior.hyperprior import Hyperprior
+from misc.models.hyperprior.integers import exact_arrays, gaussian_frequencies
 from tests.conftest import random_latents, tiny_hyperprior
 
 MODEL = LatentModel(exact_arrays(tiny_hyperprior()))

@@ -15,8 +15,8 @@ from misc.bits.text.deflate import Deflate
 from misc.bits.text.language_model import LanguageModel, frequencies
 from misc.bits.text.lzw import Lzw, fold
 from misc.errors import BitstreamError, LimitError, MiscError, WeightsError
-from misc.models import language_model
-from misc.models.language_model import add_prefixes, digest, quantise, rotation_tables
+from misc.models.language_model import integers as language_model
+from misc.models.language_model.integers import add_prefixes, digest, quantise, rotation_tables
 from misc.profiles import load_profile
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
@@ -315,7 +315,7 @@ def test_chosen_words_fit_and_stop_words_go_first() -> None:
 @pytest.mark.hub
 @pytest.mark.skipif(not LARGE.available, reason="lm-large is not here: `misc pull` fetches it")
 def test_skeletons_become_words() -> None:
-    from misc.models.skeleton import Lexicon, expand, word_accuracy
+    from misc.models.language_model.skeleton import Lexicon, expand, word_accuracy
 
     model = LARGE.model  # type: ignore[attr-defined]
     assert word_accuracy("the white robe", expand(skeletons("the white robe"), model, Lexicon(model), beam=2)) > 0.6

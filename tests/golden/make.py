@@ -60,7 +60,7 @@ def facts(content: Streams) -> dict[str, object]:
 
 
 def main() -> None:
-    from misc.models.hyperprior_weights import save_hyperprior
+    from misc.models.hyperprior.weights import save_hyperprior
     from tests.conftest import random_latents, tiny_hyperprior
 
     save_hyperprior(tiny_hyperprior(), MODEL)

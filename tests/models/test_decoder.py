@@ -22,9 +22,9 @@ from misc.decoder_profile import Control, DecoderProfile, HubPart, Sampling
 from misc.errors import InputError, WeightsError
 from misc.eval.decoder import files_of, gains_of, probe
 from misc.eval.random_parts import random_parts, save
-from misc.models import scene as scenes
-from misc.models.decoder import Decoder, Scene
-from misc.models.decoder_weights import load_decoder
+from misc.models.decoder import scene as scenes
+from misc.models.decoder.decoder import Decoder, Scene
+from misc.models.decoder.weights import load_decoder
 from misc.profiles import Profile, load_profile
 from tests.conftest import sample_picture
 

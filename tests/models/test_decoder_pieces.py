@@ -14,15 +14,15 @@ from misc.bits.text.description import Description
 from misc.decoder_profile import Sampling
 from misc.errors import InputError, WeightsError
 from misc.eval.random_parts import random_parts
-from misc.models.colour import correct, low_frequencies
-from misc.models.decoder import Parts
-from misc.models.denoiser import Denoiser, Guide, predictor
-from misc.models.edges import edges
-from misc.models.noise import gaussian
-from misc.models.regional_attention import biases, planes_of, prompt_of, stacked
-from misc.models.sampling import sample, timetable
-from misc.models.scene import Scene, frame_of
-from misc.models.tiling import Window, axis_weights, blend, starts, windows
+from misc.models.decoder.colour import correct, low_frequencies
+from misc.models.decoder.decoder import Parts
+from misc.models.decoder.denoiser import Denoiser, Guide, predictor
+from misc.models.decoder.edges import edges
+from misc.models.decoder.noise import gaussian
+from misc.models.decoder.regional_attention import biases, planes_of, prompt_of, stacked
+from misc.models.decoder.sampling import sample, timetable
+from misc.models.decoder.scene import Scene, frame_of
+from misc.models.decoder.tiling import Window, axis_weights, blend, starts, windows
 
 CPU = torch.device("cpu")
 

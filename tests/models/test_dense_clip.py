@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from misc.errors import WeightsError
-from misc.models.dense_clip import OpenClip, open_folder, value_attention
+from misc.models.clip.dense import OpenClip, open_folder, value_attention
 from misc.models.locator import locate
 
 TINY = {

@@ -13,8 +13,8 @@ from PIL import Image
 from misc.bits import streams
 from misc.bits.text.description import Description, Item, to_json
 from misc.errors import DescriberError, InputError, WeightsError
-from misc.models import describer
-from misc.models.describer_answer import describe_all, most_tokens, parse, request, shrunk
+from misc.models.describer import describer
+from misc.models.describer.answer import describe_all, most_tokens, parse, request, shrunk
 from misc.profiles import load_profile
 from tests.conftest import sample_picture
 from tests.test_cli import misc_command, photo

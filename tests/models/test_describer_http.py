@@ -16,10 +16,10 @@ from PIL import Image
 
 from misc.bits.text.description import Description, Item, to_json
 from misc.errors import DescriberError, InputError
-from misc.models import describer_endpoint
-from misc.models.describer import describer_for
-from misc.models.describer_endpoint import Endpoint, endpoint_from, seconds_of
-from misc.models.describer_http import HttpDescriber
+from misc.models.describer import endpoint as describer_endpoint
+from misc.models.describer.describer import describer_for
+from misc.models.describer.endpoint import Endpoint, endpoint_from, seconds_of
+from misc.models.describer.http import HttpDescriber
 from misc.profiles import load_profile
 from tests.conftest import sample_picture
 from tests.test_cli import misc_command, photo

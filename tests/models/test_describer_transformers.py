@@ -17,11 +17,11 @@ from PIL import Image
 
 from misc.bits.text.description import Description, Item, to_json
 from misc.errors import DescriberError, WeightsError
-from misc.models import describer_answer
-from misc.models.describer import describer_for
-from misc.models.describer_endpoint import Endpoint
-from misc.models.describer_http import HttpDescriber
-from misc.models.describer_transformers import TransformersDescriber, load_describer
+from misc.models.describer import answer as describer_answer
+from misc.models.describer.describer import describer_for
+from misc.models.describer.endpoint import Endpoint
+from misc.models.describer.http import HttpDescriber
+from misc.models.describer.transformers import TransformersDescriber, load_describer
 from misc.profiles import load_profile
 from tests.conftest import sample_picture
 from tests.test_cli import misc_command, photo

@@ -12,9 +12,9 @@ from safetensors.torch import save_file
 from torch.nn import functional
 
 from misc.errors import WeightsError
-from misc.models.detector import NAMES, Detector, Thing, distinct
-from misc.models.graph_model import GraphModel
 from misc.models.locator import EmbeddedClip, inside
+from misc.models.towers.detector import NAMES, Detector, Thing, distinct
+from misc.models.towers.graph_model import GraphModel
 from misc.profiles import load_profile
 from misc.train.detector import convert
 

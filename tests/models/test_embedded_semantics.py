@@ -15,12 +15,12 @@ from misc.bits.text.description import Description
 from misc.bits.text.language_model import load_model
 from misc.codec import Codec
 from misc.errors import WeightsError
-from misc.models import describer_embedded
-from misc.models.clip import ClipHeads, load_clip_heads
-from misc.models.describer_embedded import Describer, EmbeddedDescriber, load_describer, read_items, same
-from misc.models.detector import Thing
+from misc.models.clip.embedded import ClipHeads, load_clip_heads
+from misc.models.describer import embedded as describer_embedded
+from misc.models.describer.embedded import Describer, EmbeddedDescriber, load_describer, read_items, same
 from misc.models.locator import maps_of, threshold
-from misc.models.vision import WIDTH, to_input
+from misc.models.towers.detector import Thing
+from misc.models.towers.vision import WIDTH, to_input
 from misc.profiles import load_profile
 
 PULLED = all(load_profile().packages[name].path.is_file() for name in ("vit", "minilm"))

@@ -7,9 +7,9 @@ import torch
 from misc.bits.pixels import entropy_model
 from misc.bits.pixels.latents import anchors, pack, unpack
 from misc.errors import WeightsError
-from misc.models.hyperprior import Hyperprior, checkerboard
-from misc.models.hyperprior_weights import load_hyperprior, save_hyperprior
-from misc.models.transforms import GainUnit, level_weights
+from misc.models.hyperprior.hyperprior import Hyperprior, checkerboard
+from misc.models.hyperprior.transforms import GainUnit, level_weights
+from misc.models.hyperprior.weights import load_hyperprior, save_hyperprior
 from tests.conftest import sample_picture as picture
 from tests.conftest import tiny_hyperprior
 

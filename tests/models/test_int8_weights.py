@@ -8,9 +8,9 @@ from safetensors.torch import load_file
 
 from misc.errors import WeightsError
 from misc.eval.random_parts import random_parts
-from misc.models import int8_weights
-from misc.models.decoder_weights import loaded
-from misc.models.int8_weights import FILE, load_int8, quantised, restored, save_int8
+from misc.models.decoder import int8_weights
+from misc.models.decoder.int8_weights import FILE, load_int8, quantised, restored, save_int8
+from misc.models.decoder.weights import loaded
 
 
 def test_weights_come_back_within_half_a_level() -> None:

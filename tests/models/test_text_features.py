@@ -10,8 +10,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertModel
 
 from misc.errors import WeightsError
-from misc.models.text_encoders import MiniLmText
-from misc.models.text_features import MAX_TOKENS, WIDTH, TextTower, load_text_tower
+from misc.models.decoder.text_encoders import MiniLmText
+from misc.models.towers.text_features import MAX_TOKENS, WIDTH, TextTower, load_text_tower
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "grey", "cat", "dog", "barks"]
 

@@ -3,7 +3,7 @@
     text ─► words ─► skeletons of fifteen consonants ─► two symbols a byte, space between words
 
 Vowels and y are dropped, doubled letters written once, rare consonants folded: k, q to c; j to g; z to s; x to cs.
-"the white robe" becomes "th wht rb". `misc.models.skeleton` finds the words again.
+"the white robe" becomes "th wht rb". `misc.models.language_model.skeleton` finds the words again.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ class Model:
 
 
 def load_model(path: Path) -> Model:
-    """The model of a file that `misc.models.language_model` wrote.
+    """The model of a file that `misc.models.language_model.integers` wrote.
 
     Raises:
         WeightsError: the file is missing.

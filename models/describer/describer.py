@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from PIL import Image
 
-    from ..bits.text.description import Description
-    from ..profiles import Profile
+    from ...bits.text.description import Description
+    from ...profiles import Profile
 
 __all__ = ["Describer", "describer_for"]
 
@@ -48,16 +48,16 @@ def describer_for(name: str | None, profile: Profile, device: str | None = None)
         InputError: the environment names no endpoint. WeightsError: the model is not here or not complete.
     """
     if name in (None, "embedded"):
-        from .semantics import Semantics
+        from ..semantics import Semantics
 
         semantics = Semantics(profile, device)
         return semantics.describer if name else semantics.own_describer
     if name == "http":
-        from .describer_endpoint import endpoint_from
-        from .describer_http import HttpDescriber
+        from .endpoint import endpoint_from
+        from .http import HttpDescriber
 
         return HttpDescriber(endpoint_from())
-    from .describer_transformers import load_describer
+    from .transformers import load_describer
 
     assert name is not None
     return load_describer(name, device)

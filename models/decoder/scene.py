@@ -16,9 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..bits.regions.maps import RegionMaps
-from ..bits.text.description import Description
-from ..errors import InputError
+from ...bits.regions.maps import RegionMaps
+from ...bits.text.description import Description
+from ...errors import InputError
 from .edges import edges
 
 __all__ = ["Frame", "Scene", "control", "frame_of", "joined", "picture", "texts"]

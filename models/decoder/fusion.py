@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..decoder_profile import Sampling
+from ...decoder_profile import Sampling
 from .denoiser import Guide
 from .regional_attention import FIRST_ITEM, Prompt, planes_of, prompt_of, stacked
 from .scene import Frame, Scene, texts

@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import DescriberError, InputError
+from ...errors import DescriberError, InputError
 
 __all__ = ["BAD_REQUEST", "FORBIDDEN", "OK", "UNAUTHORISED", "Endpoint", "Reply", "endpoint_from", "post"]
 

@@ -18,9 +18,9 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from ..decoder_profile import HubPart
-from ..errors import WeightsError
-from ..weights import hub
+from ...decoder_profile import HubPart
+from ...errors import WeightsError
+from ...weights import hub
 
 __all__ = ["OpenClip", "load_dense_clip", "open_folder"]
 

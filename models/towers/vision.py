@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 from transformers import Dinov2Config, Dinov2Model
 
-from ..errors import WeightsError
+from ...errors import WeightsError
 
 __all__ = ["PATCH", "WIDTH", "load_vision_tower", "patch_tokens", "to_input"]
 

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ..errors import WeightsError
+from ...errors import WeightsError
 
 __all__ = ["FILE", "load_int8", "quantised", "restored", "save_int8"]
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..bits.arithmetic.transformer import Cache
-from ..bits.text.consonants import skeleton
-from ..bits.text.language_model import Model
+from ...bits.arithmetic.transformer import Cache
+from ...bits.text.consonants import skeleton
+from ...bits.text.language_model import Model
 
 __all__ = ["Lexicon", "expand", "word_accuracy"]
 

@@ -14,10 +14,10 @@ from typing import Any
 
 from PIL import Image
 
-from ..bits.text.description import Description
-from ..errors import DescriberError
-from .describer_answer import describe_all
-from .describer_endpoint import BAD_REQUEST, FORBIDDEN, OK, UNAUTHORISED, Endpoint, Reply, post
+from ...bits.text.description import Description
+from ...errors import DescriberError
+from .answer import describe_all
+from .endpoint import BAD_REQUEST, FORBIDDEN, OK, UNAUTHORISED, Endpoint, Reply, post
 
 __all__ = ["HttpDescriber"]
 
@@ -37,11 +37,11 @@ class HttpDescriber:
         self.sleep = sleep
 
     def describe(self, image: Image.Image, items: int = 3) -> Description:
-        """As `misc.models.describer.Describer.describe`."""
+        """As `misc.models.describer.describer.Describer.describe`."""
         return describe_all(self.ask, [image], items)[0]
 
     def ask(self, pictures: Sequence[Image.Image], requests: Sequence[str], most_tokens: int) -> list[str]:
-        """As `misc.models.describer_answer.Ask`, one after the other."""
+        """As `misc.models.describer.answer.Ask`, one after the other."""
         return [self.answer(*each, most_tokens) for each in zip(pictures, requests, strict=True)]
 
     def answer(self, picture: Image.Image, text: str, most_tokens: int) -> str:

@@ -22,8 +22,8 @@ from compressai.models import CompressionModel
 from compressai.ops import quantize_ste
 from torch import Tensor, nn
 
-from ..bits.pixels.entropy_model import LEVELS, LatentModel
-from ..bits.pixels.latents import STRIDE, UNIT, PixelLatents, pack, quantise, unpack
+from ...bits.pixels.entropy_model import LEVELS, LatentModel
+from ...bits.pixels.latents import STRIDE, UNIT, PixelLatents, pack, quantise, unpack
 from .integers import INDEX_SLOPE, INDEX_START, SCALE_COUNT, SCALE_MIN, exact_arrays, scale_of
 from .transforms import GainUnit, Stage, Transform, level_weights, upsample
 

@@ -15,8 +15,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from ..bits.arithmetic.range_coder import TOTAL
-from ..bits.pixels.entropy_model import ACTIVATION_BITS, INDEX_SLOPE_BITS, UNIT_BITS, WEIGHT_BITS, quality_weights
+from ...bits.arithmetic.range_coder import TOTAL
+from ...bits.pixels.entropy_model import ACTIVATION_BITS, INDEX_SLOPE_BITS, UNIT_BITS, WEIGHT_BITS, quality_weights
 
 if TYPE_CHECKING:
     from .hyperprior import Hyperprior

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DescriberError, WeightsError
-from .describer_answer import describe_all
+from ...errors import DescriberError, WeightsError
+from .answer import describe_all
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from ..bits.text.description import Description
+    from ...bits.text.description import Description
 
 __all__ = ["TransformersDescriber", "load_describer"]
 
@@ -41,7 +41,7 @@ class TransformersDescriber:
         self.batch = batch
 
     def describe(self, image: Image.Image, items: int = 3) -> Description:
-        """As `misc.models.describer.Describer.describe`."""
+        """As `misc.models.describer.describer.Describer.describe`."""
         return self.describe_many([image], items)[0]
 
     def describe_many(self, images: Sequence[Image.Image], items: int = 3) -> list[Description]:
@@ -52,7 +52,7 @@ class TransformersDescriber:
         return found
 
     def ask(self, pictures: Sequence[Image.Image], requests: Sequence[str], most_tokens: int) -> list[str]:
-        """As `misc.models.describer_answer.Ask`, in one batch."""
+        """As `misc.models.describer.answer.Ask`, in one batch."""
         try:
             return self.generate(pictures, requests, most_tokens)
         except Exception as error:  # a foreign model may raise anything: no memory left, a picture it cannot take

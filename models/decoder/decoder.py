@@ -26,7 +26,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..decoder_profile import Sampling
+from ...decoder_profile import Sampling
 from .autoencoding import decode, encode
 from .colour import correct
 from .denoiser import Denoiser, Guide, predictor

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from .text_features import WIDTH, TextTower
+from ..towers.text_features import WIDTH, TextTower
 
 __all__ = ["ClipText", "MiniLmText", "TextEncoder", "TextFeatures"]
 

@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.nn import functional
 
-from ..errors import WeightsError
+from ...errors import WeightsError
 
 __all__ = ["OPERATIONS", "GraphModel"]
 

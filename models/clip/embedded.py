@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ..errors import WeightsError
-from .vision import WIDTH
+from ...errors import WeightsError
+from ..towers.vision import WIDTH
 
 __all__ = ["EMBEDDING", "ClipHeads", "load_clip_heads"]
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from ..errors import WeightsError
+from ...errors import WeightsError
 
 __all__ = ["edges"]
 

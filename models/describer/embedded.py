@@ -23,12 +23,12 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import Dinov2Model, DynamicCache, LlamaConfig, LlamaForCausalLM
 
-from ..bits.text.byte_pairs import BytePairs
-from ..bits.text.description import Description, Item
-from ..errors import DescriberError, WeightsError
-from .detector import PERSONS, Detector, Thing, distinct
-from .locator import EmbeddedClip
-from .vision import WIDTH, patch_tokens, to_input
+from ...bits.text.byte_pairs import BytePairs
+from ...bits.text.description import Description, Item
+from ...errors import DescriberError, WeightsError
+from ..locator import EmbeddedClip
+from ..towers.detector import PERSONS, Detector, Thing, distinct
+from ..towers.vision import WIDTH, patch_tokens, to_input
 
 __all__ = ["DIFFERENCES", "GRID", "WORDS", "Describer", "EmbeddedDescriber", "Prompts", "load_describer", "new_llama"]
 
@@ -118,8 +118,9 @@ class EmbeddedDescriber:
     """Describes pictures with the embedded profile's weights; loaded by the caller.
 
     Args:
-        tower: of `misc.models.vision`. model: projector and language model. vocabulary: the language model's.
-        detector: of `misc.models.detector`, if there is one. clip: chooses the whole; without, the likeliest is taken.
+        tower: of `misc.models.towers.vision`. model: projector and language model. vocabulary: the language model's.
+        detector: of `misc.models.towers.detector`, if there is one. clip: chooses the whole; without, the likeliest
+            is taken.
     """
 
     def __init__(

@@ -17,8 +17,8 @@ from typing import Any, NoReturn
 
 from PIL import Image
 
-from ..bits.text.description import MAX_ITEMS, Description, from_json
-from ..errors import DescriberError, InputError
+from ...bits.text.description import MAX_ITEMS, Description, from_json
+from ...errors import DescriberError, InputError
 
 __all__ = ["Ask", "describe_all", "parse", "request", "shrunk"]
 

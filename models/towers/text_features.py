@@ -19,7 +19,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import BertConfig, BertModel
 
-from ..errors import WeightsError
+from ...errors import WeightsError
 
 __all__ = ["MAX_TOKENS", "WIDTH", "TextTower", "load_text_tower"]
 

@@ -8,7 +8,7 @@ import torch
 from compressai.layers import ResidualBlock, conv1x1
 from torch import Tensor, nn
 
-from ..bits.pixels.entropy_model import LEVELS
+from ...bits.pixels.entropy_model import LEVELS
 
 __all__ = ["GainUnit", "Stage", "Transform", "level_weights", "upsample"]
 

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from ..bits.regions.maps import RegionMaps
+from ...bits.regions.maps import RegionMaps
 from .text_encoders import TextEncoder
 
 __all__ = [

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..decoder_profile import Control, DecoderProfile, HubPart
-from ..errors import WeightsError
-from ..weights.hub import locate
+from ...decoder_profile import Control, DecoderProfile, HubPart
+from ...errors import WeightsError
+from ...weights.hub import locate
 from .int8_weights import FILE as INT8
 from .int8_weights import load_int8
 from .text_encoders import ClipText, MiniLmText, TextEncoder
 
 if TYPE_CHECKING:
-    from ..profiles import Profile
+    from ...profiles import Profile
     from .decoder import ControlPart, Decoder, Parts
 
 __all__ = ["load_decoder", "load_parts"]
@@ -36,7 +36,7 @@ def load_decoder(
     """The decoder of a profile, from weights that are here; nothing is fetched.
 
     Args:
-        device, dtype, offload, compiled: as `misc.models.decoder.Decoder`.
+        device, dtype, offload, compiled: as `misc.models.decoder.decoder.Decoder`.
 
     Raises:
         WeightsError: the profile has no decoder, or its weights are missing, damaged or not those of the first fetch.
@@ -144,7 +144,7 @@ def text_of(profile: Profile, base: Path, dtype: torch.dtype) -> TextEncoder:
     """MiniLM of the profile's packages, or the base's CLIP encoders."""
     assert profile.decoder is not None
     if profile.decoder.text == "minilm":
-        from .text_features import load_text_tower
+        from ..towers.text_features import load_text_tower
 
         return MiniLmText(lambda: load_text_tower(profile.packages["minilm"].path))
     from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer

@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import save_file
 
-from ..bits.arithmetic.transformer import ANGLE_BITS, GAIN_BITS, WEIGHT_LEVELS, Config, Transformer
-from ..bits.text.byte_pairs import BytePairs
+from ...bits.arithmetic.transformer import ANGLE_BITS, GAIN_BITS, WEIGHT_LEVELS, Config, Transformer
+from ...bits.text.byte_pairs import BytePairs
 from .prefixes import PREFIXES
 
 if TYPE_CHECKING:

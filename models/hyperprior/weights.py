@@ -11,8 +11,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from ..bits.pixels.entropy_model import WEIGHT_BITS, LatentModel
-from ..errors import WeightsError
+from ...bits.pixels.entropy_model import WEIGHT_BITS, LatentModel
+from ...errors import WeightsError
 from .hyperprior import Hyperprior
 from .integers import driving_layers, exact_arrays, index_start
 

@@ -1,0 +1,1 @@
+"""CLIP models that give one embedding a patch, for the locator."""

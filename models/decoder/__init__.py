@@ -1,0 +1,1 @@
+"""Draws an image from text, regions and pixels by latent diffusion."""

@@ -1,0 +1,1 @@
+"""Describers: multimodal models that tell what is in an image."""

@@ -1,0 +1,1 @@
+"""Pixel stream, neural side: an image to integer latents and back."""

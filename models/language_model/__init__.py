@@ -1,0 +1,1 @@
+"""Text stream, neural side: language models to integers, and what they are used for."""

@@ -1,0 +1,1 @@
+"""Frozen networks that several parts share: image and text towers, the detector."""
