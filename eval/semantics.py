@@ -46,9 +46,9 @@ from ..models.locator import EmbeddedClip, locate, maps_of, similarity
 from ..models.semantics import Semantics
 from ..models.towers.vision import patch_tokens, to_input
 from ..profiles import load_profile
+from ..train.data.noun_phrases import lemma, nouns
 from ..train.describer import difference, tidy
-from ..train.features import labelled_photos
-from ..train.noun_phrases import lemma, nouns
+from ..train.prepare.features import labelled_photos
 from .regions import compare
 
 __all__ = ["caption_scores", "localisation", "name_counts", "retrieval", "text_tasks"]

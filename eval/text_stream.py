@@ -3,7 +3,7 @@
     python -m misc.eval.text_stream --data FOLDER [--limit N] [--json FILE]
 
 FOLDER holds `text/lmm_descriptions.jsonl` (LMM descriptions, of which only the half that
-`misc.train.texts.held_out_half` names is measured: lm-small was trained on the other) and `captioned-test-*.tar`
+`misc.train.data.texts.held_out_half` names is measured: lm-small was trained on the other) and `captioned-test-*.tar`
 (WebDataset, Flickr8k captions). Sizes are bytes of `misc text pack` less the coder's number;
 `SmolLM2, floats` is an estimate from its probabilities after the same examples, and says so.
 """
@@ -34,8 +34,8 @@ from ..bits.text.lzw import fold
 from ..models.language_model.prefixes import PREFIXES
 from ..models.language_model.skeleton import Lexicon, expand, word_accuracy
 from ..profiles import Profile, load_profile
-from ..train.texts import captions as captions_of
-from ..train.texts import held_out_half, read_descriptions
+from ..train.data.texts import captions as captions_of
+from ..train.data.texts import held_out_half, read_descriptions
 
 __all__ = ["DLSVC_SENTENCE", "captions", "measure"]
 

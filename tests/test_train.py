@@ -8,7 +8,7 @@ import pytest
 import torch
 import webdataset
 
-from misc.train.data import crop_loader, expand_sources, random_crop
+from misc.train.data.images import crop_loader, expand_sources, random_crop
 from tests.conftest import sample_picture as picture
 
 

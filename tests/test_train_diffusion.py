@@ -19,13 +19,16 @@ from misc.models.decoder.decoder import ControlPart, Decoder, Parts, Scene
 from misc.models.decoder.int8_weights import load_int8
 from misc.models.decoder.noise import gaussian
 from misc.models.decoder.text_encoders import TextFeatures
-from misc.train import decoder_networks, diffusion, discriminator, picture_losses, scenes
+from misc.train import decoder_networks, diffusion
 from misc.train.autoencoder import new_autoencoder
-from misc.train.conditions import conditions
-from misc.train.data import named_photos, random_square
-from misc.train.features import labelled_photos
-from misc.train.scene_batches import SceneBatch, mask_crop, scene_loader
-from misc.train.scenes import read_scenes
+from misc.train.data.conditions import conditions
+from misc.train.data.images import named_photos, random_square
+from misc.train.data.scene_batches import SceneBatch, mask_crop, scene_loader
+from misc.train.losses import discriminator
+from misc.train.losses import image as picture_losses
+from misc.train.prepare import scenes
+from misc.train.prepare.features import labelled_photos
+from misc.train.prepare.scenes import read_scenes
 from tests.conftest import sample_picture
 
 SIDE = 64

@@ -15,9 +15,9 @@ from misc.bits.text.language_model import LanguageModel
 from misc.models.clip.embedded import load_clip_heads
 from misc.models.describer.embedded import load_describer, new_llama
 from misc.train import describer, language_model, locator
+from misc.train.data.noun_phrases import describe_captions, lemma, nouns
+from misc.train.data.texts import held_out_half, training_half
 from misc.train.describer import Answers, difference, loss_of, pack_answers
-from misc.train.noun_phrases import describe_captions, lemma, nouns
-from misc.train.texts import held_out_half, training_half
 
 CAPTIONS = [
     "A brown dog with a red collar runs on the grass .",

@@ -22,7 +22,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.tensorboard import SummaryWriter
 from torchvision.utils import make_grid
 
-from .data import crop_loader
+from .data.images import crop_loader
 from .hyperprior import learning_rate, perceptual_distance, st_lpips
 from .state import restore, save
 

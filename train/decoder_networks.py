@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from ..models.decoder.int8_weights import load_int8, save_int8
 from ..models.decoder.regional_attention import attend
 from .autoencoder import LATENT_CHANNELS
-from .conditions import Shown
-from .scene_batches import ITEMS
+from .data.conditions import Shown
+from .data.scene_batches import ITEMS
 
 __all__ = ["Networks", "new_controlnet", "new_unet", "write_decoder"]
 

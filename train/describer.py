@@ -2,12 +2,12 @@
 
     python -m misc.train.describer --features FOLDER --language-model STATE.pt --out FOLDER --minutes 30
 
-FOLDER of features comes from `misc.train.features`, STATE.pt from `misc.train.language_model`: its language model is
-where training starts. One row of a batch is one photo: its 64 visual tokens, then several answers, each of which sees
-the photo and itself alone (the whole with items and details by `misc.train.noun_phrases`, and a further caption).
-Besides, and for the first `--ground-minutes` alone, visual tokens are drawn to the embeddings of the captions' words.
-Some batches hold the two text tasks. OUT receives `describer.safetensors`; resumes from OUT/state.pt; `--start`
-takes committed weights. Prints its result as JSON.
+FOLDER of features comes from `misc.train.prepare.features`, STATE.pt from `misc.train.language_model`: its language
+model is where training starts. One row of a batch is one photo: its 64 visual tokens, then several answers, each of
+which sees the photo and itself alone (the whole with items and details by `misc.train.data.noun_phrases`, and a further
+caption). Besides, and for the first `--ground-minutes` alone, visual tokens are drawn to the embeddings of the
+captions' words. Some batches hold the two text tasks. OUT receives `describer.safetensors`; resumes from OUT/state.pt;
+`--start` takes committed weights. Prints its result as JSON.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from torch.nn import functional
 
 from ..bits.text.consonants import skeletons
 from ..models.describer.embedded import DIFFERENCES, WORDS, Describer, load_describer
-from .features import Features, load_features
+from .data.noun_phrases import NO_THINGS, describe_captions, phrases
 from .language_model import VOCABULARY, optimizers
-from .noun_phrases import NO_THINGS, describe_captions, phrases
+from .prepare.features import Features, load_features
 from .state import restore, save
 
 __all__ = ["difference", "pack_answers", "tidy", "train"]
@@ -197,7 +197,7 @@ def loss_of(
 
 
 def train(
-    features: Annotated[Path, typer.Option(help="folder by misc.train.features")],
+    features: Annotated[Path, typer.Option(help="folder by misc.train.prepare.features")],
     language_model: Annotated[Path, typer.Option(help="state.pt by misc.train.language_model")],
     out: Annotated[Path, typer.Option(help="folder for state and weights")],
     start: Annotated[Path | None, typer.Option(help="describer.safetensors to start from")] = None,

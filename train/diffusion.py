@@ -37,12 +37,12 @@ from ..models.hyperprior.weights import load_hyperprior
 from ..models.towers.text_features import load_text_tower
 from ..profiles import load_profile
 from .autoencoder import LATENT_CHANNELS
-from .conditions import Shown, conditions
+from .data.conditions import Shown, conditions
+from .data.scene_batches import FACTOR, SceneBatch, scene_loader
 from .decoder_networks import Networks, write_decoder
-from .discriminator import PatchDiscriminator, discriminator_loss
 from .hyperprior import learning_rate
-from .picture_losses import Losses, Weights, pull_of
-from .scene_batches import FACTOR, SceneBatch, scene_loader
+from .losses.discriminator import PatchDiscriminator, discriminator_loss
+from .losses.image import Losses, Weights, pull_of
 from .state import restore, save
 
 __all__ = ["flow_loss", "one_step"]
@@ -115,7 +115,7 @@ def restore_critic(path: Path, critic: PatchDiscriminator) -> None:
 
 def train(
     data: Annotated[list[Path], typer.Option(help="shards (.tar) or folders of them")],
-    scenes: Annotated[Path, typer.Option(help="by misc.train.scenes")],
+    scenes: Annotated[Path, typer.Option(help="by misc.train.prepare.scenes")],
     out: Annotated[Path, typer.Option(help="folder for state, weights and TensorBoard logs")],
     vae: Annotated[Path | None, typer.Option(help="folder by misc.train.autoencoder")] = None,
     hyperprior: Annotated[

@@ -25,7 +25,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from ..models.hyperprior.hyperprior import Hyperprior
 from ..models.hyperprior.weights import load_hyperprior, save_hyperprior
-from .data import crop_loader
+from .data.images import crop_loader
 from .state import restore, save
 
 __all__ = ["rate_distortion", "trade_off"]

@@ -3,9 +3,9 @@
     python -m misc.train.language_model --data FOLDER --out FOLDER [--extra FILE.txt] --minutes 20
 
 FOLDER of data holds `captioned-train-*.tar` and `text/lmm_descriptions.jsonl`, of which only
-`misc.train.texts.training_half` is read; `--extra` is any English text, one short text a line. Four styles (captions,
-descriptions, structured descriptions, extra) fill sequences of one style each, as the coder will see them behind its
-prefix. OUT receives `language_model.safetensors`, the exact integers that `misc.bits.text.language_model`
+`misc.train.data.texts.training_half` is read; `--extra` is any English text, one short text a line. Four styles
+(captions, descriptions, structured descriptions, extra) fill sequences of one style each, as the coder will see them
+behind its prefix. OUT receives `language_model.safetensors`, the exact integers that `misc.bits.text.language_model`
 runs. Resumes from OUT/state.pt; `--start` takes the weights of another run's state. Prints its result as JSON.
 """
 
@@ -30,9 +30,9 @@ from ..bits.text.byte_pairs import WORDS
 from ..models.describer.embedded import new_llama
 from ..models.language_model import integers as exact
 from ..models.language_model.prefixes import SMALL_PREFIXES
-from .noun_phrases import describe_captions
+from .data.noun_phrases import describe_captions
+from .data.texts import captions, held_out_half, read_descriptions, training_half
 from .state import restore, save
-from .texts import captions, held_out_half, read_descriptions, training_half
 
 __all__ = ["make_tokenizer", "optimizers", "sequences"]
 

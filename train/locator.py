@@ -2,11 +2,11 @@
 
     python -m misc.train.locator --features FOLDER --boxes detections.jsonl --out FOLDER --minutes 10
 
-FOLDER of features comes from `misc.train.features`, the boxes from `misc.train.detections`. Three losses: contrast of
-captions with photos, whose patches are averaged over 2x2 or 4x4 to make a step cheap (CLIP, arXiv 2103.00020); for
-names of things a sigmoid loss on the patches that match best (multiple-instance learning); and where boxes are known,
-for their names on every patch. OUT receives `clip.safetensors`; resumes from OUT/state.pt; `--start` takes committed
-weights. Prints its result as JSON.
+FOLDER of features comes from `misc.train.prepare.features`, the boxes from `misc.train.prepare.detections`. Three
+losses: contrast of captions with photos, whose patches are averaged over 2x2 or 4x4 to make a step cheap (CLIP, arXiv
+2103.00020); for names of things a sigmoid loss on the patches that match best (multiple-instance learning); and where
+boxes are known, for their names on every patch. OUT receives `clip.safetensors`; resumes from OUT/state.pt; `--start`
+takes committed weights. Prints its result as JSON.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from ..models.clip.embedded import ClipHeads, load_clip_heads
 from ..models.towers.detector import NAMES, PERSONS
 from ..models.towers.text_features import TextTower, load_text_tower
 from ..profiles import load_profile
-from .features import GRID, load_features
-from .noun_phrases import nouns
+from .data.noun_phrases import nouns
+from .prepare.features import GRID, load_features
 from .state import restore, save
 
 __all__ = ["box_loss", "contrast", "name_loss", "train"]
@@ -137,9 +137,9 @@ def things(facts: dict[str, Any]) -> set[str]:
 
 
 def train(
-    features: Annotated[Path, typer.Option(help="folder by misc.train.features")],
+    features: Annotated[Path, typer.Option(help="folder by misc.train.prepare.features")],
     out: Annotated[Path, typer.Option(help="folder for state and weights")],
-    boxes: Annotated[Path | None, typer.Option(help="by misc.train.detections")] = None,
+    boxes: Annotated[Path | None, typer.Option(help="by misc.train.prepare.detections")] = None,
     start: Annotated[Path | None, typer.Option(help="clip.safetensors to start from")] = None,
     minutes: float = 10,
     batch: int = 320,

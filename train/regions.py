@@ -1,6 +1,6 @@
 """Fit the tables of the region stream to maps.
 
-    python -m misc.train.region_maps --features FOLDER --out maps.npz
+    python -m misc.train.prepare.region_maps --features FOLDER --out maps.npz
     python -m misc.train.regions --maps maps.npz --out misc/bits/regions/tables.py
 
 A cell is set with the probability whose logarithm of the odds is the sum of six tables' entries: a logistic

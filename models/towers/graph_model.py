@@ -1,4 +1,4 @@
-"""Runs a small convolutional graph in torch, node by node, as `misc.train.detector` wrote it.
+"""Runs a small convolutional graph in torch, node by node, as `misc.train.prepare.detector` wrote it.
 
     FILE.safetensors    tensors: constants, kernels as torch has them, half precision
                         metadata `graph`: JSON, {node: {"op", "inputs", "stride", "same", "fused", "depthwise"}}

@@ -16,7 +16,7 @@ from misc.models.locator import EmbeddedClip, inside
 from misc.models.towers.detector import NAMES, Detector, Thing, distinct
 from misc.models.towers.graph_model import GraphModel
 from misc.profiles import load_profile
-from misc.train.detector import convert
+from misc.train.prepare.detector import convert
 
 
 def encoded(text: str) -> str:

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..models.decoder.regional_attention import FIRST_ITEM, biases, prompts_of, stacked
-from ..models.decoder.text_encoders import TextEncoder
+from ...models.decoder.regional_attention import FIRST_ITEM, biases, prompts_of, stacked
+from ...models.decoder.text_encoders import TextEncoder
 from .scene_batches import FACTOR, ITEMS, SceneBatch
 
 __all__ = ["Shown", "conditions"]

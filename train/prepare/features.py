@@ -1,4 +1,4 @@
-"""Patch tokens of all photos, computed once: python -m misc.train.features --data SHARDS --out FOLDER
+"""Patch tokens of all photos, computed once: python -m misc.train.prepare.features --data SHARDS --out FOLDER
 
 FOLDER receives `tokens.npy` (photos, 16, 16, 384) float16 and `photos.jsonl`, which holds what the shards say of each
 photo (captions, label, boxes). Photos without captions or label are left out. Describer and locator train on it.
@@ -20,9 +20,9 @@ import torch
 import typer
 from PIL import Image
 
-from ..models.towers.vision import WIDTH, load_vision_tower, patch_tokens, to_input
-from ..profiles import load_profile
-from .data import named_photos
+from ...models.towers.vision import WIDTH, load_vision_tower, patch_tokens, to_input
+from ...profiles import load_profile
+from ..data.images import named_photos
 
 __all__ = ["GRID", "Features", "labelled_photos", "load_features"]
 
@@ -38,7 +38,7 @@ class Features:
 
 
 def load_features(folder: Path, boxes: Path | None = None) -> Features:
-    """What `main` wrote, and as `found` of each photo the boxes that `misc.train.detections` wrote."""
+    """What `main` wrote, and as `found` of each photo the boxes that `misc.train.prepare.detections` wrote."""
     facts = [json.loads(line) for line in (folder / "photos.jsonl").read_text().splitlines()]
     if boxes:
         lines = [json.loads(line) for line in boxes.read_text().splitlines()]

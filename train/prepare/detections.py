@@ -1,6 +1,6 @@
 """Boxes that the embedded detector finds on training photos, from which the locator learns.
 
-python -m misc.train.detections --data SHARDS --out detections.jsonl
+python -m misc.train.prepare.detections --data SHARDS --out detections.jsonl
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Annotated
 import typer
 from rich.progress import track
 
-from ..models.locator import SCORE
-from ..models.towers.detector import Detector
-from ..profiles import load_profile
-from .data import named_photos
+from ...models.locator import SCORE
+from ...models.towers.detector import Detector
+from ...profiles import load_profile
+from ..data.images import named_photos
 
 __all__ = ["main"]
 

@@ -22,10 +22,10 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader, IterableDataset
 
-from ..bits.regions.maps import RegionMaps
-from ..models.decoder.scene import texts
-from .data import IMAGE_KEYS, cut, expand_sources, random_square
-from .scenes import read_scenes
+from ...bits.regions.maps import RegionMaps
+from ...models.decoder.scene import texts
+from ..prepare.scenes import read_scenes
+from .images import IMAGE_KEYS, cut, expand_sources, random_square
 
 __all__ = ["ITEMS", "SceneBatch", "scene_loader"]
 
@@ -54,7 +54,7 @@ class SceneCrops(IterableDataset):  # type: ignore[type-arg]
     """Endless crops, (picture, masks, located, texts) each.
 
     Args:
-        shards: WebDataset shards. scenes: by `misc.train.scenes`; photos that it lacks have no text.
+        shards: WebDataset shards. scenes: by `misc.train.prepare.scenes`; photos that it lacks have no text.
         sharp: share of photos without captions, which are larger than those with.
         near: squares at about the photos' own scale, with the texture of a photo; else any part, up to the whole.
 

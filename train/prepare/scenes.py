@@ -1,6 +1,6 @@
 """Scenes of training photos, from which the decoder learns what text and regions mean.
 
-    python -m misc.train.scenes --data SHARDS --out scenes.jsonl
+    python -m misc.train.prepare.scenes --data SHARDS --out scenes.jsonl
 
     captions ─► noun phrases ─┐
     label ────────────────────┼─► Description ─► names ─► locator ─► RegionMaps ─► a line of JSON a photo
@@ -22,16 +22,16 @@ import typer
 from PIL import Image
 from rich.progress import track
 
-from ..bits.regions.maps import RegionMaps
-from ..bits.text.description import Description, Item
-from ..errors import DescriberError
-from ..models.describer.embedded import GRID
-from ..models.locator import SCORE, maps_of
-from ..models.semantics import Semantics
-from ..models.towers.vision import patch_tokens, to_input
-from ..profiles import load_profile
-from .data import named_photos
-from .noun_phrases import describe_captions
+from ...bits.regions.maps import RegionMaps
+from ...bits.text.description import Description, Item
+from ...errors import DescriberError
+from ...models.describer.embedded import GRID
+from ...models.locator import SCORE, maps_of
+from ...models.semantics import Semantics
+from ...models.towers.vision import patch_tokens, to_input
+from ...profiles import load_profile
+from ..data.images import named_photos
+from ..data.noun_phrases import describe_captions
 
 __all__ = ["read_scenes", "scene_of"]
 

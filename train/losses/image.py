@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..models.towers.vision import DEVIATION, MEAN, PATCH, load_vision_tower
+from ...models.towers.vision import DEVIATION, MEAN, PATCH, load_vision_tower
+from ..hyperprior import st_lpips
 from .discriminator import PatchDiscriminator, generator_loss
-from .hyperprior import st_lpips
 
 __all__ = ["Losses", "Weights", "pull_of", "regularity", "texture_distance"]
 

@@ -1,10 +1,10 @@
 """Region maps of training photos, to which the tables of the region stream are fitted.
 
-    python -m misc.train.region_maps --features FOLDER --boxes detections.jsonl --out maps.npz
+    python -m misc.train.prepare.region_maps --features FOLDER --boxes detections.jsonl --out maps.npz
 
-FOLDER comes from `misc.train.features`, the boxes from `misc.train.detections`. The items are those that
-`misc.train.noun_phrases` finds in the captions, the maps the locator's, as for photos of several usual shapes (the
-features are of squares, which photos are stretched to).
+FOLDER comes from `misc.train.prepare.features`, the boxes from `misc.train.prepare.detections`. The items are those
+that `misc.train.data.noun_phrases` finds in the captions, the maps the locator's, as for photos of several usual shapes
+(the features are of squares, which photos are stretched to).
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import torch
 import typer
 from rich.progress import track
 
-from ..bits.regions.maps import RegionMaps
-from ..models.locator import EmbeddedClip, maps_of
-from ..models.semantics import Semantics
-from ..models.towers.detector import Thing
-from ..profiles import load_profile
+from ...bits.regions.maps import RegionMaps
+from ...models.locator import EmbeddedClip, maps_of
+from ...models.semantics import Semantics
+from ...models.towers.detector import Thing
+from ...profiles import load_profile
+from ..data.noun_phrases import describe_captions
 from .features import load_features
-from .noun_phrases import describe_captions
 
 __all__ = ["real_maps"]
 
@@ -48,8 +48,8 @@ def real_maps(clip: EmbeddedClip, features: Path, boxes: Path, count: int, draw:
 
 
 def main(
-    features: Annotated[Path, typer.Option(help="folder by misc.train.features")],
-    boxes: Annotated[Path, typer.Option(help="by misc.train.detections")],
+    features: Annotated[Path, typer.Option(help="folder by misc.train.prepare.features")],
+    boxes: Annotated[Path, typer.Option(help="by misc.train.prepare.detections")],
     out: Annotated[Path, typer.Option(help="where the maps go, .npz")],
     count: int = 1500,
     seed: int = 0,

@@ -1,0 +1,1 @@
+"""Scripts that compute once what trainers read."""
