@@ -12,7 +12,7 @@ from misc.codec import Codec
 from misc.errors import BudgetError, InputError, LimitError, WeightsError
 from misc.images import psnr
 from misc.modes import MODES
-from tests.conftest import sample_picture
+from tests.support.images import sample_picture
 
 CAT = Description("a cat on a bench", (Item("cat", "grey"),))
 MAP = RegionMaps(np.pad(np.ones((1, 4, 5), np.bool_), ((0, 0), (3, 1), (4, 3))))

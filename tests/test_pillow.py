@@ -8,7 +8,7 @@ from PIL import Image, UnidentifiedImageError
 import misc
 import misc.pillow
 from misc.errors import BudgetError
-from tests.conftest import sample_picture as picture
+from tests.support.images import sample_picture as picture
 
 
 def test_save_and_open(tmp_path: Path) -> None:

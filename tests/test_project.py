@@ -56,9 +56,12 @@ def check(tree: Path, *command: str) -> None:
 
 
 def test_every_package_is_listed() -> None:
-    found = {path.parent.relative_to(ROOT) for path in ROOT.glob("m*/**/__init__.py")}
-    listed = set(PROJECT["tool"]["setuptools"]["packages"])
-    assert {str(path).replace("/", ".").replace("models", "misc.models") for path in found} <= listed
+    found = {
+        ".".join([name, *path.parent.relative_to(ROOT / folder).parts])
+        for name, folder in PROJECT["tool"]["setuptools"]["package-dir"].items()
+        for path in (ROOT / folder).rglob("__init__.py")
+    }
+    assert found == set(PROJECT["tool"]["setuptools"]["packages"])
 
 
 def test_ruff() -> None:

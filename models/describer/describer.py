@@ -3,7 +3,7 @@
     image ─► Describer.describe ─► Description ─► misc.bits.text.description
 
 MISC (arXiv 2402.16749) asks its model for three items of at most 3 words, each described in at most 10, and for the
-whole in at most 50. `describer_answer` asks and reads the answer; each backend is one file.
+whole in at most 50. `answer` asks and reads the answer; each backend is one file.
 """
 
 from __future__ import annotations

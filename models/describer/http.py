@@ -1,6 +1,6 @@
 """A describer behind an OpenAI-compatible endpoint.
 
-picture ─► JPEG in a data URL ─► describer_endpoint.post ─► choices[0].message.content
+picture ─► JPEG in a data URL ─► endpoint.post ─► choices[0].message.content
 """
 
 from __future__ import annotations

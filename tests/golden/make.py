@@ -61,7 +61,7 @@ def facts(content: Streams) -> dict[str, object]:
 
 def main() -> None:
     from misc.models.hyperprior.weights import save_hyperprior
-    from tests.conftest import random_latents, tiny_hyperprior
+    from tests.support.models import random_latents, tiny_hyperprior
 
     save_hyperprior(tiny_hyperprior(), MODEL)
     model = entropy_model.load(MODEL)

@@ -98,7 +98,7 @@ def test_wrong_channels_are_refused() -> None:
 
 DIGEST = """
 import hashlib, numpy as np
-from tests.bits.test_exact_net import activations, layer
+from tests.bits.arithmetic.test_exact_net import activations, layer
 print(hashlib.sha256(layer()(activations((1, 24, 40, 40)))).hexdigest())
 """
 

@@ -9,7 +9,7 @@ import typer
 
 from misc.eval.speed import SIZES, TINY_SIZES, main, picture
 from misc.eval.speed import measure as measure_speed
-from tests.conftest import sample_picture
+from tests.support.images import sample_picture
 
 
 def test_it_is_timed_beside_diffusers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

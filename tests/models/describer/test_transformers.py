@@ -23,12 +23,9 @@ from misc.models.describer.endpoint import Endpoint
 from misc.models.describer.http import HttpDescriber
 from misc.models.describer.transformers import TransformersDescriber, load_describer
 from misc.profiles import load_profile
-from tests.conftest import sample_picture
-from tests.test_cli import misc_command, photo
+from tests.support.images import sample_picture
 
 transformers = pytest.importorskip("transformers")
-__all__ = ["misc_command", "photo"]  # fixtures
-
 CAT = Description("a grey cat on a red sofa", (Item("cat", "grey and asleep"),))
 TEMPLATE = (
     "{% for message in messages %}<s>{{ message['role'] }}: {% for part in message['content'] %}"

@@ -10,8 +10,8 @@ from misc.errors import WeightsError
 from misc.models.hyperprior.hyperprior import Hyperprior, checkerboard
 from misc.models.hyperprior.transforms import GainUnit, level_weights
 from misc.models.hyperprior.weights import load_hyperprior, save_hyperprior
-from tests.conftest import sample_picture as picture
-from tests.conftest import tiny_hyperprior
+from tests.support.images import sample_picture as picture
+from tests.support.models import tiny_hyperprior
 
 
 def test_forward_keeps_compressais_contract(hyperprior: Hyperprior) -> None:

@@ -115,7 +115,7 @@ def test_missing_weights_are_one_sentence(
 def encoded(folder: Path) -> Path:
     """A file with pixels, of a small picture that lies beside it."""
     from misc.codec import encode
-    from tests.conftest import sample_picture
+    from tests.support.images import sample_picture
 
     image = sample_picture(64, 64)
     image.save(folder / "in.png")

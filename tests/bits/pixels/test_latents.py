@@ -9,7 +9,7 @@ from misc.bits.pixels.latents import PixelLatents, pack, shapes, unpack
 from misc.errors import BitstreamError, WeightsError
 from misc.models.hyperprior.hyperprior import Hyperprior
 from misc.models.hyperprior.integers import exact_arrays, gaussian_frequencies
-from tests.conftest import random_latents, tiny_hyperprior
+from tests.support.models import random_latents, tiny_hyperprior
 
 MODEL = LatentModel(exact_arrays(tiny_hyperprior()))
 

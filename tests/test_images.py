@@ -7,7 +7,7 @@ from PIL import Image
 
 from misc.errors import InputError
 from misc.images import decode_picture, encode_picture, format_of, psnr, to_rgb
-from tests.conftest import sample_picture as picture
+from tests.support.images import sample_picture as picture
 
 
 def saved(image: Image.Image, format_name: str, **options: object) -> bytes:

@@ -26,7 +26,7 @@ from misc.models.decoder import scene as scenes
 from misc.models.decoder.decoder import Decoder, Scene
 from misc.models.decoder.weights import load_decoder
 from misc.profiles import Profile, load_profile
-from tests.conftest import sample_picture
+from tests.support.images import sample_picture
 
 WIDTH, HEIGHT = 50, 37
 TEXT = Description("a yard", (Item("cat", "grey"), Item("dog")))
@@ -203,11 +203,11 @@ def test_the_hubs_layout_is_loaded(folder: Path, decoder: Decoder) -> None:
 
 def test_two_processes_draw_the_same_bytes(folder: Path) -> None:
     script = (
-        "import sys, hashlib\nfrom pathlib import Path\nfrom tests.models.test_decoder import *\n"
+        "import sys, hashlib\nfrom pathlib import Path\nfrom tests.models.decoder.test_decoder import *\n"
         "torch.set_num_threads(1)\ndrawn = load_decoder(tiny_profile(Path(sys.argv[1]))).draw(scene(*STREAMS))\n"
         "print(hashlib.sha256(drawn.tobytes()).hexdigest())"
     )
-    root = Path(__file__).parent.parent.parent
+    root = Path(__file__).parents[3]
     command = [sys.executable, "-W", "ignore", "-c", script, str(folder)]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True)
     drawn = load_decoder(tiny_profile(folder)).draw(scene(*STREAMS))

@@ -10,42 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from misc import cli
 from misc.images import psnr
-from tests.conftest import sample_picture as picture
 from tests.golden.make import FOLDER as GOLDEN
+from tests.support.images import sample_picture as picture
 
 DESCRIPTION = {"overall": "a grey cat", "items": [{"name": "cat", "detail": "grey"}]}
-
-
-@pytest.fixture
-def photo(tmp_path: Path) -> Path:
-    path = tmp_path / "photo.png"
-    picture(192, 128).save(path)
-    return path
-
-
-def run(*arguments: str | Path, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Exit code of the command, in this process."""
-    monkeypatch.setattr(sys, "argv", ["misc", *map(str, arguments)])
-    try:
-        cli.main()
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
-
-
-@pytest.fixture
-def misc_command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path):
-    """The command line on a machine that has pulled nothing."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-    def call(*arguments: str | Path) -> tuple[int, str, str]:
-        capfd.readouterr()
-        code = run(*arguments, monkeypatch=monkeypatch)
-        return code, *capfd.readouterr()
-
-    return call
 
 
 def test_there_and_back(misc_command, photo: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from misc.bits.text.language_model import LanguageModel
 from misc.errors import BitstreamError
 from misc.profiles import load_profile
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "texts.json"
+GOLDEN = Path(__file__).parents[2] / "golden" / "texts.json"
 EXPECTED: dict[str, str] = json.loads(GOLDEN.read_text())
 
 
@@ -35,7 +35,7 @@ def test_texts_become_the_committed_bytes_and_come_back(text: str) -> None:
 
 CHECK = """
 import json
-from tests.bits.test_small_language_model import EXPECTED, small
+from tests.bits.text.test_small_language_model import EXPECTED, small
 print(json.dumps({text: [small().pack(text).hex(), small().unpack(bytes.fromhex(data))]
                   for text, data in list(EXPECTED.items())[:3]}))
 """

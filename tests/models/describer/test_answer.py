@@ -16,10 +16,7 @@ from misc.errors import DescriberError, InputError, WeightsError
 from misc.models.describer import describer
 from misc.models.describer.answer import describe_all, most_tokens, parse, request, shrunk
 from misc.profiles import load_profile
-from tests.conftest import sample_picture
-from tests.test_cli import misc_command, photo
-
-__all__ = ["misc_command", "photo"]  # fixtures
+from tests.support.images import sample_picture
 
 CAT = Description("a grey cat on a red sofa", (Item("cat", "grey and asleep"), Item("red sofa", "old")))
 GOOD = json.dumps(to_json(CAT))

@@ -9,7 +9,7 @@ import torch
 import webdataset
 
 from misc.train.data.images import crop_loader, expand_sources, random_crop
-from tests.conftest import sample_picture as picture
+from tests.support.images import sample_picture as picture
 
 
 def test_crops_have_their_size_and_range() -> None:

@@ -10,7 +10,7 @@ from PIL import Image, ImageFilter
 from misc.eval import baselines
 from misc.eval.metrics import Reference, StLpips, mean_of
 from misc.eval.pixel_stream import bd_rate, curve
-from tests.conftest import sample_picture as picture
+from tests.support.images import sample_picture as picture
 
 
 def test_half_the_rate_is_minus_fifty_percent() -> None:

@@ -1,0 +1,108 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from misc.bits.text import coder_of, shortest
+from misc.bits.text.consonants import CONSONANTS, Consonants, choose, skeleton, skeletons
+from misc.bits.text.deflate import Deflate
+from misc.bits.text.lzw import Lzw, fold
+from misc.errors import LimitError, MiscError
+from misc.profiles import load_profile
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
+DLSVC = "a cat sitting on top of a wooden bench"
+
+
+@settings(max_examples=200)
+@given(TEXTS)
+def test_lzw_keeps_what_it_folds_to(text: str) -> None:
+    assert Lzw().unpack(Lzw().pack(text)) == fold(text)
+
+
+@given(st.text("ab ", max_size=80))
+def test_lzw_phrases_of_phrases(text: str) -> None:
+    assert Lzw().unpack(Lzw().pack(text)) == fold(text)
+
+
+def test_lzw_of_the_seed_sentence() -> None:
+    assert 8 * len(Lzw().pack(DLSVC)) <= 174
+    assert fold("Ein Käfer—2 cats!") == "ein kafer cats"
+
+
+def test_deflate_uses_its_dictionary() -> None:
+    assert len(Deflate().pack("The image shows a group of people standing in front of a large building.")) < 20
+
+
+@given(TEXTS)
+def test_the_shortest_wins_and_loses_nothing(text: str) -> None:
+    coders = [Deflate(), Lzw(), Consonants()]
+    data = shortest(text, coders)
+    assert coder_of(data[0], coders).unpack(data[1:]) == text
+    assert len(data) <= 1 + len(Deflate().pack(text))
+
+
+def test_lossy_coders_are_not_chosen_for_what_they_lose() -> None:
+    with pytest.raises(LimitError):
+        shortest("A cat", [Lzw(), Consonants()])
+    assert shortest("a cat", [Deflate(), Lzw()])[0] == Lzw.number
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.binary(max_size=40))
+def test_any_bytes_end_in_text_or_an_error_in_lzw(data: bytes) -> None:
+    try:
+        assert set(Lzw().unpack(data)) <= set("abcdefghijklmnopqrstuvwxyz ")
+    except MiscError:
+        return
+
+
+LARGE = next(coder for coder in load_profile().text_coders if coder.name == "lm-large")
+
+
+@pytest.mark.hub
+@pytest.mark.skipif(not LARGE.available, reason="lm-large is not here: `misc pull` fetches it")
+def test_lm_large_and_its_bytes() -> None:
+    assert LARGE.pack(DLSVC).hex() == "4e26bc1e5df9"
+    assert LARGE.unpack(bytes.fromhex("4e26bc1e5df9")) == DLSVC
+    text = "A woman rides a horse.\nwoman\nred hair\nhorse\nwhite, brown mane ★"
+    assert LARGE.unpack(LARGE.pack(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("word", "bones"),
+    [("cat", "ct"), ("Kiss", "cs"), ("jazz", "gs"), ("boxes", "bcs"), ("eye", ""), ("rhythm", "rhthm")],
+)
+def test_skeletons(word: str, bones: str) -> None:
+    assert skeleton(word) == bones
+    assert set(bones) <= set(CONSONANTS)
+
+
+@given(TEXTS)
+def test_consonants_keep_skeletons(text: str) -> None:
+    line = Consonants().unpack(Consonants().pack(text))
+    assert line == skeletons(text)
+    assert Consonants().keeps(line)
+    assert len(Consonants().pack(text)) == (len(line) + 1) // 2
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_consonants(data: bytes) -> None:
+    assert set(Consonants().unpack(data)) <= set(CONSONANTS + " ")
+
+
+def test_chosen_words_fit_and_stop_words_go_first() -> None:
+    text = "the boy is on the tree with a boy"
+    assert choose(text, 1000) == text.replace(" a", "")
+    assert choose(text, 16) == "boy tree"
+    assert choose(text, 0) == ""
+    assert choose("zebra cat", 16, {"cat": 0.5}) == "zebra"
+
+
+@pytest.mark.hub
+@pytest.mark.skipif(not LARGE.available, reason="lm-large is not here: `misc pull` fetches it")
+def test_skeletons_become_words() -> None:
+    from misc.models.language_model.skeleton import Lexicon, expand, word_accuracy
+
+    model = LARGE.model  # type: ignore[attr-defined]
+    assert word_accuracy("the white robe", expand(skeletons("the white robe"), model, Lexicon(model), beam=2)) > 0.6
+    assert word_accuracy("a white dog", "a white duck") == 0.5
