@@ -1,4 +1,4 @@
-"""What a decoded picture is measured by: PSNR and ST-LPIPS."""
+"""ST-LPIPS, and PSNR beside it, of decoded images against one original."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..images import psnr
+from ...images import psnr
 
 __all__ = ["Reference", "StLpips", "mean_of"]
 
