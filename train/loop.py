@@ -1,0 +1,336 @@
+"""The training loop of every trained part: clock, schedule, moving average, resuming, logs, checkpoints.
+
+    Task (networks, optimizers, one step) ─► run(task, settings) ─► OUT/state.pt   everything, to go on from
+                                                                    OUT/log/       TensorBoard
+                                                                    task.write     the averaged weights
+
+A kill at any moment leaves the old or the new state. A run that ends by its clock ends as if all steps were done. Under
+`accelerate launch` every process draws other batches, gradients are averaged, and the first process keeps the clock.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import pickle
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast, set_seed
+from rich.progress import Progress
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.tensorboard import SummaryWriter
+
+from ..errors import WeightsError
+
+__all__ = ["Settings", "Task", "data_seed", "descend", "learning_rate", "new_accelerator", "print_result", "run"]
+
+STATE, LOG = "state.pt", "log"
+SMOOTH = 0.98  # share of the logged loss that a step keeps
+LEAST_RATE = 0.02  # of the highest learning rate, at the end
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How long a run goes on and what it writes.
+
+    Attributes:
+        out: folder for state, weights and logs.
+        steps: number of steps after which it ends.
+        minutes: time after which it ends, all sessions together; whichever comes first.
+        warm_up: number of steps over which the learning rate rises.
+        decay: last part of the run over which the learning rate falls, 0 to 1.
+        fade: shape of the fall, `cosine` or `linear`.
+        average: share of the old average that a step keeps, 0 to 1.
+        log_steps: number of steps from one log to the next.
+        save_minutes: time from one checkpoint to the next.
+        seed: seed of the run; each process has one of its own that follows from it.
+    """
+
+    out: Path
+    steps: int = 1_000_000
+    minutes: float = 1e9
+    warm_up: int = 60
+    decay: float = 0.3
+    fade: str = "cosine"
+    average: float = 0.999
+    log_steps: int = 50
+    save_minutes: float = 10.0
+    seed: int = 0
+
+
+class Task(Protocol):
+    """What is trained.
+
+    Attributes:
+        networks: by name; the first one's moving average is what is written.
+        optimizers: of all networks, each with its highest learning rate.
+    """
+
+    networks: dict[str, nn.Module]
+    optimizers: Sequence[torch.optim.Optimizer]
+
+    def step(self, step: int, done: float) -> dict[str, float]:
+        """Draw a batch, learn from it, and return its losses.
+
+        Args:
+            step: number of steps since the beginning of the run.
+            done: part of the run that is over, 0 to 1.
+        """
+        ...
+
+    def write(self, network: nn.Module, folder: Path) -> None:
+        """Write the weights.
+
+        Args:
+            network: the moving average of the first network.
+            folder: where they go.
+        """
+        ...
+
+
+def new_accelerator(seed: int) -> Accelerator:
+    """bf16 on one CPU, one GPU or many; every process is seeded differently."""
+    accelerator = Accelerator(mixed_precision="bf16", cpu=not torch.cuda.is_available())
+    set_seed(seed, device_specific=True)
+    return accelerator
+
+
+def stream_seed(seed: int, rank: int, step: int) -> int:
+    """A seed below 2^31 that differs from process to process and from one session of a run to the next."""
+    return int(np.random.SeedSequence((seed, rank, step)).generate_state(1)[0] >> 1)
+
+
+def data_seed(out: Path, seed: int, accelerator: Accelerator) -> int:
+    """The seed with which this process draws its batches, in a run that goes on from OUT/state.pt or begins."""
+    path = out / STATE
+    step = int(load_state(path, mmap=True)["step"]) if path.exists() else 0
+    return stream_seed(seed, accelerator.process_index, step)
+
+
+def learning_rate(step: int, done: float, decay: float, warm_up: int = 60, fade: str = "cosine") -> float:
+    """Factor on the highest learning rate: a warm-up, then flat, then a fall to LEAST_RATE.
+
+    Args:
+        step: number of steps since the beginning.
+        done: part of the run that is over, by steps or by time, 0 to 1.
+        decay: last part of the run over which it falls, 0 to 1.
+        warm_up: number of steps over which it rises.
+        fade: `cosine` or `linear`.
+    """
+    fallen = max(0.0, done - (1 - decay)) / max(1e-9, decay)
+    rest = 1 - fallen if fade == "linear" else 0.5 + 0.5 * math.cos(math.pi * fallen)
+    return min(1.0, (step + 1) / max(1, warm_up)) * max(LEAST_RATE, rest)
+
+
+def descend(
+    loss: Tensor, network: nn.Module, optimizers: Sequence[torch.optim.Optimizer], accelerator: Accelerator
+) -> None:
+    """One step down the gradient of a loss, whose norm is cut to 1; processes average their gradients.
+
+    Args:
+        loss: scalar.
+        network: everything that the optimizers change.
+        optimizers: each takes a step, and forgets the gradients.
+        accelerator: of the run.
+    """
+    accelerator.backward(loss)
+    average_gradients(network, accelerator)
+    nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+    for optimizer in optimizers:
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+def average_gradients(network: nn.Module, accelerator: Accelerator) -> None:
+    """Give every process the mean of all processes' gradients."""
+    if accelerator.num_processes == 1:
+        return
+    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    for parameter in learning:
+        if parameter.grad is None:  # it had no part in this process's batch
+            parameter.grad = torch.zeros_like(parameter)
+    together = torch.cat([parameter.grad.flatten() for parameter in learning])
+    mean = accelerator.reduce(together, "mean")
+    for parameter, part in zip(learning, mean.split([p.numel() for p in learning]), strict=True):
+        parameter.grad.copy_(part.view_as(parameter))
+
+
+class Clock:
+    """Seconds of a run, those of earlier sessions included; every process reads the first one's."""
+
+    def __init__(self, seconds: float, accelerator: Accelerator) -> None:
+        self.began, self.accelerator = time.monotonic() - seconds, accelerator
+
+    def read(self) -> float:
+        """Seconds since the run began."""
+        seconds = time.monotonic() - self.began
+        if self.accelerator.num_processes == 1:
+            return seconds
+        # Else one process would end the run while another waits for its gradients.
+        return float(broadcast(torch.tensor([seconds], device=self.accelerator.device), 0))
+
+
+def run(task: Task, settings: Settings, accelerator: Accelerator) -> dict[str, Any]:
+    """Train until the steps or the minutes are over; goes on from OUT/state.pt if that exists.
+
+    Args:
+        task: what is trained.
+        settings: how long, and where the results go.
+        accelerator: device and precision.
+
+    Returns:
+        number of steps, seconds, and the smoothed losses.
+
+    Raises:
+        WeightsError: OUT/state.pt is damaged or of another run.
+    """
+    settings.out.mkdir(parents=True, exist_ok=True)
+    networks = [accelerator.unwrap_model(network) for network in task.networks.values()]
+    average = AveragedModel(networks[0], multi_avg_fn=get_ema_multi_avg_fn(settings.average))
+    path = settings.out / STATE
+    highest = [[group["lr"] for group in optimizer.param_groups] for optimizer in task.optimizers]
+    step, seconds = restore(path, networks, average, task.optimizers)
+    share_weights([*networks, average], accelerator)
+    set_seed(stream_seed(settings.seed, accelerator.process_index, step))
+    clock, losses = Clock(seconds, accelerator), dict[str, float]()
+    seconds = saved = clock.read()
+    log = SummaryWriter(str(settings.out / LOG)) if accelerator.is_main_process else None
+
+    def checkpoint() -> None:
+        if accelerator.is_main_process:
+            save(path, networks, average, task.optimizers, step, seconds)
+            task.write(average.module, settings.out)
+
+    with Progress(disable=not sys.stderr.isatty()) as progress:
+        bar = progress.add_task("training", total=settings.steps, completed=step)
+        while step < settings.steps and seconds < 60 * settings.minutes:
+            done = max(step / settings.steps, seconds / (60 * settings.minutes))
+            set_rates(task.optimizers, highest, settings, step, done)
+            losses = smooth(losses, task.step(step, done))
+            average.update_parameters(networks[0])
+            step, seconds = step + 1, clock.read()
+            progress.advance(bar)
+            if log is not None and step % settings.log_steps == 0:
+                write_log(log, step, losses, seconds / step)
+            if seconds - saved > 60 * settings.save_minutes:
+                checkpoint()
+                saved = seconds
+    checkpoint()
+    if log is not None:
+        log.close()
+    return {"steps": step, "seconds": round(seconds), **losses}
+
+
+def share_weights(networks: Sequence[nn.Module], accelerator: Accelerator) -> None:
+    """Give every process the first one's weights."""
+    if accelerator.num_processes > 1:
+        with torch.no_grad():
+            for network in networks:
+                for tensor in (*network.parameters(), *network.buffers()):
+                    tensor.copy_(broadcast(tensor.detach().clone(), 0))
+
+
+def set_rates(
+    optimizers: Sequence[torch.optim.Optimizer],
+    highest: Sequence[Sequence[float]],
+    settings: Settings,
+    step: int,
+    done: float,
+) -> None:
+    """Give every group of parameters its learning rate at this time of the run."""
+    factor = learning_rate(step, done, settings.decay, settings.warm_up, settings.fade)
+    for optimizer, rates in zip(optimizers, highest, strict=True):
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate * factor
+
+
+def smooth(losses: dict[str, float], new: dict[str, float]) -> dict[str, float]:
+    """Losses after a step, as a moving average; what the step says nothing of stays."""
+    return losses | {name: value + SMOOTH * (losses.get(name, value) - value) for name, value in new.items()}
+
+
+def write_log(log: SummaryWriter, step: int, losses: dict[str, float], pace: float) -> None:
+    """A line on standard error, and TensorBoard."""
+    for name, value in losses.items():
+        log.add_scalar(name, value, step)
+    note = "  ".join(f"{name} {value:.4f}" for name, value in losses.items())
+    print(f"step {step}  {note}  {pace:.2f} s/step", file=sys.stderr, flush=True)
+
+
+def save(
+    path: Path,
+    networks: Sequence[nn.Module],
+    average: AveragedModel,
+    optimizers: Sequence[torch.optim.Optimizer],
+    step: int,
+    seconds: float,
+) -> None:
+    """Write everything, then rename."""
+    state = {
+        "networks": [network.state_dict() for network in networks],
+        "average": average.module.state_dict(),
+        "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+        "step": step,
+        "seconds": seconds,
+    }
+    temporary = path.with_suffix(".tmp")
+    torch.save(state, temporary)
+    temporary.replace(path)
+
+
+def load_state(path: Path, *, mmap: bool = False) -> dict[str, Any]:
+    """The state of a run.
+
+    Args:
+        path: OUT/state.pt.
+        mmap: leave the tensors on disk until they are read.
+
+    Raises:
+        WeightsError: the file is damaged.
+    """
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+        state["step"] + state["seconds"]
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, TypeError, pickle.UnpicklingError) as error:
+        raise WeightsError(f"{path} is not the state of a run: remove it, or give another --out") from error
+    return state
+
+
+def restore(
+    path: Path,
+    networks: Sequence[nn.Module],
+    average: AveragedModel,
+    optimizers: Sequence[torch.optim.Optimizer],
+) -> tuple[int, float]:
+    """Steps and seconds of the run whose state is in the file, which fills the rest; 0 and 0 if there is none.
+
+    Raises:
+        WeightsError: the file is damaged, or of another run.
+    """
+    if not path.exists():
+        return 0, 0.0
+    state = load_state(path)
+    try:
+        for network, saved in zip(networks, state["networks"], strict=True):
+            network.load_state_dict(saved)
+        average.module.load_state_dict(state["average"])
+        average.n_averaged.fill_(state["step"])  # at 0 the average would begin anew
+        for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise WeightsError(f"{path} is the state of another run: remove it, or give another --out") from error
+    return int(state["step"]), float(state["seconds"])
+
+
+def print_result(result: dict[str, Any]) -> None:
+    """The result of a run as one line of JSON."""
+    print(json.dumps(result))
