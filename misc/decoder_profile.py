@@ -11,6 +11,7 @@ from .errors import InputError
 __all__ = [
     "COLOURS",
     "FUSIONS",
+    "CascadeProfile",
     "Control",
     "DecoderProfile",
     "HubPart",
@@ -129,6 +130,20 @@ class DecoderProfile:
         for control in self.controls:
             parts += [(part, control.optional) for part in (control.part, control.detector) if part]
         return parts
+
+
+@dataclass(frozen=True)
+class CascadeProfile:
+    """The embedded decoder's weights, below misc/checkpoints.
+
+    Attributes:
+        upsampler: a file, or `x4plus` for Real-ESRGAN x4plus as it comes, of the profile's packages.
+        memory: a file, which draws files without pixels; without it they cannot be drawn. licence: of both files.
+    """
+
+    upsampler: str
+    licence: str
+    memory: str = ""
 
 
 def hub_part(table: Mapping[str, Any]) -> HubPart:

@@ -13,7 +13,7 @@ from .bits.pixels import entropy_model
 from .bits.pixels.entropy_model import LatentModel
 from .bits.text import WEIGHTLESS, TextCoder
 from .bits.text.language_model import LanguageModel
-from .decoder_profile import DecoderProfile, HubPart, decoder_from, hub_part
+from .decoder_profile import CascadeProfile, DecoderProfile, HubPart, decoder_from, hub_part
 from .errors import InputError
 from .weights.packages import Package, cache_folder
 
@@ -54,7 +54,8 @@ class Profile:
 
     Attributes:
         describer, locator: the embedded models that see what is in a picture and where.
-        decoder: what draws pictures; without one, the pixel stream's own picture is all there is.
+        decoder, cascade: what draws images, a diffusion model or the embedded decoder; without either, the draft is
+            all there is.
         hub: models of a hub that the profile names for other parts, such as a describer.
     """
 
@@ -68,6 +69,7 @@ class Profile:
     locator: Part | None = None
     detector: Part | None = None
     decoder: DecoderProfile | None = None
+    cascade: CascadeProfile | None = None
     hub: dict[str, HubPart] = field(default_factory=dict)
 
     def hub_parts(self) -> list[tuple[HubPart, bool]]:
@@ -119,6 +121,7 @@ def load_profile(name: str = "embedded") -> Profile:
         locator=Part(**table["locator"]) if "locator" in table else None,
         detector=Part(**table["detector"]) if "detector" in table else None,
         decoder=decoder_from(table["decoder"]) if "decoder" in table else None,
+        cascade=CascadeProfile(**table["cascade"]) if "cascade" in table else None,
         hub={key: hub_part(value) for key, value in table.get("hub", {}).items()},
     )
 

@@ -1,0 +1,104 @@
+"""The embedded decoder: a draft, drawn large and sharp by the upsampler.
+
+    pixels ─► hyperprior ─► draft ──────────────────────┐
+    text, regions, seed ─► memory ─► a photo's draft ───┴─► Sharpener ─► image
+    seed ─────────────────────────────────────► noise ──┘
+
+With pixels the draft is the file's own, and text and regions stay what they are: words for people and programs. Without
+pixels they choose a photo of the memory. Draws what `misc.models.decoder.decoder.Decoder` draws, with the same calls.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import zlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from ...bits.streams import Streams
+from ...errors import InputError, WeightsError
+from ..memory.recall import Recall
+from ..memory.store import Floats
+from .colour import correct
+from .scene import Scene
+from .sharpen import Sharpener
+
+__all__ = ["Cascade"]
+
+RECALLED = 102  # quality that the upsampler is told of a memory's draft, which is enlarged and so blurred
+
+Pixels = npt.NDArray[np.uint8]
+
+
+class Cascade:
+    """Draws scenes with an upsampler and, where there are no pixels, a memory.
+
+    Args:
+        sharpener: the upsampler at work. recall: the memory at work, loaded when it is first called.
+    """
+
+    def __init__(self, sharpener: Sharpener, recall: Callable[[], Recall] | None = None) -> None:
+        self.sharpener, self._recall = sharpener, recall
+
+    @property
+    def recall(self) -> Recall:
+        """The memory at work.
+
+        Raises:
+            WeightsError: the profile has none.
+        """
+        if self._recall is None:
+            raise WeightsError("this profile has no memory to draw a file without pixels from")
+        return self._recall()
+
+    def draw_many(self, scenes: Sequence[Scene], *, progress: Callable[[int, int], None] | None = None) -> list[Pixels]:
+        """Images of scenes, each (height, width, 3) uint8, one after another."""
+        images = []
+        for done, scene in enumerate(scenes):
+            images.append(self.draw(scene))
+            if progress is not None:
+                progress(done + 1, len(scenes))
+        return images
+
+    def draw(self, scene: Scene) -> Pixels:
+        """The image of a scene, (height, width, 3) uint8; the same bytes each time on one machine.
+
+        Raises:
+            WeightsError: the scene has no pixels, and the memory or what finds photos in it is not here.
+        """
+        streams = scene.streams
+        if scene.draft is not None and streams.pixels is not None:
+            drawn = self.sharpener.draw(scene.draft, streams.pixels.quality, streams.seed)
+            return correct(drawn, scene.draft)
+        draft = self.recall.draft(streams)
+        drawn = self.sharpener.draw(draft, RECALLED, streams.seed or text_seed(streams))
+        if drawn.shape[:2] == (streams.height, streams.width):
+            return drawn
+        resized = Image.fromarray(drawn).resize((streams.width, streams.height), Image.Resampling.LANCZOS)
+        return np.array(resized)
+
+    def candidates(self, streams: Streams, count: int, tokens: Floats | None = None) -> list[int]:
+        """Seeds that an encoder may try: noises where there are pixels, else the likeliest photos of the memory.
+
+        Args:
+            tokens: of the vision tower, of the photo that is encoded; photos like it come first then.
+        """
+        if streams.pixels is not None:
+            return list(range(count))
+        return self.recall.candidates(streams, count, tokens)
+
+    def reseed(self, streams: Streams, seed: int) -> Streams:
+        """Streams for another image of the same file: other noise, or without pixels the next likeliest photo."""
+        if streams.pixels is not None:
+            return dataclasses.replace(streams, seed=seed)
+        if not 0 <= seed < len(self.recall.memory):
+            raise InputError(f"the memory has {len(self.recall.memory)} photos; the seed is below that")
+        return dataclasses.replace(streams, seed=self.recall.candidates(streams, seed + 1)[seed])
+
+
+def text_seed(streams: Streams) -> int:
+    """Noise that differs from text to text."""
+    return zlib.crc32(streams.text.symbols()) if streams.text else 0

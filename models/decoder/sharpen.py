@@ -1,0 +1,65 @@
+"""Drafts drawn again by the upsampler: any size, tile by tile, with flat memory.
+
+draft (H, W, 3) uint8 ─► tiles that overlap ─► Upsampler ─► blended ─► coarse colours of the draft ─► (H, W, 3) uint8
+seed ─► noise (Philox), one value for every 4 x 4 pixels
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .noise import gaussian
+from .tiling import Window, blend
+from .upsampler import FACTOR, Upsampler
+
+__all__ = ["Sharpener"]
+
+TILE, OVERLAP = 192, 16  # cells of 4 x 4 pixels
+
+Pixels = npt.NDArray[np.uint8]
+
+
+class Sharpener:
+    """An upsampler at work on one device.
+
+    Args:
+        network: is moved to the device. On a CPU it runs in bfloat16 where the processor can, else in float32.
+    """
+
+    def __init__(self, network: Upsampler, device: str | torch.device = "cpu") -> None:
+        self.device = torch.device(device)
+        self.network = network.eval().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.dtype = torch.bfloat16 if self.device.type != "cpu" or has_bfloat16() else torch.float32
+
+    @torch.inference_mode()
+    def draw(self, draft: Pixels, quality: int, seed: int) -> Pixels:
+        """A sharp image of the draft's size, (H, W, 3) uint8; the same bytes for the same seed on one machine.
+
+        Args:
+            draft: (H, W, 3) uint8. quality: of the pixel stream, 0 to 255. seed: of the noise, 0 to 2^32 - 1.
+        """
+        height, width, _ = draft.shape
+        image = torch.from_numpy(np.array(draft)).permute(2, 0, 1)[None].float() / 255
+        image = F.pad(image, (0, -width % FACTOR, 0, -height % FACTOR), mode="replicate")
+        rows, columns = image.shape[2] // FACTOR, image.shape[3] // FACTOR
+        noise = torch.from_numpy(gaussian(seed, (1, 1, rows, columns)))
+        level = torch.tensor([quality / 255], device=self.device)
+
+        def tile(window: Window) -> Tensor:
+            part = window.of(image, FACTOR).to(self.device).contiguous(memory_format=torch.channels_last)
+            with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+                drawn = self.network(part, level, window.of(noise).to(self.device))
+            return drawn.float().cpu()
+
+        drawn = blend(tile, rows, columns, TILE, OVERLAP, FACTOR)[0, :, :height, :width]
+        pixels: Pixels = drawn.clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).contiguous().numpy()
+        return pixels
+
+
+def has_bfloat16() -> bool:
+    """Whether the CPU multiplies in bfloat16 itself; elsewhere that is slower than float32."""
+    return bool(torch.cpu._is_avx512_bf16_supported())

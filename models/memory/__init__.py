@@ -1,0 +1,1 @@
+"""Memory: photos that files without pixels are drawn from."""

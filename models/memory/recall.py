@@ -1,0 +1,111 @@
+"""From a file without pixels to a draft: the photo of the memory that its seed or its text means.
+
+    seed 0 ─► the likeliest photo by text and regions ─┐
+    seed k ─► photo k - 1 ─────────────────────────────┴─► its latents ─► hyperprior ─► cut to shape ─► draft
+
+The number of a photo means the same photo on every machine. Which one is the likeliest depends on floats, so an encoder
+writes the number where the first two are nearly equal (`Recall.settle`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from torch import Tensor
+
+from ...bits.pixels.latents import PixelLatents, unpack
+from ...bits.streams import Streams
+from ...bits.text.description import Description
+from ...errors import WeightsError
+from ..hyperprior.hyperprior import Hyperprior
+from .search import order, score, score_structure
+from .store import Floats, Memory
+
+__all__ = ["Recall", "prompts"]
+
+NATIVE = 768  # longest side of a draft, in pixels; larger images are enlarged from it
+MARGIN = 2e-3  # two photos whose scores differ by less are nearly equal
+
+Pixels = npt.NDArray[np.uint8]
+Embed = Callable[[Sequence[str]], Tensor]
+
+
+class Recall:
+    """A memory at work.
+
+    Args:
+        memory: of `load_memory`.
+        hyperprior: draws its photos.
+        embed: texts to CLIP embeddings (texts, 256); called when a file's text has to be understood.
+
+    Raises:
+        WeightsError: the memory was made with another hyperprior.
+    """
+
+    def __init__(self, memory: Memory, hyperprior: Hyperprior, embed: Embed) -> None:
+        if memory.fingerprint != hyperprior.entropy_model.fingerprint:
+            raise WeightsError("the memory was made with another hyperprior than the profile's")
+        self.memory, self.hyperprior, self.embed = memory, hyperprior, embed
+
+    def draft(self, streams: Streams) -> Pixels:
+        """The draft of a file without pixels, (height, width, 3) uint8; its longest side has 768 pixels at most."""
+        return self.photo(self.find(streams), streams.width, streams.height)
+
+    def find(self, streams: Streams) -> int:
+        """Number of the photo that a file means."""
+        if 0 < streams.seed <= len(self.memory):
+            return streams.seed - 1
+        return int(order(self.scores(streams))[0])
+
+    def scores(self, streams: Streams) -> Floats:
+        """(photos,) how well each fits a file's text and regions."""
+        whole, items = prompts(streams.text or Description())
+        embedded = self.embed([whole, *items]).float().cpu().numpy()
+        return score(self.memory, embedded[0], embedded[1:], streams.regions)
+
+    def candidates(self, streams: Streams, count: int, tokens: Floats | None = None) -> list[int]:
+        """Seeds of the `count` likeliest photos.
+
+        Args:
+            tokens: (rows, columns, 384) of the vision tower, of the photo that is encoded; if given, the seeds come in
+                the order of likeness to that photo, else the likeliest by text first.
+        """
+        photos = order(self.scores(streams))[:count]
+        if tokens is not None:
+            photos = photos[np.argsort(-score_structure(self.memory, tokens)[photos], kind="stable")]
+        return [int(photo) + 1 for photo in photos]
+
+    def settle(self, streams: Streams) -> Streams:
+        """The same streams, with the number of the likeliest photo as seed where another machine might find another."""
+        if streams.seed or streams.pixels is not None:
+            return streams
+        scores = self.scores(streams)
+        first, second = order(scores)[:2]
+        if scores[first] - scores[second] >= MARGIN:
+            return streams
+        return dataclasses.replace(streams, seed=int(first) + 1)
+
+    def photo(self, number: int, width: int, height: int) -> Pixels:
+        """A photo of the memory, cut in its middle to the shape of width x height, at most 768 pixels long."""
+        own_width, own_height = (int(side) for side in self.memory.sizes[number])
+        latents: PixelLatents = unpack(
+            self.memory.latents[number], own_width, own_height, self.hyperprior.entropy_model
+        )
+        image = Image.fromarray(self.hyperprior.synthesise(latents, own_width, own_height))
+        ratio = min(1.0, NATIVE / max(width, height))
+        size = tuple(max(1, math.floor(side * ratio + 0.5)) for side in (width, height))
+        scale = min(own_width / width, own_height / height)
+        left, top = (own_width - scale * width) / 2, (own_height - scale * height) / 2
+        box = (left, top, left + scale * width, top + scale * height)
+        return np.array(image.resize((size[0], size[1]), Image.Resampling.BICUBIC, box))
+
+
+def prompts(description: Description) -> tuple[str, list[str]]:
+    """The text of the whole, and one of every item: "name, detail"."""
+    items = [", ".join(filter(None, (item.name, item.detail))) for item in description.items]
+    return description.overall or ", ".join(item.name for item in description.items), items

@@ -1,0 +1,115 @@
+"""The memory on disk: what is kept of each photo, and how it is read.
+
+    photo ─┬─► hyperprior ─► latents, some 700 bytes in the exact coder ──► what is drawn
+           ├─► CLIP ───────► embedding (256), 4 x 4 cells of 48 numbers ──► found by text and regions
+           └─► vision tower ► 4 x 4 cells of 48 numbers ──────────────────► compared with a photo by an encoder
+
+All numbers are int8 with one scale an array. Cells are means of patches along the axes in which photos differ most.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from ...errors import WeightsError
+
+__all__ = ["CELLS", "Cells", "Memory", "load_memory", "save_memory"]
+
+CELLS = 4  # along each side of a photo
+AXES = 48
+LEVELS = 127
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Places of photos along the axes in which they differ most.
+
+    Attributes:
+        values: (photos, 4, 4, 48). axes: (48, C), orthonormal. mean: (C,) of all cells.
+    """
+
+    values: Floats
+    axes: Floats
+    mean: Floats
+
+    def project(self, tokens: Floats) -> Floats:
+        """Tokens (..., C) along the axes, (..., 48)."""
+        projected: Floats = (tokens - self.mean) @ self.axes.T
+        return projected
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Photos that files without pixels are drawn from.
+
+    Attributes:
+        embeddings: (photos, 256) of the embedded CLIP, about of length 1. places: cells of its dense embeddings.
+        structure: cells of the vision tower's tokens. sizes: (photos, 2) width and height.
+        latents: of each photo, a pixel stream. fingerprint: of the entropy model that reads them.
+    """
+
+    embeddings: Floats
+    places: Cells
+    structure: Cells
+    sizes: npt.NDArray[np.uint16]
+    latents: tuple[bytes, ...]
+    fingerprint: int
+
+    def __len__(self) -> int:
+        return len(self.latents)
+
+
+def save_memory(memory: Memory, path: Path) -> None:
+    """Write a memory, about 2.6 KB a photo."""
+    tensors: dict[str, npt.NDArray[np.generic]] = {
+        "sizes": memory.sizes,
+        "latents": np.frombuffer(b"".join(memory.latents), np.uint8),
+        "ends": np.cumsum([len(each) for each in memory.latents]).astype(np.int64),
+    }
+    scales = {}
+    for name, values in (
+        ("embeddings", memory.embeddings),
+        ("places", memory.places.values),
+        ("structure", memory.structure.values),
+    ):
+        scale = float(np.abs(values).max()) / LEVELS
+        tensors[name] = np.rint(values / scale).astype(np.int8)
+        scales[name] = scale
+    for name, cells in (("places", memory.places), ("structure", memory.structure)):
+        tensors[f"{name}.axes"], tensors[f"{name}.mean"] = cells.axes, cells.mean
+    facts = {"scales": scales, "fingerprint": memory.fingerprint}
+    temporary = path.with_suffix(".part")
+    save_file(tensors, temporary, {"memory": json.dumps(facts)})
+    temporary.replace(path)
+
+
+def load_memory(path: Path) -> Memory:
+    """A memory that `save_memory` wrote.
+
+    Raises:
+        WeightsError: the file is missing or is no memory.
+    """
+    try:
+        with safe_open(path, framework="np") as file:
+            facts = json.loads(file.metadata()["memory"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        values = {name: tensors[name].astype(np.float32) * scale for name, scale in facts["scales"].items()}
+        cells = [
+            Cells(values[name], tensors[f"{name}.axes"], tensors[f"{name}.mean"]) for name in ("places", "structure")
+        ]
+        blob, ends = tensors["latents"].tobytes(), tensors["ends"].tolist()
+        latents = tuple(blob[begin:end] for begin, end in zip([0, *ends], ends, strict=False))
+        return Memory(values["embeddings"], *cells, tensors["sizes"], latents, facts["fingerprint"])
+    except FileNotFoundError as error:
+        raise WeightsError(f"the memory {path.name} is missing") from error
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"{path.name} is no memory") from error
