@@ -25,6 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..bits.regions.maps import RegionMaps
+from ..bits.streams import Streams
 from ..bits.text.description import Description, Item
 from ..decoder_profile import DecoderProfile
 from ..models.decoder.decoder import Decoder, Parts
@@ -140,7 +141,7 @@ def ours(
     def draw(image: Image.Image) -> object:
         text = Description(PROMPT, ITEMS if regions else ())
         maps = RegionMaps(masks) if regions else None
-        scene = Scene(*image.size, 0, text, maps, np.asarray(image))
+        scene = Scene(Streams(*image.size, 0, text, maps), np.asarray(image))
         return decoder.draw(scene, steps=steps)
 
     return draw

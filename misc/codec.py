@@ -19,10 +19,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from .bits import container, streams
-from .bits.container import MAX_PIXELS, MAX_SIDE, File
+from .bits import streams
+from .bits.container import MAX_PIXELS, MAX_SIDE, Section
+from .bits.pixels import latents
 from .bits.regions.maps import RegionMaps
-from .bits.streams import Streams, pixel_section, region_section, text_section
+from .bits.streams import Streams, pixel_section
 from .bits.text import TextCoder
 from .bits.text.consonants import Consonants, choose, skeletons
 from .bits.text.description import MAX_WORDS, Description
@@ -138,21 +139,26 @@ class Codec:
         budget = max_bytes
         if bpp is not None or (max_bytes is None and quality is None and mode in ("pixel", "misc")):
             budget = math.floor((DEFAULT_BPP if bpp is None else bpp) * image.width * image.height / 8)
-        bare = File(*image.size, self.profile.entropy_model.fingerprint, seed)
+        content = Streams(*image.size, seed)
+        coders: Sequence[TextCoder] = self.profile.text_coders
         if description is not None and mode != "pixel":
-            bare = self._with_text(bare, description, mode, budget)
+            text, coders = self._text(content, description, mode, budget)
+            content = dataclasses.replace(content, text=text)
         if regions is not None and regions.masks.any() and mode in ("text+map", "misc"):
-            bare = dataclasses.replace(bare, regions=region_section(regions, *image.size, description))
+            content = dataclasses.replace(content, regions=regions)
+        sections = streams.pack(content, self.profile.entropy_model, coders)
         if mode not in ("pixel", "misc"):
-            data = container.write(bare)
+            data = self._write(content, sections)
             if budget is not None and len(data) > budget:
                 raise BudgetError(shortfall(len(data), budget, image.size))
             return data
         pixels = np.asarray(to_rgb(image).image)
         if budget is None:
             assert quality is not None
-            return self._with_pixels(bare, pixels, quality)
-        return best_within(lambda guess: self._with_pixels(bare, pixels, guess), budget, image.size)
+            return self._write(content, sections | self._pixels(pixels, quality))
+        return best_within(
+            lambda guess: self._write(content, sections | self._pixels(pixels, guess)), budget, image.size
+        )
 
     def decode(
         self,
@@ -237,26 +243,30 @@ class Codec:
         """What the decoder is given of streams."""
         from .models.decoder.scene import Scene
 
-        pixels = None if content.pixels is None else self._draft(content)
-        chosen = content.seed if seed is None else seed
-        return Scene(content.width, content.height, chosen, content.text, content.regions, pixels)
+        draft = None if content.pixels is None else self._draft(content)
+        return Scene(content if seed is None else dataclasses.replace(content, seed=seed), draft)
 
-    def _with_text(self, bare: File, text: Description, mode: str, budget: int | None) -> File:
-        """The file with its text section, coded as the mode says."""
-        coders: Sequence[TextCoder] = self.profile.text_coders
+    def _text(
+        self, content: Streams, text: Description, mode: str, budget: int | None
+    ) -> tuple[Description, Sequence[TextCoder]]:
+        """The text as the mode has it, and the coders that may code it."""
         if mode == "dlsvc":
-            text, coders = Description(fold(text.overall)), (Lzw(),)
-        elif mode == "micro":
+            return Description(fold(text.overall)), (Lzw(),)
+        if mode == "micro":
             words, coders = " ".join(text.fields()), (Consonants(),)
-            overhead = len(container.write(dataclasses.replace(bare, text=text_section(Description(), coders))))
+            empty = dataclasses.replace(content, text=Description())
+            overhead = len(streams.encode(empty, self.profile.entropy_model, coders))
             chosen = words if budget is None else choose(words, 8 * max(0, budget - overhead))
-            text = Description(" ".join(skeletons(chosen).split()[:MAX_WORDS]))
-        return dataclasses.replace(bare, text=text_section(text, coders))
+            return Description(" ".join(skeletons(chosen).split()[:MAX_WORDS])), coders
+        return text, self.profile.text_coders
 
-    def _with_pixels(self, bare: File, pixels: Pixels, quality: int) -> bytes:
-        """Bytes of the file with the picture's pixel section at a quality."""
-        latents = self.hyperprior.analyse(pixels, quality)
-        return container.write(dataclasses.replace(bare, pixels=pixel_section(latents, self.hyperprior.entropy_model)))
+    def _pixels(self, pixels: Pixels, quality: int) -> dict[str, Section]:
+        """The image's pixel section at a quality."""
+        found = self.hyperprior.analyse(pixels, quality)
+        return {"pixels": pixel_section(found, latents.pack(found, self.hyperprior.entropy_model))}
+
+    def _write(self, content: Streams, sections: dict[str, Section]) -> bytes:
+        return streams.write(content, sections, self.profile.entropy_model)
 
     def _check_size(self, size: tuple[int, int]) -> None:
         width, height = size

@@ -33,12 +33,12 @@ class MiscImageFile(ImageFile.ImageFile):
         assert self.fp is not None
         self._data: bytes | None = self.fp.read(container.MAX_BYTES + 1)
         try:
-            file = container.read(self._data)
+            header, sections = container.read(self._data)
         except MiscError as error:
             raise SyntaxError(str(error)) from error  # what Pillow takes for "not this format"
-        self._size = (file.width, file.height)
+        self._size = (header.width, header.height)
         self._mode = "RGB"
-        self.info["sections"] = [name for name, _ in file.sections()]
+        self.info["sections"] = list(sections)
 
     def load(self) -> Any:
         """Draw the picture; raises the codec's errors."""

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..errors import BitstreamError, LimitError, ModelMismatchError
 
-__all__ = ["MAGIC", "MAX_PIXELS", "MAX_SIDE", "SECTIONS", "File", "Section", "read", "symbol_check", "write"]
+__all__ = ["MAGIC", "MAX_PIXELS", "MAX_SIDE", "SECTIONS", "Header", "Section", "read", "symbol_check", "write"]
 
 MAGIC = 0xB5
 VERSION = 1
@@ -39,28 +39,18 @@ class Section:
 
 
 @dataclass(frozen=True)
-class File:
-    """What a `.misc` file holds.
+class Header:
+    """What stands in front of the sections.
 
     Attributes:
-        width, height: of the picture, 1 to 65,535. profile: fingerprint of the exact models, 0 to 255.
-        seed: of the decoder's noise, 0 to 2^32 - 1. text, regions, pixels: the sections that are there.
+        width, height: of the image, 1 to 65,535. seed: of the decoder's noise, 0 to 2^32 - 1.
+        fingerprint: of the exact models, 0 to 255.
     """
 
     width: int
     height: int
-    profile: int
-    seed: int = 0
-    text: Section | None = None
-    regions: Section | None = None
-    pixels: Section | None = None
-
-    def sections(self) -> Iterator[tuple[str, Section]]:
-        """Name and section of each that is there, in the order of the file."""
-        for name in SECTIONS:
-            section: Section | None = getattr(self, name)
-            if section is not None:
-                yield name, section
+    seed: int
+    fingerprint: int
 
 
 def symbol_check(name: str, symbols: bytes) -> int:
@@ -68,29 +58,36 @@ def symbol_check(name: str, symbols: bytes) -> int:
     return zlib.crc32(symbols) & ((1 << 8 * CHECK_BYTES[name]) - 1)
 
 
-def write(file: File) -> bytes:
-    """Bytes of a file."""
-    if not (1 <= file.width <= MAX_SIDE and 1 <= file.height <= MAX_SIDE):
-        raise LimitError(f"{file.width}x{file.height} is outside 1x1 to {MAX_SIDE}x{MAX_SIDE}")
-    present = list(file.sections())
-    flags = sum(1 << SECTIONS.index(name) for name, _ in present) | (SEED_FLAG if file.seed else 0)
-    out = bytearray([MAGIC, (VERSION - 1) << 5 | flags, file.profile])
-    out += varint(size_code(file.width, file.height))
-    if file.seed:
-        out += varint(file.seed)
-    for i, (name, section) in enumerate(present):
-        if i < len(present) - 1:
+def write(header: Header, sections: Mapping[str, Section]) -> bytes:
+    """Bytes of a file; its sections by name, in any order.
+
+    Raises:
+        LimitError: the size is out of range.
+    """
+    if not (1 <= header.width <= MAX_SIDE and 1 <= header.height <= MAX_SIDE):
+        raise LimitError(f"{header.width}x{header.height} is outside 1x1 to {MAX_SIDE}x{MAX_SIDE}")
+    present = [name for name in SECTIONS if name in sections]
+    flags = sum(1 << SECTIONS.index(name) for name in present) | (SEED_FLAG if header.seed else 0)
+    out = bytearray([MAGIC, (VERSION - 1) << 5 | flags, header.fingerprint])
+    out += varint(size_code(header.width, header.height))
+    if header.seed:
+        out += varint(header.seed)
+    for name in present:
+        section = sections[name]
+        if name != present[-1]:
             out += varint(len(section.payload))
         out += section.payload + section.check.to_bytes(CHECK_BYTES[name], "big")
     return bytes(out) + bytes([crc8(out)])
 
 
-def read(data: bytes, *, profile: int | None = None, max_pixels: int = MAX_PIXELS, partial: bool = False) -> File:
-    """Parse a file.
+def read(
+    data: bytes, *, fingerprint: int | None = None, max_pixels: int = MAX_PIXELS, partial: bool = False
+) -> tuple[Header, dict[str, Section]]:
+    """Header and sections of a file, the sections by name and in its order.
 
     Args:
-        profile: the fingerprint of the models at hand; None accepts every file.
-        max_pixels: the largest picture that is accepted.
+        fingerprint: the one of the models at hand; None accepts every file.
+        max_pixels: the largest image that is accepted.
         partial: accept a damaged checksum, and sections that are missing behind the first; whether what is there
             is right must then be seen from the sections' own checks.
 
@@ -113,31 +110,33 @@ def read(data: bytes, *, profile: int | None = None, max_pixels: int = MAX_PIXEL
         raise ModelMismatchError(f"the file has format version {(flags >> 5) + 1}; this program reads {VERSION}")
     if flags & 1 << 4:
         raise BitstreamError("the file has a section that this version does not know")
-    if profile is not None and body[2] != profile:
-        raise ModelMismatchError(f"the file was written with other models ({body[2]:02x}) than these ({profile:02x})")
+    if fingerprint is not None and body[2] != fingerprint:
+        raise ModelMismatchError(
+            f"the file was written with other models ({body[2]:02x}) than these ({fingerprint:02x})"
+        )
     code, position = read_varint(body, 3)
     width, height = size_of(code)
     if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE) or width * height > max_pixels:
-        raise LimitError(f"a picture of {width}x{height} is beyond the limit of {max_pixels} pixels")
+        raise LimitError(f"an image of {width}x{height} is beyond the limit of {max_pixels} pixels")
     seed = 0
     if flags & SEED_FLAG:
         seed, position = read_varint(body, position)
         if seed > MAX_SEED:
             raise LimitError("the seed is beyond 32 bits")
     names = [name for i, name in enumerate(SECTIONS) if flags >> i & 1]
-    found: dict[str, Section] = {}
+    sections: dict[str, Section] = {}
     for name in names:
         last = name == names[-1]
         try:
             section, position = read_section(body, position, name, to_end=last)
         except BitstreamError:
-            if partial and found:
+            if partial and sections:
                 break
             raise
-        found[name] = section
+        sections[name] = section
     if intact and position != len(body):
         raise BitstreamError("the file goes on after its last section")
-    return File(width, height, body[2], seed, **found)
+    return Header(width, height, seed, body[2]), sections
 
 
 def read_section(body: bytes, position: int, name: str, *, to_end: bool) -> tuple[Section, int]:

@@ -95,13 +95,13 @@ def description_file(name: str) -> Description:
 def file_facts(data: bytes, codec: Codec) -> dict[str, Any]:
     from ..bits import container
 
-    file = container.read(data)
+    header, sections = container.read(data)
     return {
-        "width": file.width,
-        "height": file.height,
+        "width": header.width,
+        "height": header.height,
         "bytes": len(data),
-        "bpp": rate(data, file),
-        "sections": {name: len(section.payload) for name, section in file.sections()},
-        "quality": file.pixels.payload[0] if file.pixels else None,
+        "bpp": rate(data, header),
+        "sections": {name: len(section.payload) for name, section in sections.items()},
+        "quality": sections["pixels"].payload[0] if "pixels" in sections else None,
         "profile": codec.profile.name,
     }

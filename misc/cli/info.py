@@ -10,7 +10,7 @@ from .console import Input, Json, ProfileOption, report
 from .files import read_bytes
 
 if TYPE_CHECKING:
-    from ..bits.container import File
+    from ..bits.container import Header
     from ..bits.regions.maps import RegionMaps
 
 __all__ = ["info", "rate", "size_line", "verify"]
@@ -27,36 +27,37 @@ def info(
     """Tell what a .misc file holds."""
     from ..bits import container
     from ..bits.regions import coder as regions
-    from ..bits.streams import items_of
+    from ..bits.streams import count_items
     from ..bits.text import WEIGHTLESS, coder_of, description
     from ..profiles import load_profile
 
     data = read_bytes(source)
-    file = container.read(data)
+    header, sections = container.read(data)
     facts: dict[str, Any] = {
-        "width": file.width,
-        "height": file.height,
+        "width": header.width,
+        "height": header.height,
         "bytes": len(data),
-        "bpp": rate(data, file),
-        "profile": f"{file.profile:02x}",
-        "seed": file.seed,
-        "sections": {name: len(section.payload) for name, section in file.sections()},
-        "overhead": len(data) - sum(len(section.payload) for _, section in file.sections()),
+        "bpp": rate(data, header),
+        "profile": f"{header.fingerprint:02x}",
+        "seed": header.seed,
+        "sections": {name: len(section.payload) for name, section in sections.items()},
+        "overhead": len(data) - sum(len(section.payload) for section in sections.values()),
     }
     lines = [size_line(facts), f"profile {facts['profile']}, seed {facts['seed']}, overhead {facts['overhead']} bytes"]
-    if file.text is not None:
-        coder = coder_of(file.text.payload[0] if file.text.payload else 0, load_profile(profile).text_coders)
+    if "text" in sections:
+        payload = sections["text"].payload
+        coder = coder_of(payload[0] if payload else 0, load_profile(profile).text_coders)
         facts["text_coder"] = coder.name
         lines.append(f"text by {coder.name}")
     text = None
-    if file.text is not None and (show_text or coder in WEIGHTLESS):
-        text = description.unpack(file.text.payload, load_profile(profile).text_coders)
+    if "text" in sections and (show_text or coder in WEIGHTLESS):
+        text = description.unpack(payload, load_profile(profile).text_coders)
         facts["text"] = description.to_json(text)
         lines += [f"text: {text.overall}", *(f"  {item.name}: {item.detail}" for item in text.items)]
-    if file.regions is not None:
-        facts["regions"] = {"bits": 8 * len(file.regions.payload)}
-        if text is not None or file.text is None:  # a text's items say how many maps there are
-            maps = regions.unpack(file.regions.payload, file.width, file.height, items_of(text))
+    if "regions" in sections:
+        facts["regions"] = {"bits": 8 * len(sections["regions"].payload)}
+        if text is not None or "text" not in sections:  # a text's items say how many maps there are
+            maps = regions.unpack(sections["regions"].payload, header.width, header.height, count_items(text))
             facts["regions"] |= region_facts(maps)
         lines.append(region_line(facts["regions"]))
     report(facts, as_json, "\n".join(lines), to_stdout=True)
@@ -73,8 +74,8 @@ def verify(source: Input, profile: ProfileOption = "embedded", as_json: Json = F
     facts: dict[str, Any] = {"width": content.width, "height": content.height, "bytes": len(data), "intact": True}
     line = f"{source}: intact"
     if content.regions is not None:
-        section = container.read(data).regions
-        facts["regions"] = {"bits": 8 * len(section.payload) if section else 0} | region_facts(content.regions)
+        payload = container.read(data)[1]["regions"].payload
+        facts["regions"] = {"bits": 8 * len(payload)} | region_facts(content.regions)
         line += f"; {region_line(facts['regions'])}"
     report(facts, as_json, line, to_stdout=True)
 
@@ -90,9 +91,9 @@ def region_line(facts: dict[str, int]) -> str:
     return f"regions: {grid}{facts['bits']} bits"
 
 
-def rate(data: bytes, file: File) -> float:
+def rate(data: bytes, header: Header) -> float:
     """Bits of the whole file a pixel."""
-    return round(8 * len(data) / (file.width * file.height), 6)
+    return round(8 * len(data) / (header.width * header.height), 6)
 
 
 def size_line(facts: dict[str, Any]) -> str:

@@ -137,12 +137,12 @@ class Decoder:
             True: dataclasses.replace(self.sampling, **changes),
             False: dataclasses.replace(self.sampling, **(of_text | changes)),
         }
-        total, done = sum(calls(scene, choices[scene.pixels is not None]) for scene in scenes), 0
+        total, done = sum(calls(scene, choices[scene.draft is not None]) for scene in scenes), 0
         drawn: list[Pixels | None] = [None] * len(scenes)
         order = sorted(range(len(scenes)), key=lambda k: scenes[k].kind())
         for _, alike in itertools.groupby(order, key=lambda k: scenes[k].kind()):
             places = list(alike)
-            sampling = choices[scenes[places[0]].pixels is not None]
+            sampling = choices[scenes[places[0]].draft is not None]
             size = 1 if sampling.fusion == "sequential" else self.batch
             for chosen in (places[k : k + size] for k in range(0, len(places), size)):
 
@@ -160,7 +160,7 @@ class Decoder:
         """Pictures of scenes of one kind."""
         multiple = 2 ** (self.denoiser.levels - 1)
         frame = frame_of(scenes[0], native=self.native, tile=self.tile, factor=self.factor, multiple=multiple)
-        pictures = [None if scene.pixels is None else picture(scene.pixels, frame) for scene in scenes]
+        pictures = [None if scene.draft is None else picture(scene.draft, frame) for scene in scenes]
         controls = [self._shown(part, scenes, pictures, frame) for part in self.controls]
         shown, tile = joined(pictures), self.tile // self.factor
         start: Tensor | None = None
@@ -173,7 +173,7 @@ class Decoder:
             items = []
             if in_sequence(scenes[0], sampling):
                 items = item_guides(self.text, scenes[0], frame, controls, sampling)
-        seeds = [scene.seed for scene in scenes]
+        seeds = [scene.streams.seed for scene in scenes]
         with self._at_work(self.denoiser):
             if items and start is None:
                 start = self._sample(guide, seeds, None, sampling, sampling.steps, on_step)
@@ -240,7 +240,7 @@ def finished(field: Tensor, scene: Scene, frame: Frame, sampling: Sampling) -> P
     """The picture in its size and colours, from (3, H, W) in [0, 1]."""
     cut = field[:, : frame.height, : frame.width].clamp(0, 1).mul(255).round().byte()
     drawn: Pixels = cut.permute(1, 2, 0).contiguous().numpy()
-    if (frame.width, frame.height) != (scene.width, scene.height):
-        resized = Image.fromarray(drawn).resize((scene.width, scene.height), Image.Resampling.LANCZOS)
-        drawn = np.array(resized)
-    return drawn if scene.pixels is None else correct(drawn, scene.pixels, sampling.colour)
+    size = (scene.streams.width, scene.streams.height)
+    if (frame.width, frame.height) != size:
+        drawn = np.array(Image.fromarray(drawn).resize(size, Image.Resampling.LANCZOS))
+    return drawn if scene.draft is None else correct(drawn, scene.draft, sampling.colour)

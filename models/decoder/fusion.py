@@ -20,7 +20,7 @@ ITEM_STEPS = 3 / 40  # of all steps, for each item in sequence: MISC takes 3, an
 
 def in_sequence(scene: Scene, sampling: Sampling) -> bool:
     """Whether a scene is drawn item by item: it needs maps and a text's items."""
-    return sampling.fusion == "sequential" and scene.regions is not None and bool(texts(scene.description)[1])
+    return sampling.fusion == "sequential" and scene.streams.regions is not None and bool(texts(scene.streams.text)[1])
 
 
 def item_steps(sampling: Sampling) -> int:
@@ -32,8 +32,8 @@ def calls(scene: Scene, sampling: Sampling) -> int:
     """Steps that a scene takes."""
     if not in_sequence(scene, sampling):
         return sampling.steps
-    passes = 1 if scene.pixels is not None else 2
-    return passes * sampling.steps + len(texts(scene.description)[1]) * item_steps(sampling)
+    passes = 1 if scene.draft is not None else 2
+    return passes * sampling.steps + len(texts(scene.streams.text)[1]) * item_steps(sampling)
 
 
 def guide_of(
@@ -43,13 +43,13 @@ def guide_of(
     prompts: list[Prompt] = []
     count = 0
     for scene in scenes:
-        whole, items = texts(scene.description)
+        whole, items = texts(scene.streams.text)
         if in_sequence(scene, sampling):
             items = []
         count = max(count, len(items))
         prompts.append(prompt_of(text, whole, items))
-    masks = [planes_of(scene.regions, count, frame.cells, (frame.rows, frame.columns)) for scene in scenes]
-    worded = any(scene.description is not None for scene in scenes)
+    masks = [planes_of(scene.streams.regions, count, frame.cells, (frame.rows, frame.columns)) for scene in scenes]
+    worded = any(scene.streams.text is not None for scene in scenes)
     return assembled(text, prompts, torch.cat(masks), frame, controls, sampling, worded=worded)
 
 
@@ -57,8 +57,8 @@ def item_guides(
     text: TextEncoder, scene: Scene, frame: Frame, controls: Sequence[Tensor | None], sampling: Sampling
 ) -> list[tuple[Guide, Tensor]]:
     """For each item of a scene, the guide that knows of it alone, and its mask (1, 1, rows, columns)."""
-    items = texts(scene.description)[1]
-    planes = planes_of(scene.regions, len(items), frame.cells, (frame.rows, frame.columns))
+    items = texts(scene.streams.text)[1]
+    planes = planes_of(scene.streams.regions, len(items), frame.cells, (frame.rows, frame.columns))
     everywhere = planes[:, :FIRST_ITEM]
     return [
         (

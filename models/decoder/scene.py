@@ -1,6 +1,6 @@
 """What is to be drawn, and how it is laid before the networks: sizes, texts, pictures and masks as tensors.
 
-Scene ─► Frame (working size, padded latents) ─► picture (B, 3, H, W), texts, masks ─► controls of each ControlNet
+Scene (Streams, draft) ─► Frame (working size, padded latents) ─► picture (B, 3, H, W), texts, masks ─► controls
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...bits.regions.maps import RegionMaps
+from ...bits.streams import Streams
 from ...bits.text.description import Description
 from ...errors import InputError
 from .edges import edges
@@ -28,32 +28,30 @@ Pixels = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything that a file says of a picture.
+    """What a decoder draws: the streams of a file and the image that the pixel stream gives by itself.
 
     Attributes:
-        width, height, seed: of the picture, and of its noise. description, regions: text stream, region stream.
-        pixels: (height, width, 3) uint8, the picture of the pixel stream.
+        streams: of the file; its latents are not looked at.
+        draft: (height, width, 3) uint8, the pixel stream's own image; None if there is no pixel stream.
 
     Raises:
-        InputError: there is neither a text nor a picture, or the picture has another size.
+        InputError: there is neither a text nor a draft, or the draft has another size.
     """
 
-    width: int
-    height: int
-    seed: int = 0
-    description: Description | None = None
-    regions: RegionMaps | None = None
-    pixels: Pixels | None = None
+    streams: Streams
+    draft: Pixels | None = None
 
     def __post_init__(self) -> None:
-        if self.pixels is None and (self.description is None or not any(self.description.fields())):
+        width, height, text = self.streams.width, self.streams.height, self.streams.text
+        if self.draft is None and (text is None or not any(text.fields())):
             raise InputError("there is nothing to draw: the file has neither a text nor pixels")
-        if self.pixels is not None and self.pixels.shape != (self.height, self.width, 3):
-            raise InputError(f"the pixel stream's picture is not {self.width}x{self.height}")
+        if self.draft is not None and self.draft.shape != (height, width, 3):
+            raise InputError(f"the draft is not {width}x{height}")
 
     def kind(self) -> tuple[int, int, bool, bool]:
-        """What pictures have in common that can be drawn as one batch."""
-        return self.width, self.height, self.pixels is not None, self.regions is not None
+        """What scenes have in common that can be drawn as one batch: size, and which streams there are."""
+        streams = self.streams
+        return streams.width, streams.height, self.draft is not None, streams.regions is not None
 
 
 @dataclass(frozen=True)
@@ -83,8 +81,8 @@ def frame_of(scene: Scene, *, native: int, tile: int, factor: int, multiple: int
     A picture of text alone is drawn at the size that the networks know, and scaled afterwards: beyond it they repeat
     things, far below it they draw none. `multiple` is in latents.
     """
-    width, height = scene.width, scene.height
-    if scene.pixels is None:
+    width, height = scene.streams.width, scene.streams.height
+    if scene.draft is None:
         ratio = min(native / math.sqrt(width * height), tile / max(width, height))
         width, height = max(1, round(width * ratio)), max(1, round(height * ratio))
     rows, columns = (-(-side // (factor * multiple)) * multiple for side in (height, width))
@@ -116,10 +114,10 @@ def control(
     """What a ControlNet is shown of a scene, (1, channels, rows * factor, columns * factor) in [0, 1], or nothing.
 
     Args:
-        shown: `picture` of the scene, if it has pixels. kind: `picture`, `canny` or `hed`.
+        shown: `picture` of the scene, if it has a draft. kind: `picture`, `canny` or `hed`.
         channels: 3; more are masks of the first items, zero where there are none, as is the picture then.
     """
-    masks = None if scene.regions is None or channels == 3 else scene.regions.masks[: channels - 3]
+    masks = None if scene.streams.regions is None or channels == 3 else scene.streams.regions.masks[: channels - 3]
     if kind != "picture" and shown is not None:
         image = (shown[0] * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
         return torch.from_numpy(np.array(edges(kind, image, detector))).permute(2, 0, 1)[None].float() / 255

@@ -67,14 +67,14 @@ def main() -> None:
     model = entropy_model.load(MODEL)
     contents = {
         "text": Streams(1024, 1024, 0, TEXT),
-        "pixels": Streams(160, 96, 0, None, random_latents(model, 160, 96)),
-        "text_pixels": Streams(301, 211, 12345, TEXT, random_latents(model, 301, 211, seed=1, quality=255)),
-        "escapes": Streams(33, 64, 0, None, random_latents(model, 33, 64, seed=2, spread=500, quality=0)),
-        "one_pixel": Streams(1, 1, 0, Description("dot"), random_latents(model, 1, 1)),
-        "text_regions": Streams(1024, 1024, 0, TEXT, None, BLOBS),
-        "regions": Streams(1025, 300, 0, None, None, noise(3, 16, 55)),
-        "regions_raw": Streams(64, 128, 0, None, None, RegionMaps(noise(4, 8, 4).masks[2:])),
-        "all": Streams(64, 64, 9, TEXT, random_latents(model, 64, 64, seed=3), BLOBS),
+        "pixels": Streams(160, 96, pixels=random_latents(model, 160, 96)),
+        "text_pixels": Streams(301, 211, 12345, TEXT, pixels=random_latents(model, 301, 211, seed=1, quality=255)),
+        "escapes": Streams(33, 64, pixels=random_latents(model, 33, 64, seed=2, spread=500, quality=0)),
+        "one_pixel": Streams(1, 1, 0, Description("dot"), pixels=random_latents(model, 1, 1)),
+        "text_regions": Streams(1024, 1024, 0, TEXT, BLOBS),
+        "regions": Streams(1025, 300, regions=noise(3, 16, 55)),
+        "regions_raw": Streams(64, 128, regions=RegionMaps(noise(4, 8, 4).masks[2:])),
+        "all": Streams(64, 64, 9, TEXT, BLOBS, random_latents(model, 64, 64, seed=3)),
     }
     for name, content in contents.items():
         (FOLDER / f"{name}.misc").write_bytes(streams.encode(content, model))

@@ -9,6 +9,7 @@ import typer
 from diffusers import ControlNetModel, FlowMatchEulerDiscreteScheduler, UNet2DConditionModel
 
 from misc.bits.regions.maps import RegionMaps
+from misc.bits.streams import Streams
 from misc.bits.text.description import Description, Item
 from misc.decoder_profile import Sampling
 from misc.models.decoder.decoder import ControlPart, Decoder, Parts, Scene
@@ -137,14 +138,14 @@ def test_what_is_trained_draws_every_subset(out: Path) -> None:
     pixels = np.asarray(sample_picture(60, 50))
     maps, text = RegionMaps(np.ones((1, 8, 10), bool)), Description("a dog")
     told: list[tuple[int, int]] = []
-    for streams in (
-        {"pixels": pixels},
-        {"description": text},
-        {"description": text, "regions": maps, "pixels": pixels},
+    for scene, steps in (
+        (Scene(Streams(60, 50), pixels), 1),
+        (Scene(Streams(60, 50, text=text)), 3),
+        (Scene(Streams(60, 50, text=text, regions=maps), pixels), 1),
     ):
-        drawn = decoder.draw(Scene(60, 50, **streams), progress=lambda *step: told.append(step))  # type: ignore[arg-type]
+        drawn = decoder.draw(scene, progress=lambda *step: told.append(step))
         assert drawn.shape == (50, 60, 3)
-        assert told[-1] == ((1, 1) if "pixels" in streams else (3, 3))
+        assert told[-1] == (steps, steps)
 
 
 def test_training_and_drawing_are_one_function() -> None:
@@ -168,11 +169,11 @@ def test_training_and_drawing_are_one_function() -> None:
     parts = Parts(unet, networks.vae, scheduler, Letters(), (ControlPart(control),))  # type: ignore[arg-type]
     decoder = Decoder(parts, Sampling(1, strength=0.4, colour="none"), native=64, tile=96, anchored=1.0)
     text = Description("a dog", (Item("dog", "brown"),))
-    drawn = decoder.draw(Scene(64, 48, 3, text, pixels=pixels))
+    drawn = decoder.draw(Scene(Streams(64, 48, 3, text), pixels))
     assert np.abs(drawn - expected.clamp(0, 255).numpy()).max() < 0.6
     assert np.abs(drawn.astype(int) - pixels).max() > 3
     decoder.anchored = 0.5
-    half = decoder.draw(Scene(64, 48, 3, text, pixels=pixels))
+    half = decoder.draw(Scene(Streams(64, 48, 3, text), pixels))
     assert np.abs(half - (expected + pixels).div(2).clamp(0, 255).numpy()).max() < 0.6
 
 
@@ -184,4 +185,4 @@ def test_a_decoder_that_says_nothing_leaves_the_picture_alone() -> None:
     parts = Parts(unet, vae, FlowMatchEulerDiscreteScheduler(), Letters())  # type: ignore[arg-type]
     pixels = np.asarray(sample_picture(60, 50))
     decoder = Decoder(parts, Sampling(1, strength=1e-6), native=64, tile=96, anchored=1.0)
-    np.testing.assert_array_equal(decoder.draw(Scene(60, 50, pixels=pixels)), pixels)
+    np.testing.assert_array_equal(decoder.draw(Scene(Streams(60, 50), pixels)), pixels)

@@ -145,32 +145,30 @@ def test_the_text_says_how_many_maps_there_are() -> None:
     model = entropy_model.load(MODEL)
     sizes = {}
     for text in (None, Description("no items"), TEXT):
-        content = streams.Streams(512, 512, 0, text, None, BLOBS)
+        content = streams.Streams(512, 512, 0, text, BLOBS)
         data = streams.encode(content, model)
         again = streams.decode(data, model)
         assert again.text == text
         assert again.regions is not None
         assert np.array_equal(again.regions.masks, BLOBS.masks)
-        section = container.read(data).regions
-        assert section is not None
-        sizes[text] = len(section.payload)
+        sizes[text] = len(container.read(data)[1]["regions"].payload)
     assert sizes[TEXT] <= sizes[None] == sizes[Description("no items")]
     two = Description("two", (Item("a"), Item("b")))
     with pytest.raises(InputError, match="2 items"):
-        streams.encode(streams.Streams(512, 512, 0, two, None, BLOBS), model)
+        streams.encode(streams.Streams(512, 512, 0, two, BLOBS), model)
 
 
 def test_changed_maps_meet_the_symbols_check() -> None:
     data = (FOLDER / "text_regions.misc").read_bytes()
-    file = container.read(data)
-    assert file.regions is not None
+    header, sections = container.read(data)
+    good = sections["regions"]
     model = entropy_model.load(MODEL)
     noticed = missed = 0
-    for bit in range(8 * len(file.regions.payload)):
-        payload = bytearray(file.regions.payload)
+    for bit in range(8 * len(good.payload)):
+        payload = bytearray(good.payload)
         payload[bit // 8] ^= 1 << bit % 8
-        section = container.Section(bytes(payload), file.regions.check)
-        changed = container.write(container.File(1024, 1024, file.profile, 0, file.text, section))
+        section = container.Section(bytes(payload), good.check)
+        changed = container.write(header, sections | {"regions": section})
         try:
             content = streams.decode(changed, model)
         except BitstreamError:
@@ -179,15 +177,14 @@ def test_changed_maps_meet_the_symbols_check() -> None:
         else:  # the last bits may be free, and an eight-bit check misses one change in 256
             assert content.regions is not None
             missed += not np.array_equal(content.regions.masks, BLOBS.masks)
-    assert noticed >= 8 * (len(file.regions.payload) - 1)
+    assert noticed >= 8 * (len(good.payload) - 1)
     assert missed <= 2
 
 
 def test_cut_files_keep_their_maps_when_asked() -> None:
     data = (FOLDER / "all.misc").read_bytes()
-    file = container.read(data)
-    assert file.regions is not None
-    end = data.index(file.regions.payload) + len(file.regions.payload) + 1
+    payload = container.read(data)[1]["regions"].payload
+    end = data.index(payload) + len(payload) + 1
     content = streams.decode(data[:end], entropy_model.load(MODEL), partial=True)
     assert (content.text, content.pixels) == (TEXT, None)
     assert content.regions is not None

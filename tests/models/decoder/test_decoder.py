@@ -43,12 +43,13 @@ def pixels(seed: int = 0, width: int = WIDTH, height: int = HEIGHT) -> np.ndarra
     return np.asarray(sample_picture(width, height, seed))
 
 
-STREAMS = {"description": TEXT, "regions": maps(), "pixels": pixels()}
-SUBSETS = [("description",), ("pixels",), ("description", "regions"), ("regions", "pixels"), tuple(STREAMS)]
+STREAMS = ("text", "regions", "pixels")
+SUBSETS = [("text",), ("pixels",), ("text", "regions"), ("regions", "pixels"), STREAMS]
 
 
 def scene(*names: str, seed: int = 3) -> Scene:
-    return Scene(WIDTH, HEIGHT, seed, **{name: STREAMS[name] for name in names})  # type: ignore[arg-type]
+    streams = Streams(WIDTH, HEIGHT, seed, TEXT if "text" in names else None, maps() if "regions" in names else None)
+    return Scene(streams, pixels() if "pixels" in names else None)
 
 
 def decoder_of(size: str = "tiny", scheduler: object = None, **options: object) -> Decoder:
@@ -80,7 +81,7 @@ def test_every_subset_of_streams_is_drawn(decoder: Decoder, names: tuple[str, ..
     assert (drawn.shape, drawn.dtype) == ((HEIGHT, WIDTH, 3), np.uint8)
     assert told[-1][0] == told[-1][1] == len(told)
     assert len(told) == (
-        2 if fusion == "regional" or not {"description", "regions"} <= set(names) else 4 + 2 * (len(names) == 2)
+        2 if fusion == "regional" or not {"text", "regions"} <= set(names) else 4 + 2 * (len(names) == 2)
     )
 
 
@@ -94,17 +95,17 @@ def test_every_stream_and_the_seed_matter(decoder: Decoder) -> None:
 
 
 def test_a_batch_gives_the_same_bytes(decoder: Decoder) -> None:
-    many = [scene("pixels", seed=1), scene("description"), scene(*STREAMS), scene("pixels", seed=2)]
+    many = [scene("pixels", seed=1), scene("text"), scene(*STREAMS), scene("pixels", seed=2)]
     for each, drawn in zip(many, decoder.draw_many(many), strict=True):
         assert drawn.tobytes() == decoder.draw(each).tobytes()
 
 
 def test_nothing_to_draw_is_said() -> None:
-    for streams in ({}, {"regions": maps()}, {"description": Description()}):
+    for streams in (Streams(8, 8), Streams(8, 8, regions=maps()), Streams(8, 8, text=Description())):
         with pytest.raises(InputError, match="nothing to draw"):
-            Scene(8, 8, **streams)  # type: ignore[arg-type]
+            Scene(streams)
     with pytest.raises(InputError, match="not 8x8"):
-        Scene(8, 8, pixels=pixels())
+        Scene(Streams(8, 8), pixels())
 
 
 @pytest.mark.parametrize("names", SUBSETS)
@@ -123,7 +124,7 @@ def test_guidance_costs_nothing_where_no_text_guides() -> None:
     decoder.step = lambda latents, *rest: (seen.append(rest[1].shape[0]), step(latents, *rest))[1]
     decoder.draw(scene("pixels"), steps=1, negative="")
     decoder.draw(scene("pixels"), steps=1, negative="dull")
-    decoder.draw(scene("description", "pixels"), steps=1, negative="")
+    decoder.draw(scene("text", "pixels"), steps=1, negative="")
     assert seen == [1, 2, 2]
 
 
@@ -142,7 +143,7 @@ def test_sdxl_gets_both_encoders_and_the_size() -> None:
 
 
 def test_tiles_of_a_large_picture_agree_with_one_piece() -> None:
-    large = Scene(90, 70, 1, pixels=pixels(0, 90, 70))
+    large = Scene(Streams(90, 70, 1), pixels(0, 90, 70))
     whole = decoder_of(tile=128).draw(large, steps=1, strength=0.3)
     tiled = decoder_of(tile=32).draw(large, steps=1, strength=0.3)
     assert tiled.shape == (70, 90, 3)

@@ -10,6 +10,7 @@ import torch
 from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler
 
 from misc.bits.regions.maps import RegionMaps
+from misc.bits.streams import Streams
 from misc.bits.text.description import Description
 from misc.decoder_profile import Sampling
 from misc.errors import InputError, WeightsError
@@ -187,12 +188,12 @@ def test_texts_beyond_clips_window_are_seen_whole(parts: Parts) -> None:
 
 def test_sizes_of_text_alone_are_the_networks_own() -> None:
     text = Description("a cat")
-    frame = frame_of(Scene(64, 48, description=text), native=512, tile=768, factor=8, multiple=8)
+    frame = frame_of(Scene(Streams(64, 48, text=text)), native=512, tile=768, factor=8, multiple=8)
     assert (frame.width, frame.height, frame.columns, frame.rows) == (591, 443, 80, 56)
-    frame = frame_of(Scene(4000, 100, description=text), native=512, tile=768, factor=8, multiple=8)
+    frame = frame_of(Scene(Streams(4000, 100, text=text)), native=512, tile=768, factor=8, multiple=8)
     assert (frame.width, frame.height) == (768, 19)
     pixels = np.zeros((48, 64, 3), np.uint8)
-    frame = frame_of(Scene(64, 48, pixels=pixels), native=512, tile=768, factor=8, multiple=8)
+    frame = frame_of(Scene(Streams(64, 48), pixels), native=512, tile=768, factor=8, multiple=8)
     assert (frame.width, frame.height, frame.columns, frame.rows) == (64, 48, 8, 8)
 
 
