@@ -12,7 +12,7 @@ from typing import Any
 from .bits.pixels import entropy_model
 from .bits.pixels.entropy_model import LatentModel
 from .bits.text import WEIGHTLESS, TextCoder
-from .bits.text.language_model import LanguageModel
+from .bits.text.language_model import LARGE_TOKENS, SMALL_TOKENS, LanguageModel
 from .decoder_profile import CascadeProfile, DecoderProfile, HubPart, decoder_from, hub_part
 from .errors import InputError
 from .weights.packages import Package, cache_folder
@@ -87,8 +87,8 @@ class Profile:
         large = self.language_model
         return (
             *WEIGHTLESS,
-            LanguageModel(large.name, large.number, large.path),
-            LanguageModel(SMALL_NAME, SMALL_NUMBER, self.small_language_model.path),
+            LanguageModel(large.name, large.number, large.path, LARGE_TOKENS),
+            LanguageModel(SMALL_NAME, SMALL_NUMBER, self.small_language_model.path, SMALL_TOKENS),
         )
 
 

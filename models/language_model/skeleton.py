@@ -60,7 +60,7 @@ class Hypothesis:
         return np.asarray(shifted - np.log(np.exp(shifted).sum()))
 
     def with_tokens(self, model: Model, tokens: list[int], word: str, score: float) -> Hypothesis:
-        cache = self.cache.copy()
+        cache = self.cache.copy(len(tokens))
         logits = model.transformer(tokens, cache)[-1]
         return Hypothesis(score, (*self.words, word), cache, logits)
 

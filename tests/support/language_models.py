@@ -1,11 +1,13 @@
-"""A small language model with random weights."""
+"""A small language model with random weights, and the codes that are the most work for their bytes."""
 
 import functools
 
 import numpy as np
 
+from misc.bits.arithmetic.range_coder import FrequencyTable, RangeEncoder
 from misc.bits.arithmetic.transformer import Config, Transformer
 from misc.bits.text.byte_pairs import ALPHABET
+from misc.bits.text.language_model import LanguageModel
 from misc.models.language_model import integers as language_model
 from misc.models.language_model.integers import quantise, rotation_tables
 
@@ -56,3 +58,18 @@ def tiny_arrays(seed: int = 0) -> tuple[language_model.Arrays, dict[str, object]
 @functools.cache
 def tiny_transformer() -> Transformer:
     return Transformer(CONFIG, tiny_arrays()[0])
+
+
+def likeliest(coder: LanguageModel, count: int) -> tuple[list[int], bytes]:
+    """So many tokens behind the first prefix, each the likeliest that does not end the text, and their code."""
+    model, packer = coder.model, RangeEncoder()
+    packer.encode([0], model.choice)
+    cache, logits = model.prefixes[0].cache.copy(count), model.prefixes[0].logits
+    tokens: list[int] = []
+    for _ in range(count):
+        row = model.frequencies(logits)
+        order = row.argsort()
+        tokens.append(int(order[-1] if order[-1] != model.terminator else order[-2]))
+        packer.encode(tokens[-1:], FrequencyTable(row))
+        logits = model.transformer(tokens[-1:], cache)[0]
+    return tokens, packer.finish()

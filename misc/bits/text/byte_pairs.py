@@ -5,6 +5,7 @@ Only `decode` matters to a file: any tokens whose bytes are the text will do. `e
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,7 @@ def byte_alphabet() -> dict[int, str]:
 
 
 ALPHABET = byte_alphabet()
+BYTES = {character: byte for byte, character in ALPHABET.items()}
 
 
 class BytePairs:
@@ -36,12 +38,19 @@ class BytePairs:
     """
 
     def __init__(self, tokens: Sequence[str], merges: Sequence[str], special: Sequence[int] = ()) -> None:
-        byte_of = {character: byte for byte, character in ALPHABET.items()}
-        self._bytes = [
-            None if i in set(special) else bytes(byte_of[c] for c in token) for i, token in enumerate(tokens)
-        ]
-        self._number = {token: i for i, token in enumerate(tokens) if self._bytes[i] is not None}
-        self._rank = {tuple(merge.split(" ")): rank for rank, merge in enumerate(merges)}
+        self._tokens, self._merges, self._special = tokens, merges, frozenset(special)
+
+    @functools.cached_property
+    def _number(self) -> dict[str, int]:
+        return {token: i for i, token in enumerate(self._tokens) if i not in self._special}
+
+    @functools.cached_property
+    def _rank(self) -> dict[tuple[str, ...], int]:
+        return {tuple(merge.split(" ")): rank for rank, merge in enumerate(self._merges)}
+
+    def _bytes(self, token: int) -> bytes | None:
+        """The bytes of a token, None if it is no text."""
+        return None if token in self._special else bytes(BYTES[character] for character in self._tokens[token])
 
     def number(self, text: str) -> int:
         """The token whose bytes are the text; KeyError if there is none."""
@@ -49,7 +58,8 @@ class BytePairs:
 
     def texts(self) -> Iterator[tuple[int, str]]:
         """Number and text of every token that is Unicode text."""
-        for number, data in enumerate(self._bytes):
+        for number in range(len(self._tokens)):
+            data = self._bytes(number)
             if data is not None and data.isascii():
                 yield number, data.decode()
 
@@ -77,7 +87,7 @@ class BytePairs:
         Raises:
             BitstreamError: a token is no text, or the bytes are not UTF-8.
         """
-        parts = [self._bytes[token] for token in tokens]
+        parts = [self._bytes(token) for token in tokens]
         if any(part is None for part in parts):
             raise BitstreamError("the text stream holds a token that is no text")
         try:

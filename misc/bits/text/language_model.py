@@ -5,6 +5,10 @@
 The model has read a fixed prefix of example texts, whose keys and values lie beside the weights; the first symbol says
 which prefix (captions, descriptions, structured). The text's last token is a terminator, which no text contains.
 Logits become frequencies by integer arithmetic, so that encoder and decoder agree wherever they run.
+
+A token may cost next to nothing, while finding out which it is costs a step of the network. So that few bytes are
+little work, a text has a largest number of tokens, and the tokens are charged a bit each at least: a text whose charge
+is beyond its bytes is refused, by the encoder as by the decoder.
 """
 
 from __future__ import annotations
@@ -24,10 +28,11 @@ from ..arithmetic.range_coder import PRECISION, TOTAL, FrequencyTable, RangeDeco
 from ..arithmetic.transformer import Cache, Config, Transformer, exact_exp
 from .byte_pairs import BytePairs
 
-__all__ = ["LanguageModel", "Model", "frequencies", "load_model"]
+__all__ = ["LARGE_TOKENS", "SMALL_TOKENS", "LanguageModel", "Model", "frequencies", "load_model"]
 
+LARGE_TOKENS, SMALL_TOKENS = 40, 384  # of a text by lm-large and by lm-small, with the last: under 2 seconds of work
 SHARE_BITS = 26
-SLACK_BITS = 64
+SLACK_BITS = 32
 
 F64 = npt.NDArray[np.float64]
 
@@ -103,7 +108,7 @@ def load_model(path: Path) -> Model:
 def unpack_prefix(transformer: Transformer, arrays: dict[str, npt.NDArray[Any]], number: int) -> Prefix:
     """The cache of a prefix, from integers: keys int16 and their exponents int8, values int32."""
     keys, exponents, values = (arrays[f"prefix.{number}.{part}"] for part in ("keys", "key_exponents", "values"))
-    cache = transformer.cache()
+    cache = transformer.cache(keys.shape[2])
     cache.length = keys.shape[2]
     for layer in range(transformer.config.layers):
         cache.keys[layer][:, : cache.length] = keys[layer]
@@ -121,15 +126,24 @@ def spread_shares(shares: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
 
 class LanguageModel:
-    """The coder of one model file, which is read when it is first needed."""
+    """The coder of one model file, which is read when it is first needed.
 
-    def __init__(self, name: str, number: int, path: Path) -> None:
-        self.name, self.number, self.path = name, number, path
+    Args:
+        name, number: of the coder. path: of the model file. most: tokens of a text, with the last; part of the format.
+    """
+
+    def __init__(self, name: str, number: int, path: Path, most: int = SMALL_TOKENS) -> None:
+        self.name, self.number, self.path, self.most = name, number, path, most
         self.lossless = True
 
     @functools.cached_property
     def model(self) -> Model:
-        return load_model(self.path)
+        """The model, with room for the longest text behind the longest prefix."""
+        model = load_model(self.path)
+        longest = max(prefix.cache.length for prefix in model.prefixes)
+        if longest + self.most > model.transformer.config.positions:
+            raise WeightsError(f"the language model {self.path.name} has too few positions")
+        return model
 
     @property
     def available(self) -> bool:
@@ -141,7 +155,7 @@ class LanguageModel:
 
     def pack(self, text: str) -> bytes:
         tokens = np.array(self.model.tokens(text))
-        if len(tokens) > self._room():
+        if len(tokens) > self.most:
             raise LimitError(f"the text is too long for {self.name}")
         tables = [self._tables(prefix, tokens) for prefix in self.model.prefixes]
         costs = [float(-np.log2(rows[np.arange(len(tokens)), tokens] / TOTAL).sum()) for rows in tables]
@@ -151,10 +165,10 @@ class LanguageModel:
         spent = 0
         for row, token in zip(tables[best], tokens, strict=True):
             coder.encode([token], FrequencyTable(row))
-            spent += least_bits(int(row[token]))
+            spent += charge(int(row[token]))
         data = coder.finish()
         if spent > 8 * len(data) + SLACK_BITS:
-            raise LimitError("the text's code ends in more zeros than a decoder accepts")
+            raise LimitError(f"the text has more tokens than its bytes by {self.name} may give")
         return data
 
     def unpack(self, data: bytes) -> str:
@@ -163,33 +177,28 @@ class LanguageModel:
         if chosen >= len(model.prefixes):
             raise BitstreamError("the text stream is damaged")
         prefix = model.prefixes[chosen]
-        cache, logits = prefix.cache.copy(), prefix.logits
+        cache, logits = prefix.cache.copy(self.most), prefix.logits
         tokens: list[int] = []
-        spent = 0
-        while True:
+        left = 8 * len(data) + SLACK_BITS
+        while left > 0 and len(tokens) < self.most:
+            if tokens:
+                logits = model.transformer(tokens[-1:], cache)[0]
             row = model.frequencies(logits)
             token = int(coder.decode(FrequencyTable(row), 1)[0])
-            spent += least_bits(int(row[token]))
-            if spent > 8 * len(data) + SLACK_BITS or len(tokens) >= self._room():
-                raise BitstreamError("the text stream is damaged")
-            if token == model.terminator:
+            left -= charge(int(row[token]))
+            if token == model.terminator and left >= 0:
                 return model.vocabulary.decode(tokens)
             tokens.append(token)
-            logits = model.transformer([token], cache)[0]
+        raise BitstreamError("the text stream is damaged")
 
     def _tables(self, prefix: Prefix, tokens: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """(T, vocabulary) frequencies of every position, in one pass over all positions."""
         rows = [prefix.logits[None]]
         if len(tokens) > 1:
-            rows.append(self.model.transformer(tokens[:-1], prefix.cache.copy()))
+            rows.append(self.model.transformer(tokens[:-1], prefix.cache.copy(len(tokens))))
         return np.stack([self.model.frequencies(row) for row in np.concatenate(rows)])
 
-    def _room(self) -> int:
-        """Tokens that fit behind the longest prefix."""
-        longest = max(prefix.cache.length for prefix in self.model.prefixes)
-        return self.model.transformer.config.positions - longest
 
-
-def least_bits(frequency: int) -> int:
-    """Whole bits that a symbol of this frequency costs at least."""
-    return PRECISION - frequency.bit_length()
+def charge(frequency: int) -> int:
+    """Bits that a token of this frequency is charged: the whole bits that it costs at least, or one."""
+    return max(1, PRECISION - frequency.bit_length())

@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -6,14 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from misc.bits.arithmetic.range_coder import TOTAL
+from misc.bits.arithmetic.transformer import Cache, Transformer
 from misc.bits.text import shortest
 from misc.bits.text.byte_pairs import BytePairs
 from misc.bits.text.deflate import Deflate
-from misc.bits.text.language_model import LanguageModel, frequencies
+from misc.bits.text.language_model import SLACK_BITS, LanguageModel, Model, frequencies
 from misc.errors import BitstreamError, LimitError, WeightsError
 from misc.models.language_model import integers as language_model
 from misc.models.language_model.integers import add_prefixes, digest
-from tests.support.language_models import CONFIG, tiny_arrays
+from tests.support.language_models import CONFIG, likeliest, tiny_arrays
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 
@@ -23,7 +25,7 @@ def coder(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
     path = tmp_path_factory.mktemp("lm") / "tiny.safetensors"
     arrays, facts = tiny_arrays()
     language_model.write(add_prefixes(CONFIG, arrays, facts, [["a cat", "the cat"], ["an ant\nin", "on"]]), path)
-    return LanguageModel("tiny", 9, path)
+    return LanguageModel("tiny", 9, path, most=125)
 
 
 @settings(deadline=None, max_examples=40)
@@ -45,6 +47,65 @@ def test_long_texts_are_left_to_others(coder: LanguageModel) -> None:
     with pytest.raises(LimitError, match="too long"):
         coder.pack("x" * 500)
     assert shortest("x" * 500, [Deflate(), coder])[0] == Deflate.number
+
+
+def certain(coder: LanguageModel) -> LanguageModel:
+    """The coder with a model whose likeliest token is nearly certain."""
+    sure = LanguageModel(coder.name, coder.number, coder.path, coder.most)
+    sure.model = dataclasses.replace(coder.model, sharpness=64.0)
+    return sure
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The number of positions of every step that a network has made."""
+    counted: list[int] = []
+    step = Transformer.__call__
+
+    def counting(self: Transformer, tokens: list[int], cache: Cache) -> np.ndarray:
+        counted.append(len(tokens))
+        return step(self, tokens, cache)
+
+    monkeypatch.setattr(Transformer, "__call__", counting)
+    return counted
+
+
+def test_tokens_that_cost_nothing_end_with_the_bytes(coder: LanguageModel, steps: list[int]) -> None:
+    """A few bytes for as many tokens as there is room for: the work is a step a bit, at most."""
+    sure = certain(coder)
+    data = likeliest(sure, sure.most - 1)[1]
+    assert len(data) <= 6
+    steps.clear()
+    with pytest.raises(BitstreamError, match="damaged"):
+        sure.unpack(data)
+    assert sum(steps) <= 8 * len(data) + SLACK_BITS
+
+
+def test_no_number_of_bytes_gives_more_tokens_than_the_limit(coder: LanguageModel, steps: list[int]) -> None:
+    sure = certain(coder)
+    data = likeliest(sure, sure.most)[1]
+    steps.clear()
+    with pytest.raises(BitstreamError, match="damaged"):
+        sure.unpack(data + bytes(1000))
+    assert sum(steps) == sure.most - 1
+
+
+def test_a_text_at_the_limit_survives_and_one_token_more_is_left_to_others(coder: LanguageModel) -> None:
+    text = "☃X" * 31
+    assert len(coder.model.tokens(text)) == coder.most
+    assert coder.unpack(coder.pack(text)) == text
+    with pytest.raises(LimitError, match="too long"):
+        coder.pack(text + "X")
+
+
+def test_an_encoder_leaves_a_text_of_certain_tokens_to_others(
+    coder: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sure = certain(coder)
+    tokens = likeliest(sure, 100)[0]
+    monkeypatch.setattr(Model, "tokens", lambda self, text: [*tokens, self.terminator])
+    with pytest.raises(LimitError, match="more tokens"):
+        sure.pack("")
 
 
 def test_missing_weights_say_what_fetches_them(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from misc.bits.text import TextCoder, shortest
 from misc.bits.text.language_model import LanguageModel
 from misc.errors import BitstreamError
 from misc.profiles import load_profile
+from tests.support.language_models import likeliest
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "texts.json"
 EXPECTED: dict[str, str] = json.loads(GOLDEN.read_text())
@@ -61,8 +63,8 @@ def test_other_machines_write_and_read_the_same(change: dict[str, str]) -> None:
 def test_one_position_at_a_time_or_many_give_the_same_logits() -> None:
     model = small().model
     tokens = model.tokens("A boat lies on the lake.")
-    together = model.transformer(tokens, model.prefixes[0].cache.copy())
-    cache = model.prefixes[0].cache.copy()
+    together = model.transformer(tokens, model.prefixes[0].cache.copy(len(tokens)))
+    cache = model.prefixes[0].cache.copy(len(tokens))
     alone = [model.transformer([token], cache)[0] for token in tokens]
     np.testing.assert_array_equal(together, np.stack(alone))
 
@@ -90,3 +92,13 @@ def test_any_bytes_end_in_text_or_an_error(data: bytes) -> None:
         assert isinstance(small().unpack(data), str)
     except BitstreamError:
         return
+
+
+def test_no_small_file_is_more_than_two_seconds_of_work() -> None:
+    """The most tokens that a text may have, each the cheapest; the seconds are the processor's."""
+    coder = small()
+    data = likeliest(coder, coder.most)[1] + bytes(900)
+    start = time.process_time()
+    with pytest.raises(BitstreamError):
+        coder.unpack(data)
+    assert time.process_time() - start < 2
