@@ -98,9 +98,9 @@ def floating_cost(profile: Profile, texts: list[str]) -> Cost:
     import torch
     from transformers import AutoModelForCausalLM
 
-    source = profile.packages[profile.language_model.source].path
+    source = profile.packages[profile.language_model.source].checked()
     model = AutoModelForCausalLM.from_pretrained(source.parent, gguf_file=source.name).eval()
-    exact = load_model(profile.language_model.path)
+    exact = load_model(profile.language_model.checked())
     read = [[exact.terminator, *(token for text in texts for token in exact.tokens(text))] for texts in PREFIXES]
     bits = 0.0
     start = time.perf_counter()
@@ -117,7 +117,7 @@ def floating_cost(profile: Profile, texts: list[str]) -> Cost:
 
 def words_again(profile: Profile, texts: list[str]) -> dict[str, float]:
     """The part of the captions' words that come back from their skeletons, and seconds a caption."""
-    model = load_model(profile.language_model.path)
+    model = load_model(profile.language_model.checked())
     lexicon = Lexicon(model)
     start = time.perf_counter()
     expanded = [expand(skeletons(text), model, lexicon) for text in track(texts, "skeletons", transient=True)]

@@ -65,7 +65,7 @@ class Codec:
         """The pixel stream's network."""
         from .models.hyperprior.weights import load_hyperprior
 
-        return load_hyperprior(self.profile.hyperprior.path, self._device())
+        return load_hyperprior(self.profile.hyperprior.checked(), self._device())
 
     @functools.cached_property
     def semantics(self) -> Semantics:

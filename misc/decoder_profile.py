@@ -33,7 +33,8 @@ class HubPart:
         repository: its name on the hub; also an absolute path, or a path below misc/checkpoints that begins with
             `misc.checkpoints/`. revision: a commit; empty for whichever is newest at the first fetch.
         files: patterns of the files that are wanted; all if empty. subfolder: where a model lies in it. variant: of the
-            file names, such as fp16. mirrors: repositories with the same files, tried in turn.
+            file names, such as fp16. mirrors: repositories with the same files, as name@commit, tried in turn.
+        sha256: SHA-256 of files, by their names.
     """
 
     repository: str
@@ -44,6 +45,7 @@ class HubPart:
     subfolder: str = ""
     variant: str = ""
     mirrors: tuple[str, ...] = ()
+    sha256: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -148,8 +150,8 @@ class CascadeProfile:
 
 def hub_part(table: Mapping[str, Any]) -> HubPart:
     """From a table of a profile."""
-    lists = {name: tuple(table[name]) for name in ("files", "mirrors") if name in table}
-    return HubPart(**{**table, **lists})
+    lists: dict[str, Any] = {name: tuple(table[name]) for name in ("files", "mirrors") if name in table}
+    return HubPart(**{**table, **lists, "sha256": tuple(table.get("sha256", {}).items())})
 
 
 def decoder_from(table: Mapping[str, Any]) -> DecoderProfile:

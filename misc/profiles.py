@@ -15,7 +15,9 @@ from .bits.text import WEIGHTLESS, TextCoder
 from .bits.text.language_model import LARGE_TOKENS, SMALL_TOKENS, LanguageModel
 from .decoder_profile import CascadeProfile, DecoderProfile, HubPart, decoder_from, hub_part
 from .errors import InputError
-from .weights.packages import Package, cache_folder
+from .weights.checks import State, cache_folder, digest, require, state_of
+from .weights.packages import Package
+from .weights.safe import load
 
 __all__ = ["Derived", "Part", "Profile", "load_profile", "profile_names"]
 
@@ -24,14 +26,33 @@ SMALL_NAME, SMALL_NUMBER = "lm-small", 5
 
 @dataclass(frozen=True)
 class Part:
-    """One part's weights: a path below misc/checkpoints, and their licence."""
+    """One part's weights: a path below misc/checkpoints, and their licence.
+
+    Attributes:
+        sha256: of the file; pinned where symbols are read by it, so that a damaged one writes no files.
+    """
 
     weights: str
     licence: str
+    sha256: str = ""
 
     @property
     def path(self) -> Path:
         return Path(str(resources.files("misc.checkpoints"))) / self.weights
+
+    def checked(self) -> Path:
+        """The path, once the file is found to be sound.
+
+        Raises:
+            WeightsError: it is pinned, and missing or damaged.
+        """
+        return require(self.path, self.sha256) if self.sha256 else self.path
+
+    def state(self, *, thorough: bool = False) -> State:
+        """Whether it is here and sound; a file that is not pinned is sound if it is here."""
+        if self.sha256:
+            return state_of(self.path, self.sha256, thorough=thorough)
+        return State.HERE if self.path.is_file() else State.MISSING
 
 
 @dataclass(frozen=True)
@@ -46,6 +67,23 @@ class Derived:
     @property
     def path(self) -> Path:
         return cache_folder() / f"{self.name}-{self.digest[:12]}.safetensors"
+
+    def checked(self) -> Path:
+        """The path, once the file is found to be sound.
+
+        Raises:
+            WeightsError: it is missing or damaged.
+        """
+        return require(self.path, self.digest, whole=digest_of)
+
+    def state(self, *, thorough: bool = False) -> State:
+        """Whether it is here and sound. thorough: look at all of it, whatever its stamp says."""
+        return state_of(self.path, self.digest, whole=digest_of, thorough=thorough)
+
+
+def digest_of(path: Path) -> str:
+    """The digest of a file's arrays: how they lie in the file depends on the version of safetensors."""
+    return digest(load(path).tensors)
 
 
 @dataclass(frozen=True)
@@ -79,16 +117,16 @@ class Profile:
     @functools.cached_property
     def entropy_model(self) -> LatentModel:
         """The integer entropy model of the pixel stream."""
-        return entropy_model.load(self.hyperprior.path)
+        return entropy_model.load(self.hyperprior.checked())
 
     @functools.cached_property
     def text_coders(self) -> tuple[TextCoder, ...]:
         """All text coders; those whose weights are missing say so in `available`."""
-        large = self.language_model
+        large, small = self.language_model, self.small_language_model
         return (
             *WEIGHTLESS,
-            LanguageModel(large.name, large.number, large.path, LARGE_TOKENS),
-            LanguageModel(SMALL_NAME, SMALL_NUMBER, self.small_language_model.path, SMALL_TOKENS),
+            LanguageModel(large.name, large.number, large.path, LARGE_TOKENS, large.checked),
+            LanguageModel(SMALL_NAME, SMALL_NUMBER, small.path, SMALL_TOKENS, small.checked),
         )
 
 

@@ -54,7 +54,7 @@ class Semantics:
 
         from .towers.vision import load_vision_tower
 
-        tower = load_vision_tower(self.profile.packages["vit"].path)
+        tower = load_vision_tower(self.profile.packages["vit"].checked())
         tower.to(torch.device(self.device))  # type: ignore[arg-type]
         return tower
 
@@ -65,7 +65,7 @@ class Semantics:
         from .describer.embedded import EmbeddedDescriber, load_describer
 
         model = load_describer(self._part("describer").path).to(self.device)
-        vocabulary = load_model(self.profile.small_language_model.path).vocabulary
+        vocabulary = load_model(self.profile.small_language_model.checked()).vocabulary
         return EmbeddedDescriber(self.tower, model, vocabulary, self.detector, self.clip)
 
     @functools.cached_property
@@ -94,7 +94,7 @@ class Semantics:
         from .towers.text_features import load_text_tower
 
         heads = load_clip_heads(self._part("locator").path).to(self.device)
-        text = load_text_tower(self.profile.packages["minilm"].path, self.device)
+        text = load_text_tower(self.profile.packages["minilm"].checked(), self.device)
         return EmbeddedClip(self.tower, text, heads, self.detector)
 
     @functools.cached_property

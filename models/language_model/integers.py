@@ -7,10 +7,9 @@ Every step is deterministic, so the file's digest is pinned in the profile.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from safetensors.numpy import save_file
 
 from ...bits.arithmetic.transformer import ANGLE_BITS, GAIN_BITS, WEIGHT_LEVELS, Config, Transformer
 from ...bits.text.byte_pairs import BytePairs
+from ...weights.checks import digest
 from .prefixes import PREFIXES
 
 if TYPE_CHECKING:
@@ -192,16 +192,6 @@ def add_prefixes(
     }
     result["facts"] = np.frombuffer(json.dumps(everything, sort_keys=True).encode(), np.uint8)
     return result
-
-
-def digest(arrays: Mapping[str, npt.NDArray[Any]]) -> str:
-    """SHA-256 of names, types, shapes and bytes of all arrays, in the order of their names."""
-    sha = hashlib.sha256()
-    for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
-        sha.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-        sha.update(array.tobytes())
-    return sha.hexdigest()
 
 
 def write(arrays: Arrays, target: Path) -> None:

@@ -1,5 +1,7 @@
 """Weights of a model hub, without a hub: its library's look-up is replaced by a folder that stands for the cache."""
 
+import dataclasses
+import hashlib
 import json
 import sys
 from pathlib import Path
@@ -13,9 +15,9 @@ from misc.decoder_profile import HubPart
 from misc.errors import WeightsError
 from misc.profiles import load_profile, profile_names
 from misc.weights import hub
-from misc.weights.packages import cache_folder
+from misc.weights.checks import State, cache_folder
 
-PART = HubPart("maker/net", "none", files=("config.json", "net.safetensors"), mirrors=("other/net",))
+PART = HubPart("maker/net", "none", files=("config.json", "net.safetensors"), mirrors=("other/net@def",))
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +46,7 @@ def snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_checksums_are_recorded_at_first(snapshot: Path) -> None:
     assert hub.fetch(PART) == hub.locate(PART) == snapshot
-    assert hub.is_here(PART)
+    assert hub.state_of(PART) is State.HERE
     (record,) = (cache_folder() / "hub").glob("*.json")
     facts = json.loads(record.read_text())
     assert (facts["repository"], facts["commit"]) == ("maker/net", "abc")
@@ -62,13 +64,54 @@ def test_other_files_than_the_first_are_refused(snapshot: Path) -> None:
         hub.locate(PART)
 
 
+def test_other_files_of_a_repository_have_a_record_of_their_own(snapshot: Path) -> None:
+    hub.fetch(PART)
+    other = dataclasses.replace(PART, files=("config.json", "more.safetensors"))
+    assert hub.state_of(other) is State.MISSING
+    with pytest.raises(WeightsError, match=r"lack more\.safetensors"):
+        hub.fetch(other)
+    (snapshot / "more.safetensors").write_bytes(b"more numbers")
+    assert hub.fetch(other) == snapshot
+    (snapshot / "more.safetensors").write_bytes(b"more nvmbers")
+    assert (hub.state_of(PART), hub.state_of(other)) == (State.HERE, State.DAMAGED)
+
+
+def test_a_pinned_file_is_compared_at_the_first_fetch(snapshot: Path) -> None:
+    digest = hashlib.sha256(b"numbers").hexdigest()
+    assert hub.fetch(dataclasses.replace(PART, sha256=(("net.safetensors", digest),))) == snapshot
+    snapshot.parents[1].rename(snapshot.parents[2] / "models--maker--net2")
+    with pytest.raises(WeightsError, match=r"net\.safetensors of maker/net2 is not the file that the profile pins"):
+        hub.fetch(dataclasses.replace(PART, repository="maker/net2", sha256=(("net.safetensors", "0" * 64),)))
+
+
+def test_pull_repairs_what_is_damaged(snapshot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub.fetch(PART)
+    (snapshot / "net.safetensors").write_bytes(b"half")
+    assert hub.state_of(PART) is State.DAMAGED
+    asked: list[dict[str, object]] = []
+
+    def repair(repository: str, **options: object) -> str:
+        if not options.get("local_files_only"):
+            asked.append(options | {"repository": repository})
+            (snapshot / "net.safetensors").write_bytes(b"numbers")
+        return str(snapshot)
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", lambda *_, **__: None)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", repair)
+    assert hub.fetch(PART) == snapshot
+    assert [(each["repository"], each["revision"], each["force_download"]) for each in asked] == [
+        ("maker/net", "abc", True)
+    ]
+    assert hub.state_of(PART, thorough=True) is State.HERE
+
+
 def test_missing_and_incomplete_parts_are_said(snapshot: Path) -> None:
     absent = HubPart("maker/absent", "none")
     with pytest.raises(WeightsError, match="misc pull"):
         hub.locate(absent)
     with pytest.raises(WeightsError, match="cannot be fetched"):
         hub.fetch(absent)
-    assert not hub.is_here(absent)
+    assert hub.state_of(absent) is State.MISSING
     (snapshot / "net.safetensors").unlink()
     with pytest.raises(WeightsError, match=r"lack net\.safetensors"):
         hub.locate(PART)
@@ -89,6 +132,16 @@ def test_hub_profiles_are_complete(name: str) -> None:
     assert profile.decoder.controls[0].kind == "picture"
     assert all(part.licence and part.purpose for part, _ in profile.decoder.hub_parts())
     assert set(profile.hub) == {"describer", "locator"}
+
+
+@pytest.mark.parametrize("name", profile_names())
+def test_every_hub_file_is_pinned(name: str) -> None:
+    for part, _ in load_profile(name).hub_parts():
+        if part.repository.startswith(hub.OWN):
+            continue
+        weights = [file for file in part.files if file.endswith((".safetensors", ".bin", ".pth"))]
+        assert len(part.revision) == 40 or set(weights) <= {file for file, _ in part.sha256}, part.repository
+        assert all(len(mirror.partition("@")[2]) == 40 for mirror in part.mirrors)
 
 
 @pytest.mark.parametrize("arguments", [("decode",), ("roundtrip",), ("pull", "sd15-tile")])

@@ -62,7 +62,7 @@ def main(
 ) -> None:
     """Compute patch tokens."""
     out.mkdir(parents=True, exist_ok=True)
-    tower = load_vision_tower(load_profile(profile).packages["vit"].path)
+    tower = load_vision_tower(load_profile(profile).packages["vit"].checked())
     tower = tower.to("cuda" if torch.cuda.is_available() else "cpu")
     facts: list[dict[str, Any]] = []
     waiting: list[torch.Tensor] = []

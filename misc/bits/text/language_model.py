@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -130,16 +131,25 @@ class LanguageModel:
 
     Args:
         name, number: of the coder. path: of the model file. most: tokens of a text, with the last; part of the format.
+        checked: returns the path once the file is found to be sound; without it, the path is taken as it is.
     """
 
-    def __init__(self, name: str, number: int, path: Path, most: int = SMALL_TOKENS) -> None:
+    def __init__(
+        self,
+        name: str,
+        number: int,
+        path: Path,
+        most: int = SMALL_TOKENS,
+        checked: Callable[[], Path] | None = None,
+    ) -> None:
         self.name, self.number, self.path, self.most = name, number, path, most
+        self.checked = checked or (lambda: path)
         self.lossless = True
 
     @functools.cached_property
     def model(self) -> Model:
         """The model, with room for the longest text behind the longest prefix."""
-        model = load_model(self.path)
+        model = load_model(self.checked())
         longest = max(prefix.cache.length for prefix in model.prefixes)
         if longest + self.most > model.transformer.config.positions:
             raise WeightsError(f"the language model {self.path.name} has too few positions")

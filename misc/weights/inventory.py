@@ -1,0 +1,72 @@
+"""Lists all weights of a profile: what they are for, from where, how large, and whether they are here and sound."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from . import hub
+from .checks import State
+
+if TYPE_CHECKING:
+    from ..profiles import Profile
+
+__all__ = ["Entry", "list_weights"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One set of weights.
+
+    Attributes:
+        source: `comes along` with MISC, `package` of the Python registry, `made` from a package, or `hub`.
+        bytes: that are fetched or lie on disk; None if nobody knows before. needed: for encoding and decoding.
+    """
+
+    name: str
+    source: str
+    purpose: str
+    licence: str
+    bytes: int | None
+    needed: bool
+    state: State
+
+    @property
+    def line(self) -> str:
+        """The entry for people."""
+        size = "" if self.bytes is None else f"{self.bytes / 1e6:.1f} MB, "
+        note = "" if self.needed else ", not needed for coding"
+        return f"{self.state:8}{self.name}: {size}{self.licence}, {self.purpose}{note}"
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The entry for JSON."""
+        return vars(self) | {"state": str(self.state), "present": self.state is State.HERE}
+
+
+def list_weights(profile: Profile, *, thorough: bool = False) -> list[Entry]:
+    """All weights of a profile, those that come along first.
+
+    Args:
+        thorough: look at all of every file, whatever its stamp says.
+    """
+    entries = []
+    for name in ("hyperprior", "small_language_model", "describer", "locator", "detector"):
+        part = getattr(profile, name)
+        if part is not None:
+            size = part.path.stat().st_size if part.path.is_file() else None
+            state = part.state(thorough=thorough)
+            entries.append(Entry(part.weights, "comes along", name.replace("_", " "), part.licence, size, True, state))
+    for package in profile.packages.values():
+        name, needed = f"{package.package}=={package.version}", package.use == "coding"
+        state = package.state(thorough=thorough)
+        entries.append(Entry(name, "package", package.purpose, package.licence, package.bytes, needed, state))
+    made = profile.language_model
+    source = profile.packages[made.source]
+    purpose = f"text: made from {source.package}"
+    entries.append(Entry(made.name, "made", purpose, source.licence, None, True, made.state(thorough=thorough)))
+    for part, optional in profile.hub_parts():
+        state = hub.state_of(part, thorough=thorough)
+        source_name = "comes along" if part.repository.startswith(hub.OWN) else "hub"
+        entries.append(Entry(part.repository, source_name, part.purpose, part.licence, None, not optional, state))
+    return entries
