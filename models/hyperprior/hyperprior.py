@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from compressai.entropy_models import GaussianConditional
 from compressai.layers import conv1x1, conv3x3
 from compressai.models import CompressionModel
@@ -23,7 +22,8 @@ from compressai.ops import quantize_ste
 from torch import Tensor, nn
 
 from ...bits.pixels.entropy_model import LEVELS, LatentModel
-from ...bits.pixels.latents import STRIDE, UNIT, PixelLatents, pack, quantise, unpack
+from ...bits.pixels.latents import UNIT, PixelLatents, pack, quantise, unpack
+from . import tiling
 from .integers import INDEX_SLOPE, INDEX_START, SCALE_COUNT, SCALE_MIN, exact_arrays, scale_of
 from .transforms import GainUnit, Stage, Transform, level_weights, upsample
 
@@ -147,11 +147,8 @@ class Hyperprior(CompressionModel):  # type: ignore[misc]  # compressai is untyp
     @torch.inference_mode()
     def analyse(self, image: npt.NDArray[np.uint8], quality: int) -> PixelLatents:
         """image: (H, W, 3) uint8, any size; quality: 0 to 255. Borders are replicated to multiples of 32."""
-        height, width, _ = image.shape
-        x = torch.from_numpy(np.array(image)).to(self.device).permute(2, 0, 1)[None].float() / 255
-        x = F.pad(x, (0, -width % STRIDE, 0, -height % STRIDE), mode="replicate")
-        q = torch.tensor([quality / 255], device=x.device)
-        y = self.g_a(x - 0.5, q).float() * self.gain(q)
+        q = torch.tensor([quality / 255], device=self.device)
+        y = tiling.analyse(self.g_a, image, q).float() * self.gain(q)
         z = self.h_a(y)
         return quantise(y[0].cpu().numpy(), z[0].cpu().numpy(), quality, self.entropy_model)
 
@@ -160,10 +157,7 @@ class Hyperprior(CompressionModel):  # type: ignore[misc]  # compressai is untyp
         """The picture of the latents, (height, width, 3) uint8."""
         q = torch.tensor([latents.quality / 255], device=self.device)
         y = torch.from_numpy(latents.y).to(self.device)[None].float() / UNIT
-        x = self.g_s(y * self.inverse_gain(q), q).float() + 0.5
-        pixels = (x[0, :, :height, :width].clamp(0, 1) * 255).round().byte()
-        picture: npt.NDArray[np.uint8] = pixels.permute(1, 2, 0).contiguous().cpu().numpy()
-        return picture
+        return tiling.synthesise(self.g_s, y * self.inverse_gain(q), q, width, height)
 
     @property
     def entropy_model(self) -> LatentModel:

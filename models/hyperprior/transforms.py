@@ -57,9 +57,13 @@ class Transform(nn.Module):
         self.last = last
 
     def forward(self, x: Tensor, quality: Tensor) -> Tensor:
-        for stage in self.stages:
+        return self.run(x, quality)
+
+    def run(self, x: Tensor, quality: Tensor, *, first: int = 0, last: int | None = None) -> Tensor:
+        """The stages from number `first` to before number `last`; without one, to the end, with the last layer."""
+        for stage in self.stages[first:last]:
             x = stage(x, quality)
-        out: Tensor = self.last(x)
+        out: Tensor = self.last(x) if last is None else x
         return out
 
 
