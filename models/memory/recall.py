@@ -64,8 +64,8 @@ class Recall:
 
     def scores(self, streams: Streams) -> Floats:
         """(photos,) how well each fits a file's text and regions."""
-        whole, items = prompts(streams.text or Description())
-        embedded = self.embed([whole, *items]).float().cpu().numpy()
+        whole, names = prompts(streams.text or Description())
+        embedded = self.embed([whole, *names]).float().cpu().numpy()
         return score(self.memory, embedded[0], embedded[1:], streams.regions)
 
     def candidates(self, streams: Streams, count: int, tokens: Floats | None = None) -> list[int]:
@@ -106,6 +106,6 @@ class Recall:
 
 
 def prompts(description: Description) -> tuple[str, list[str]]:
-    """The text of the whole, and one of every item: "name, detail"."""
-    items = [", ".join(filter(None, (item.name, item.detail))) for item in description.items]
-    return description.overall or ", ".join(item.name for item in description.items), items
+    """The text of the whole, and the name of every item."""
+    names = [item.name for item in description.items]
+    return description.overall or ", ".join(names), names

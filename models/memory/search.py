@@ -1,7 +1,7 @@
 """Which photos of the memory a file means, and which of them are most like a photo.
 
 By text: the cosine of the text's embedding and the photo's. By regions: where an item's mask is, the photo should show
-what the item's name and detail say. By an encoder that has the photo: the likeness of the vision tower's cells.
+what the item's name says. By an encoder that has the photo: the likeness of the vision tower's cells.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .store import CELLS, Floats, Memory
 
 __all__ = ["order", "score", "score_layout", "score_structure", "score_text"]
 
-ITEMS, LAYOUT = 0.5, 0.25  # weights of the items' score and of the regions' score beside the text's
+NAMES, LAYOUT = 0.5, 0.5  # weights of the names' score and of the regions' score beside the text's
 
 
 def score_text(memory: Memory, text: Floats) -> Floats:
@@ -25,18 +25,18 @@ def score_text(memory: Memory, text: Floats) -> Floats:
     return scores
 
 
-def score_layout(memory: Memory, items: Floats, regions: RegionMaps) -> Floats:
+def score_layout(memory: Memory, names: Floats, regions: RegionMaps) -> Floats:
     """(photos,) how much more each photo shows the items inside their masks than elsewhere, mean over the items.
 
     Args:
-        items: (items, 256) embeddings of their names and details. regions: a mask for each of them.
+        names: (items, 256) embeddings of the items' names. regions: a mask for each of them.
     """
     masks = torch.from_numpy(np.asarray(regions.masks, np.float32))[None]
     inside = F.adaptive_avg_pool2d(masks, CELLS)[0].numpy()
-    shown = np.einsum("nhwa,ia->nihw", memory.places.values, items @ memory.places.axes.T)
+    shown = np.einsum("nhwa,ia->nihw", memory.places.values, names @ memory.places.axes.T)
     scores = [
         (shown[:, i] * mask / mask.sum()).sum((1, 2)) - shown[:, i].mean((1, 2))
-        for i, mask in enumerate(inside[: len(items)])
+        for i, mask in enumerate(inside[: len(names)])
         if mask.sum() > 0
     ]
     mean: Floats = np.mean(scores, 0) if scores else np.zeros(len(memory), np.float32)
@@ -61,13 +61,13 @@ def cosine(a: Floats, b: Floats) -> Floats:
     return product
 
 
-def score(memory: Memory, text: Floats, items: Floats, regions: RegionMaps | None) -> Floats:
-    """(photos,) how well each fits a text (256,), items (items, 256) and their regions."""
+def score(memory: Memory, text: Floats, names: Floats, regions: RegionMaps | None) -> Floats:
+    """(photos,) how well each fits a text (256,), the names of its items (items, 256) and their regions."""
     scores = score_text(memory, text)
-    if len(items):
-        scores = scores + ITEMS * (items @ memory.embeddings.T).mean(0)
-    if regions is not None and len(items):
-        scores = scores + LAYOUT * score_layout(memory, items, regions)
+    if len(names):
+        scores = scores + NAMES * (names @ memory.embeddings.T).mean(0)
+    if regions is not None and len(names):
+        scores = scores + LAYOUT * score_layout(memory, names, regions)
     return scores
 
 
