@@ -35,6 +35,7 @@ from .profiles import load_profile
 from .rate_control import best_within, shortfall
 
 if TYPE_CHECKING:
+    from .models.decoder.cascade import Cascade
     from .models.decoder.decoder import Decoder, Progress
     from .models.decoder.scene import Scene
     from .models.hyperprior.hyperprior import Hyperprior
@@ -75,8 +76,12 @@ class Codec:
         return Semantics(self.profile, self.device)
 
     @functools.cached_property
-    def decoder(self) -> Decoder:
-        """What draws pictures, if the profile has one."""
+    def decoder(self) -> Decoder | Cascade:
+        """What draws images, if the profile has one: the embedded decoder or a diffusion model."""
+        if self.profile.decoder is None:
+            from .models.decoder.cascade_weights import load_cascade
+
+            return load_cascade(self.profile, self._device(), self.hyperprior, self.semantics.embed_texts)
         from .models.decoder.weights import load_decoder
 
         return load_decoder(self.profile, self._device())
@@ -223,9 +228,8 @@ class Codec:
         **sampling: Any,
     ) -> list[Image.Image]:
         """Pictures of many streams, each as `draw` alone; a GPU draws those of one size together."""
-        if draft or self.profile.decoder is None:
-            if sampling and not draft:
-                raise InputError(f"profile {self.profile.name} has no generator whose {', '.join(sampling)} to choose")
+        if sampling and self.profile.decoder is None and not draft:
+            raise InputError(f"profile {self.profile.name} has no generator whose {', '.join(sampling)} to choose")
             return [Image.fromarray(self._draft(content)) for content in contents]
         decoder = self.decoder
         scenes = [self._scene(content, seed) for content in contents]
@@ -234,7 +238,7 @@ class Codec:
     def _draft(self, content: Streams) -> Pixels:
         """The pixel stream's own picture."""
         if content.pixels is None:
-            if self.profile.decoder is not None:
+            if self.profile.draws:
                 raise InputError("a file without pixels has no draft")
             raise WeightsError(f"profile {self.profile.name} has no generator to draw a file without pixels")
         return self.hyperprior.synthesise(content.pixels, content.width, content.height)
@@ -244,7 +248,7 @@ class Codec:
         from .models.decoder.scene import Scene
 
         draft = None if content.pixels is None else self._draft(content)
-        return Scene(content if seed is None else dataclasses.replace(content, seed=seed), draft)
+        return Scene(content if seed is None else self.decoder.reseed(content, seed), draft)
 
     def _text(
         self, content: Streams, text: Description, mode: str, budget: int | None

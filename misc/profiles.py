@@ -110,6 +110,11 @@ class Profile:
     cascade: CascadeProfile | None = None
     hub: dict[str, HubPart] = field(default_factory=dict)
 
+    @property
+    def draws(self) -> bool:
+        """Whether it has more to draw than drafts."""
+        return self.decoder is not None or self.cascade is not None
+
     def hub_parts(self) -> list[tuple[HubPart, bool]]:
         """All that comes from a model hub, and whether it can be done without."""
         return [*(self.decoder.hub_parts() if self.decoder else []), *((part, False) for part in self.hub.values())]

@@ -10,6 +10,7 @@ Everything is loaded when it is first needed, and the tower looks at a picture o
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from PIL import Image
@@ -19,13 +20,16 @@ from ..bits.text.description import Description
 from ..errors import WeightsError
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import Dinov2Model
 
     from ..profiles import Part, Profile
+    from .clip.embedded import ClipHeads
     from .describer.describer import Describer
     from .describer.embedded import EmbeddedDescriber
     from .locator import DenseClip, EmbeddedClip
     from .towers.detector import Detector
+    from .towers.text_features import TextTower
 
 __all__ = ["Semantics"]
 
@@ -89,13 +93,30 @@ class Semantics:
     @functools.cached_property
     def clip(self) -> EmbeddedClip:
         """The embedded CLIP."""
-        from .clip.embedded import load_clip_heads
         from .locator import EmbeddedClip
+
+        return EmbeddedClip(self.tower, self.text_tower, self.clip_heads, self.detector)
+
+    @functools.cached_property
+    def clip_heads(self) -> ClipHeads:
+        """The embedded CLIP's heads."""
+        from .clip.embedded import load_clip_heads
+
+        return load_clip_heads(self._part("locator").path).to(self.device)
+
+    @functools.cached_property
+    def text_tower(self) -> TextTower:
+        """The embedded CLIP's text tower."""
         from .towers.text_features import load_text_tower
 
-        heads = load_clip_heads(self._part("locator").path).to(self.device)
-        text = load_text_tower(self.profile.packages["minilm"].checked(), self.device)
-        return EmbeddedClip(self.tower, text, heads, self.detector)
+        return load_text_tower(self.profile.packages["minilm"].checked(), self.device)
+
+    def embed_texts(self, texts: Sequence[str]) -> Tensor:
+        """(texts, 256) by the embedded CLIP; loads no vision tower."""
+        import torch
+
+        with torch.inference_mode():
+            return self.clip_heads.encode_text(self.text_tower.embed(texts))
 
     @functools.cached_property
     def dense_clip(self) -> DenseClip:

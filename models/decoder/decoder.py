@@ -26,6 +26,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ...bits.streams import Streams
 from ...decoder_profile import Sampling
 from .autoencoding import decode, encode
 from .colour import correct
@@ -128,6 +129,14 @@ class Decoder:
             InputError: a change is out of its range.
         """
         return self.draw_many([scene], progress=progress, **changes)[0]
+
+    def candidates(self, streams: Streams, count: int, tokens: object = None) -> list[int]:
+        """Seeds that an encoder may try, of which each gives other noise."""
+        return list(range(count))
+
+    def reseed(self, streams: Streams, seed: int) -> Streams:
+        """Streams for another image of the same file."""
+        return dataclasses.replace(streams, seed=seed)
 
     @torch.inference_mode()
     def draw_many(self, scenes: Sequence[Scene], *, progress: Progress | None = None, **changes: Any) -> list[Pixels]:

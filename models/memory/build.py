@@ -56,7 +56,7 @@ def build_memory(photos: Iterable[Image.Image], tower: Dinov2Model, heads: ClipH
         find_axes(np.stack(structure)),
         np.array(sizes, np.uint16),
         tuple(latents),
-        hyperprior.entropy_model.fingerprint,
+        hyperprior.entropy_model.checksum,
     )
 
 

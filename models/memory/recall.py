@@ -48,7 +48,7 @@ class Recall:
     """
 
     def __init__(self, memory: Memory, hyperprior: Hyperprior, embed: Embed) -> None:
-        if memory.fingerprint != hyperprior.entropy_model.fingerprint:
+        if memory.checksum != hyperprior.entropy_model.checksum:
             raise WeightsError("the memory was made with another hyperprior than the profile's")
         self.memory, self.hyperprior, self.embed = memory, hyperprior, embed
 

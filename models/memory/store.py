@@ -54,7 +54,7 @@ class Memory:
     Attributes:
         embeddings: (photos, 256) of the embedded CLIP, about of length 1. places: cells of its dense embeddings.
         structure: cells of the vision tower's tokens. sizes: (photos, 2) width and height.
-        latents: of each photo, a pixel stream. fingerprint: of the entropy model that reads them.
+        latents: of each photo, a pixel stream. checksum: of the entropy model that reads them.
     """
 
     embeddings: Floats
@@ -62,7 +62,7 @@ class Memory:
     structure: Cells
     sizes: npt.NDArray[np.uint16]
     latents: tuple[bytes, ...]
-    fingerprint: int
+    checksum: int
 
     def __len__(self) -> int:
         return len(self.latents)
@@ -86,7 +86,7 @@ def save_memory(memory: Memory, path: Path) -> None:
         scales[name] = scale
     for name, cells in (("places", memory.places), ("structure", memory.structure)):
         tensors[f"{name}.axes"], tensors[f"{name}.mean"] = cells.axes, cells.mean
-    facts = {"scales": scales, "fingerprint": memory.fingerprint}
+    facts = {"scales": scales, "checksum": memory.checksum}
     temporary = path.with_suffix(".part")
     save_file(tensors, temporary, {"memory": json.dumps(facts)})
     temporary.replace(path)
@@ -108,7 +108,7 @@ def load_memory(path: Path) -> Memory:
         ]
         blob, ends = tensors["latents"].tobytes(), tensors["ends"].tolist()
         latents = tuple(blob[begin:end] for begin, end in zip([0, *ends], ends, strict=False))
-        return Memory(values["embeddings"], *cells, tensors["sizes"], latents, facts["fingerprint"])
+        return Memory(values["embeddings"], *cells, tensors["sizes"], latents, facts["checksum"])
     except FileNotFoundError as error:
         raise WeightsError(f"the memory {path.name} is missing") from error
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
