@@ -230,6 +230,7 @@ class Codec:
         """Pictures of many streams, each as `draw` alone; a GPU draws those of one size together."""
         if sampling and self.profile.decoder is None and not draft:
             raise InputError(f"profile {self.profile.name} has no generator whose {', '.join(sampling)} to choose")
+        if draft or not self.profile.draws:
             return [Image.fromarray(self._draft(content)) for content in contents]
         decoder = self.decoder
         scenes = [self._scene(content, seed) for content in contents]

@@ -6,10 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from ...errors import WeightsError
+from ...weights.safe import load, refusing
 from .int8_weights import quantised, restored
 from .upsampler import Upsampler
 
@@ -30,14 +29,8 @@ def load_upsampler(path: Path) -> Upsampler:
     Raises:
         WeightsError: the file is missing, damaged, or of another network.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            config = json.loads(file.metadata()["config"])
-            state = restored({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
-        network = Upsampler(**config)
-        network.load_state_dict(state)
-    except FileNotFoundError as error:
-        raise WeightsError(f"the weights {path.name} are missing") from error
-    except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
-        raise WeightsError(f"{path.name} does not hold an upsampler") from error
+    with refusing(path, "the upsampler"):
+        weights = load(path, framework="pt")
+        network = Upsampler(**json.loads(weights.metadata["config"]))
+        network.load_state_dict(restored(weights.tensors))
     return network.eval()

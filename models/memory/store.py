@@ -15,10 +15,9 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from ...errors import WeightsError
+from ...weights.safe import load, refusing
 
 __all__ = ["CELLS", "Cells", "Memory", "load_memory", "save_memory"]
 
@@ -96,20 +95,15 @@ def load_memory(path: Path) -> Memory:
     """A memory that `save_memory` wrote.
 
     Raises:
-        WeightsError: the file is missing or is no memory.
+        WeightsError: the file is missing, damaged, or no memory.
     """
-    try:
-        with safe_open(path, framework="np") as file:
-            facts = json.loads(file.metadata()["memory"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    with refusing(path, "the memory"):
+        weights = load(path)
+        facts, tensors = json.loads(weights.metadata["memory"]), weights.tensors
         values = {name: tensors[name].astype(np.float32) * scale for name, scale in facts["scales"].items()}
-        cells = [
+        places, structure = (
             Cells(values[name], tensors[f"{name}.axes"], tensors[f"{name}.mean"]) for name in ("places", "structure")
-        ]
+        )
         blob, ends = tensors["latents"].tobytes(), tensors["ends"].tolist()
         latents = tuple(blob[begin:end] for begin, end in zip([0, *ends], ends, strict=False))
-        return Memory(values["embeddings"], *cells, tensors["sizes"], latents, facts["checksum"])
-    except FileNotFoundError as error:
-        raise WeightsError(f"the memory {path.name} is missing") from error
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise WeightsError(f"{path.name} is no memory") from error
+        return Memory(values["embeddings"], places, structure, tensors["sizes"], latents, facts["checksum"])

@@ -221,7 +221,7 @@ def test_incomplete_weights_are_refused(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="missing"):
         load_decoder(tiny_profile(tmp_path / "none"))
     with pytest.raises(WeightsError, match="has no decoder"):
-        load_decoder(dataclasses.replace(load_profile(), decoder=None))
+        load_decoder(dataclasses.replace(load_profile(), decoder=None, cascade=None))
 
 
 def test_the_codec_draws_by_its_profiles_decoder(folder: Path, hyperprior: object) -> None:
@@ -258,7 +258,7 @@ def test_every_mode_is_measured(folder: Path, tmp_path: Path, monkeypatch: pytes
 
 def test_a_profile_without_decoder_has_nothing_to_choose() -> None:
     plain = codec.Codec()
-    plain.profile = dataclasses.replace(load_profile(), decoder=None)
+    plain.profile = dataclasses.replace(load_profile(), decoder=None, cascade=None)
     with pytest.raises(WeightsError, match="no generator"):
         plain.draw(Streams(8, 8, text=TEXT))
     with pytest.raises(InputError, match="steps"):

@@ -92,7 +92,7 @@ def test_a_damaged_memory_is_refused(memory: Memory, tmp_path: Path) -> None:
         load_memory(path)
     save_memory(memory, path)
     path.write_bytes(path.read_bytes()[:-50])
-    with pytest.raises(WeightsError, match="memory"):
+    with pytest.raises(WeightsError, match="damaged"):
         load_memory(path)
 
 
