@@ -18,7 +18,7 @@ def test_environment_and_pyproject_agree() -> None:
     conda = [each for each in environment["dependencies"] if isinstance(each, str)]
     (pip,) = (each["pip"] for each in environment["dependencies"] if isinstance(each, dict))
     assert f"python{PROJECT['project']['requires-python']}" in conda
-    extras = sorted(PROJECT["project"]["optional-dependencies"])
+    extras = sorted(set(PROJECT["project"]["optional-dependencies"]) - {"ray"})  # many machines: for who has them
     assert pip == [f"-e .[{','.join(sorted(extras, key=['train', 'eval', 'dev'].index))}]"]
 
 

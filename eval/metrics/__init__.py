@@ -1,6 +1,7 @@
 """Metrics: how near a decoded image is to its original."""
 
-from .panel import Panel
+from .catalogue import METRICS, Metric
+from .panel import USUAL, Figures, Panel
 from .st_lpips import Reference, StLpips, mean_of
 
-__all__ = ["Panel", "Reference", "StLpips", "mean_of"]
+__all__ = ["METRICS", "USUAL", "Figures", "Metric", "Panel", "Reference", "StLpips", "mean_of"]

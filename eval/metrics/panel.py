@@ -1,62 +1,146 @@
-"""The panel: the metrics that stand beside every image of this project, in one call.
+"""The panel: every metric in one call, and a reason for each that cannot run.
 
-panel = Panel(codec.semantics)
-panel.compare(original, image)  # {"psnr": ..., "st_lpips": ..., "vit_patch": ..., "vit_mean": ..., "clip": ...}
+    panel = Panel(codec.semantics)
+    panel.compare(original, image)  # {"psnr": ..., "st_lpips": ..., "vit_patch": ..., "vit_mean": ..., "clip": ...}
+
+What several metrics need of an image, such as the vision tower's tokens, is computed once and kept for the next call,
+so that many decoded images of one original cost little more than the decoded images.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
 
-import torch
 from PIL import Image
 
-from ...errors import InputError
+from ...errors import InputError, MiscError
 from ...images import psnr
+from .backbones import Distance, load_dists, load_lpips, load_vgg
+from .catalogue import METRICS
+from .fidelity import ms_ssim, ssim
 from .st_lpips import StLpips
-from .vision import Look, Vision
+from .vision import Vision
 
 if TYPE_CHECKING:
     from ...models.semantics import Semantics
 
-__all__ = ["Panel"]
+__all__ = ["USUAL", "Figures", "Panel"]
+
+USUAL = ("psnr", "st_lpips", "vit_patch", "vit_mean", "clip")
+KEPT = 2  # images of which something is kept: the original and the decoded one
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What was measured of one image: figures by metric, and for those that could not run the reason."""
+
+    values: dict[str, float] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
 
 
 class Panel:
-    """PSNR, ST-LPIPS, and likeness by the ViT's patch tokens, by their mean and by the embedded CLIP.
+    """Metrics of decoded images.
 
     Args:
-        semantics: of a codec; its tower and CLIP are shared, and loaded when first needed.
+        semantics: of a codec; its tower, CLIP and describer are shared, and loaded when first needed.
+        names: of `METRICS`, those of single images.
+
+    Attributes:
+        missing: for every metric that cannot run here, the reason.
+
+    Raises:
+        InputError: there is no such metric.
     """
 
-    def __init__(self, semantics: Semantics) -> None:
-        self.vision, self.st_lpips = Vision(semantics), StLpips("alex")
-        self._original: tuple[Image.Image, list[torch.Tensor], Look] | None = None
+    def __init__(self, semantics: Semantics, names: Sequence[str] = USUAL) -> None:
+        self.semantics = semantics
+        self.missing: dict[str, str] = {}
+        self._distances: dict[str, Distance] = {}
+        vision = Vision(semantics)
+        self._look = kept(vision.look)
+        self._caption = kept(vision.caption)
+        self._caption_in_clip = kept(lambda image: vision.embed_texts([self._caption(image)])[0])
+        self._caption_in_text = kept(lambda image: vision.embed_sentence(self._caption(image)))
+        loaders = self._loaders()
+        for name in names:
+            if name not in loaders:
+                raise InputError(f"there is no metric {name!r} of an image; there is {', '.join(loaders)}")
+            try:
+                self._distances[name] = loaders[name]()
+            except (MiscError, ImportError) as error:
+                self.missing[name] = str(error)
 
     def compare(self, original: Image.Image, image: Image.Image) -> dict[str, float]:
-        """Figures of a decoded image.
+        """Figures of a decoded image, of every metric that can run.
 
         Args:
-            original, image: RGB, of one size. What is computed of the original is kept until another comes.
+            original, image: RGB, of one size.
 
         Returns:
-            psnr: dB, infinite for equal images. st_lpips: distance, 0 for equal images (Ghildyal & Liu 2022).
-            vit_patch, vit_mean, clip: cosines of patch tokens, of mean tokens, of CLIP's embeddings; at most 1.
+            {metric: figure}, as `METRICS` says: PSNR in dB, infinite for equal images; distances that are 0 for equal
+            images; cosines and SSIM, which are 1 for them.
 
         Raises:
             InputError: the sizes differ.
         """
+        return self.figures(original, image).values
+
+    def figures(self, original: Image.Image, image: Image.Image) -> Figures:
+        """As `compare`, with the reasons of the metrics that could not run on this image."""
         if original.size != image.size:
             sizes = "{}x{} and {}x{}".format(*original.size, *image.size)
             raise InputError(f"images of {sizes} cannot be compared")
-        if self._original is None or self._original[0] is not original:
-            self._original = original, self.st_lpips.features(original), self.vision.look(original)
-        _, features, look = self._original
-        other = self.vision.look(image)
+        values, missing = {}, dict(self.missing)
+        for name, distance in self._distances.items():
+            try:
+                value = distance(original, image)
+            except MiscError as error:
+                missing[name] = str(error)
+                continue
+            if math.isnan(value):
+                missing[name] = f"{METRICS[name].label} is not a number for this image"
+            else:
+                values[name] = value
+        return Figures(values, missing)
+
+    def _loaders(self) -> dict[str, Callable[[], Distance]]:
+        """What gives each metric its function, or says why there is none."""
+        look, caption, sentence = self._look, self._caption_in_clip, self._caption_in_text
         return {
-            "psnr": psnr(original.convert("RGB"), image.convert("RGB")),
-            "st_lpips": self.st_lpips.distance(features, self.st_lpips.features(image)),
-            "vit_patch": look.structure(other),
-            "vit_mean": look.content(other),
-            "clip": look.clip(other),
+            "psnr": lambda: lambda a, b: psnr(a.convert("RGB"), b.convert("RGB")),
+            "ssim": lambda: ssim,
+            "ms_ssim": lambda: ms_ssim,
+            "st_lpips": load_st_lpips,
+            "lpips": load_lpips,
+            "dists": load_dists,
+            "vgg": lambda: load_vgg().distance,
+            "vit_patch": lambda: lambda a, b: look(a).structure(look(b)),
+            "vit_mean": lambda: lambda a, b: look(a).content(look(b)),
+            "clip": lambda: lambda a, b: look(a).clip(look(b)),
+            "clip_text": lambda: lambda a, b: look(b).of_text(caption(a)),
+            "caption": lambda: lambda a, b: float(sentence(a) @ sentence(b)),
         }
+
+
+def kept(function: Callable[[Image.Image], T]) -> Callable[[Image.Image], T]:
+    """The function, which remembers what it gave for the last two images that it was called with."""
+    known: list[tuple[Image.Image, T]] = []
+
+    def remembering(image: Image.Image) -> T:
+        pair = next((each for each in known if each[0] is image), None) or (image, function(image))
+        known[:] = [pair, *(each for each in known if each[0] is not image)][:KEPT]
+        return pair[1]
+
+    return remembering
+
+
+def load_st_lpips() -> Distance:
+    """ST-LPIPS, with the features of the last images kept."""
+    metric = StLpips("alex")
+    features = kept(metric.features)
+    return lambda original, image: metric.distance(features(original), features(image))

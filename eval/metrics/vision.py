@@ -71,6 +71,14 @@ class Vision:
         patches = patch_tokens(self.semantics.tower, to_input(image, GRID, GRID)[None])
         return Look(patches[0], self.semantics.clip.look(patches)[0][0])
 
+    def caption(self, image: Image.Image) -> str:
+        """What the embedded describer says of an RGB image."""
+        return self.semantics.describer.describe(image.convert("RGB"), 0).overall
+
+    def embed_sentence(self, text: str) -> Tensor:
+        """MiniLM's vector of a text, (384,), of length 1."""
+        return self.semantics.clip.text.embed([text])[0]
+
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
         """The embedded CLIP's text embeddings, (texts, 256), of length 1."""
         embeddings: Tensor = self.semantics.clip.embed_texts(texts)

@@ -9,8 +9,8 @@ from misc.errors import InputError
 from misc.eval.metrics import Panel, Reference, StLpips
 from misc.eval.metrics.vision import Look, Vision
 from misc.profiles import load_profile
-from tests.eval.parts import semantics
 from tests.support.images import sample_picture
+from tests.support.semantics import semantics
 
 PULLED = all(load_profile().packages[name].path.is_file() for name in ("vit", "minilm"))
 

@@ -1,0 +1,102 @@
+"""Which metrics there are: their units, which way they point, and whether something was chosen or trained by them.
+
+A codec may win a metric because it is good, or because the metric helped to make it. So each metric has a role here.
+One that *selects* takes part in this project: a loss, or a choice of the encoder, uses it or the network under it.
+One that only *reports* takes no part: neither weights nor files depend on it. Claims rest on those that report.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["METRICS", "Metric"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One figure.
+
+    Attributes:
+        name: its key in results. label: for tables and axes. unit: "dB", or nothing.
+        rises: whether more is better. selects: whether it takes part in training or in the encoder's choices.
+        what: one sentence for the report, with its source.
+        of_set: it is of a set of images, not of one. slow: it takes seconds an image, and is measured on demand.
+    """
+
+    name: str
+    label: str
+    rises: bool
+    selects: bool
+    what: str
+    unit: str = ""
+    of_set: bool = False
+    slow: bool = False
+
+    @property
+    def role(self) -> str:
+        """`selects` or `reports`."""
+        return "selects" if self.selects else "reports"
+
+    @property
+    def axis(self) -> str:
+        """The label with the unit and an arrow towards the better side."""
+        return f"{self.label}{f' ({self.unit})' if self.unit else ''} {'↑' if self.rises else '↓'}"
+
+    def better(self, a: float, b: float) -> bool:
+        """Whether figure a is better than figure b."""
+        return a > b if self.rises else a < b
+
+
+METRICS = {
+    metric.name: metric
+    for metric in (
+        Metric("psnr", "PSNR", True, True, "Peak signal-to-noise ratio of RGB; the pixel stream learns by it.", "dB"),
+        Metric("ssim", "SSIM", True, False, "Structural similarity (Wang 2004), of RGB, by pytorch-msssim."),
+        Metric("ms_ssim", "MS-SSIM", True, False, "SSIM on five scales (Wang 2003), of RGB, by pytorch-msssim."),
+        Metric(
+            "st_lpips",
+            "ST-LPIPS",
+            False,
+            False,
+            "Shift-tolerant LPIPS on AlexNet (Ghildyal & Liu 2022); training uses another net, VGG.",
+        ),
+        Metric("lpips", "LPIPS", False, False, "LPIPS on AlexNet (Zhang 2018), by torchmetrics."),
+        Metric("dists", "DISTS", False, False, "Structure and texture on VGG16 (Ding 2020), by torchmetrics."),
+        Metric(
+            "vgg",
+            "VGG16 distance",
+            False,
+            True,
+            "Relative distance of features of a VGG16 that HED (Xie & Tu 2015) fine-tuned for edges from ImageNet. "
+            "It is not LPIPS: nothing was fitted to what people see, and a loss of the decoder uses the same network.",
+            slow=True,
+        ),
+        Metric("vit_patch", "ViT patches", True, True, "Mean cosine of the ViT's 16x16 patch tokens: structure."),
+        Metric("vit_mean", "ViT mean", True, True, "Cosine of the mean of the ViT's patch tokens: content."),
+        Metric("clip", "CLIP image", True, True, "Cosine of the embedded CLIP's image embeddings."),
+        Metric(
+            "clip_text",
+            "CLIP text",
+            True,
+            True,
+            "Cosine of the embedded CLIP's embeddings of the decoded image and of the original's caption.",
+        ),
+        Metric(
+            "caption",
+            "Caption",
+            True,
+            True,
+            "Cosine of MiniLM's vectors of the describer's captions of the decoded image and of the original.",
+            slow=True,
+        ),
+        Metric(
+            "frechet",
+            "ViT Fréchet",
+            False,
+            False,
+            "Fréchet distance of the ViT's mean tokens on patches of 256 pixels (as FID/256, Mentzer 2020). "
+            "It depends on how many patches there are: compare within one data set only.",
+            of_set=True,
+        ),
+    )
+}
