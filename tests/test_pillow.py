@@ -28,3 +28,11 @@ def test_the_codecs_errors_come_through(tmp_path: Path) -> None:
 def test_other_files_are_not_taken(data: bytes) -> None:
     with pytest.raises(UnidentifiedImageError):
         Image.open(io.BytesIO(data))
+
+
+def test_pillows_own_limit_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.misc"
+    picture(96, 64).save(path, quality=120)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 3000)
+    with pytest.raises(Image.DecompressionBombError):
+        Image.open(path)

@@ -6,9 +6,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from ..bits.container import MAX_PIXELS
 from .console import Input, Json, ProfileOption, refuse_mixed_output, report, stepping
 from .files import read_bytes, write_bytes
-from .options import DecodeSeed, Draft, Fusion, Guidance, Output, Partial, Steps, Strength
+from .options import DecodeSeed, Draft, Fusion, Guidance, MaxPixels, Output, Partial, Steps, Strength
 
 __all__ = ["chosen", "decode"]
 
@@ -23,6 +24,7 @@ def decode(
     strength: Strength = None,
     fusion: Fusion = None,
     partial: Partial = False,
+    max_pixels: MaxPixels = MAX_PIXELS,
     profile: ProfileOption = "embedded",
     as_json: Json = False,
 ) -> None:
@@ -35,7 +37,9 @@ def decode(
     data = read_bytes(source)
     sampling = chosen(steps=steps, guidance=guidance, strength=strength, fusion=fusion)
     with stepping("decoding") as progress:
-        image = Codec(profile).decode(data, seed=seed, draft=draft, partial=partial, progress=progress, **sampling)
+        image = Codec(profile, max_pixels=max_pixels).decode(
+            data, seed=seed, draft=draft, partial=partial, progress=progress, **sampling
+        )
     write_bytes(target, encode_picture(image, format_name))
     facts = {"width": image.width, "height": image.height, "bytes": len(data)}
     report(facts, as_json, f"{image.width}x{image.height} from {len(data)} bytes -> {target}")

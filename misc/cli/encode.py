@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from ..bits.container import MAX_PIXELS
 from ..errors import InputError
 from .console import Input, Json, ProfileOption, refuse_mixed_output, report, say, working
 from .describe import DescriberOption, seen
 from .files import read_bytes, write_bytes
 from .info import rate, size_line
-from .options import Bpp, Bytes, Describe, ModeName, ModeOption, Output, Quality, Regions, Seed
+from .options import Bpp, Bytes, Describe, MaxPixels, ModeName, ModeOption, Output, Quality, Regions, Seed
 
 if TYPE_CHECKING:
     from ..bits.text.description import Description
@@ -31,12 +32,15 @@ def encode(
     describer: DescriberOption = None,
     regions: Regions = None,
     seed: Seed = 0,
+    max_pixels: MaxPixels = MAX_PIXELS,
     profile: ProfileOption = "embedded",
     as_json: Json = False,
 ) -> None:
     """Compress a picture into a .misc file."""
     refuse_mixed_output(target, as_json)
-    data, _, codec = compress(source, mode, bpp, max_bytes, quality, describe, describer, regions, seed, profile)
+    data, _, codec = compress(
+        source, mode, bpp, max_bytes, quality, describe, describer, regions, seed, profile, max_pixels
+    )
     write_bytes(target, data)
     facts = file_facts(data, codec)
     report(facts, as_json, f"{size_line(facts)} -> {target}")
@@ -53,6 +57,7 @@ def compress(
     regions: str | None,
     seed: int,
     profile: str,
+    max_pixels: int,
 ) -> tuple[bytes, Picture, Codec]:
     """The file of a picture, the picture, and the codec that made it."""
     from ..codec import Codec
@@ -65,7 +70,7 @@ def compress(
     for notice in picture.notices:
         say(notice)
     maps = None if map_bytes is None else load_maps(map_bytes, *picture.image.size)
-    codec = Codec(profile)
+    codec = Codec(profile, max_pixels=max_pixels)
     if mode is not ModeName.PIXEL:
         text, maps = seen(picture.image, mode.value, codec, text, maps, describer)
     with working("encoding"):
@@ -95,7 +100,7 @@ def description_file(name: str) -> Description:
 def file_facts(data: bytes, codec: Codec) -> dict[str, Any]:
     from ..bits import container
 
-    header, sections = container.read(data)
+    header, sections = container.read(data, max_pixels=codec.max_pixels)
     return {
         "width": header.width,
         "height": header.height,

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..bits.container import MAX_PIXELS
 from .console import Input, Json, ProfileOption, report
 from .files import read_bytes
+from .options import MaxPixels
 
 if TYPE_CHECKING:
     from ..bits.container import Header
@@ -21,6 +23,7 @@ def info(
     show_text: Annotated[
         bool, typer.Option("--text", help="decode the text also if that needs a language model")
     ] = False,
+    max_pixels: MaxPixels = MAX_PIXELS,
     profile: ProfileOption = "embedded",
     as_json: Json = False,
 ) -> None:
@@ -32,7 +35,7 @@ def info(
     from ..profiles import load_profile
 
     data = read_bytes(source)
-    header, sections = container.read(data)
+    header, sections = container.read(data, max_pixels=max_pixels)
     facts: dict[str, Any] = {
         "width": header.width,
         "height": header.height,
@@ -63,18 +66,23 @@ def info(
     report(facts, as_json, "\n".join(lines), to_stdout=True)
 
 
-def verify(source: Input, profile: ProfileOption = "embedded", as_json: Json = False) -> None:
+def verify(
+    source: Input,
+    max_pixels: MaxPixels = MAX_PIXELS,
+    profile: ProfileOption = "embedded",
+    as_json: Json = False,
+) -> None:
     """Decode every stream of a .misc file, without drawing, and compare the checks."""
     from ..bits import container, streams
     from ..profiles import load_profile
 
     data = read_bytes(source)
     models = load_profile(profile)
-    content = streams.decode(data, models.entropy_model, models.text_coders)
+    content = streams.decode(data, models.entropy_model, models.text_coders, max_pixels=max_pixels)
     facts: dict[str, Any] = {"width": content.width, "height": content.height, "bytes": len(data), "intact": True}
     line = f"{source}: intact"
     if content.regions is not None:
-        payload = container.read(data)[1]["regions"].payload
+        payload = container.read(data, max_pixels=max_pixels)[1]["regions"].payload
         facts["regions"] = {"bits": 8 * len(payload)} | region_facts(content.regions)
         line += f"; {region_line(facts['regions'])}"
     report(facts, as_json, line, to_stdout=True)

@@ -16,6 +16,7 @@ __all__ = [
     "Fusion",
     "FusionName",
     "Guidance",
+    "MaxPixels",
     "ModeName",
     "ModeOption",
     "Output",
@@ -63,3 +64,4 @@ Strength = Annotated[
 ]
 Fusion = Annotated[FusionName | None, typer.Option(help="all items in one pass, or one after another as MISC did")]
 Partial = Annotated[bool, typer.Option("--partial", help="accept a file that was cut at the end of a section")]
+MaxPixels = Annotated[int, typer.Option("--max-pixels", min=1, help="the largest image that is accepted, in pixels")]

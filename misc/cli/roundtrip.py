@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ..bits.container import MAX_PIXELS
 from .console import Input, Json, ProfileOption, refuse_mixed_output, report, stepping
 from .decode import chosen
 from .describe import DescriberOption
@@ -20,6 +21,7 @@ from .options import (
     Draft,
     Fusion,
     Guidance,
+    MaxPixels,
     ModeName,
     ModeOption,
     Quality,
@@ -48,6 +50,7 @@ def roundtrip(
     guidance: Guidance = None,
     strength: Strength = None,
     fusion: Fusion = None,
+    max_pixels: MaxPixels = MAX_PIXELS,
     profile: ProfileOption = "embedded",
     as_json: Json = False,
 ) -> None:
@@ -56,7 +59,9 @@ def roundtrip(
 
     refuse_mixed_output(target, as_json)
     format_name = "PNG" if target == "-" else format_of(Path(target))
-    data, picture, codec = compress(source, mode, bpp, max_bytes, quality, describe, describer, regions, seed, profile)
+    data, picture, codec = compress(
+        source, mode, bpp, max_bytes, quality, describe, describer, regions, seed, profile, max_pixels
+    )
     sampling = chosen(steps=steps, guidance=guidance, strength=strength, fusion=fusion)
     with stepping("decoding") as progress:
         image = codec.decode(data, draft=draft, progress=progress, **sampling)

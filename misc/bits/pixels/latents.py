@@ -27,6 +27,8 @@ __all__ = ["PixelLatents", "pack", "quantise", "shapes", "unpack"]
 
 STRIDE = 32
 UNIT = 1 << UNIT_BITS
+FREE_POSITIONS = 1 << 10  # up to these, a megapixel, there may be any number of bytes
+POSITIONS_A_BYTE = 8
 
 Code = Callable[[Array, Array, npt.NDArray[np.bool_]], Array]
 
@@ -75,6 +77,12 @@ def walk(model: LatentModel, z: Array, quality: int, shape: tuple[int, int], cod
     return y
 
 
+def least_bytes(shape: tuple[int, int]) -> int:
+    """Bytes that a stream of y's shape has at least, so that few bytes are little work: about 1/1000 bit a pixel."""
+    positions = shape[0] * shape[1]
+    return 0 if positions <= FREE_POSITIONS else positions // POSITIONS_A_BYTE
+
+
 def quantise(y: Floats, z: Floats, quality: int, model: LatentModel) -> PixelLatents:
     """Round float latents, y (m, h, w) and z (n, rows, columns), to what the stream can carry."""
     z_symbols = whole(z)
@@ -105,7 +113,8 @@ def pack(latents: PixelLatents, model: LatentModel) -> bytes:
         return values
 
     walk(model, z, quality, (latents.y.shape[1], latents.y.shape[2]), code)
-    return bytes([quality]) + coder.finish()
+    data = bytes([quality]) + coder.finish()
+    return data.ljust(least_bytes((latents.y.shape[1], latents.y.shape[2])), b"\0")
 
 
 def unpack(data: bytes, width: int, height: int, model: LatentModel) -> PixelLatents:
@@ -116,8 +125,10 @@ def unpack(data: bytes, width: int, height: int, model: LatentModel) -> PixelLat
     """
     if not data:
         raise BitstreamError("the pixel stream is empty")
-    quality, coder = data[0], RangeDecoder(data[1:])
     y_shape, z_shape = shapes(width, height)
+    if len(data) < least_bytes(y_shape):
+        raise BitstreamError(f"the pixel stream is too short for {width}x{height} pixels")
+    quality, coder = data[0], RangeDecoder(data[1:])
     z = model.decode(coder, model.z_index(quality, z_shape).reshape(-1)).reshape(-1, *z_shape)
 
     def code(means: Array, index: Array, mask: npt.NDArray[np.bool_]) -> Array:
