@@ -7,13 +7,16 @@ Results go to files and standard output, everything else to standard error. Exit
 
 from __future__ import annotations
 
+import atexit
 import os
+import signal
 import sys
+from collections.abc import Callable
 
 import typer
 
 from ..errors import MiscError
-from .console import say
+from .console import open_standard_streams, say
 from .decode import decode
 from .describe import describe
 from .doctor import doctor
@@ -23,7 +26,9 @@ from .pull import pull
 from .roundtrip import roundtrip
 from .text import app as text_app
 
-__all__ = ["app", "main"]
+__all__ = ["app", "run"]
+
+INTERRUPTED = 130
 
 app = typer.Typer(
     name="misc",
@@ -39,21 +44,51 @@ for command in (encode, decode, roundtrip, describe, info, verify, pull, doctor)
     app.command()(command)
 
 
-def main() -> None:
-    """Entry point: every expected failure is one sentence and an exit code."""
+def run() -> None:
+    """Run the command line and exit: every expected failure is one sentence and an exit code."""
+    open_standard_streams()
+    atexit.register(end_at_once_when_interrupted)
+    code = exit_code_of(app)
+    sys.exit(exit_code_of(flush) or code)
+
+
+def exit_code_of(step: Callable[[], object]) -> int:
+    """Run a step; say what failed."""
     try:
-        app()
-    except MiscError as error:
-        say(str(error))
-        sys.exit(error.exit_code)
+        step()
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    except OSError as error:
-        say(f"{error.strerror or error}")
-        sys.exit(1)
-    except MemoryError:
-        say("there is not enough memory for this picture")
-        sys.exit(1)
+        return INTERRUPTED
+    except BrokenPipeError:  # who reads no more wants no message either
+        return 1
+    except (MiscError, OSError, MemoryError) as error:
+        say(sentence(error))
+        return error.exit_code if isinstance(error, MiscError) else 1
+    return 0
+
+
+def sentence(error: MiscError | OSError | MemoryError) -> str:
+    """What a failure is, for people."""
+    if isinstance(error, MemoryError):
+        return "there is not enough memory for this picture"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
+
+
+def flush() -> None:
+    """Write what standard output still holds; if that fails, drop it: else Python tries it again at its end."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        raise
+
+
+def end_at_once_when_interrupted() -> None:
+    """Ctrl-C while Python ends is no traceback."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -1,39 +1,117 @@
-"""What the commands share: standard streams, reports, the options that all have."""
+"""What the commands share: what people and programs read, the standard streams, the options that all have.
+
+All that people read goes through `shown`: a file, a server or a file's name cannot command the terminal.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
 
-__all__ = ["Input", "Json", "ProfileOption", "refuse_mixed_output", "report", "say", "stepping", "working"]
+from ..errors import InputError
+
+__all__ = [
+    "Input",
+    "Json",
+    "ProfileOption",
+    "json_text",
+    "open_standard_streams",
+    "print_line",
+    "refuse_mixed_output",
+    "report",
+    "say",
+    "shown",
+    "stepping",
+    "working",
+]
 
 Input = Annotated[str, typer.Argument(metavar="IN", help="a file, or - for standard input")]
 ProfileOption = Annotated[str, typer.Option("--profile", help="the set of models")]
 Json = Annotated[bool, typer.Option("--json", help="print the result as JSON on standard output")]
 
+COMMANDING = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")  # Unicode's categories of what is no visible character
+JOINERS = "\u200c\u200d"  # which letters of some scripts, and emoji, need between them
+
+
+def shown(text: str) -> str:
+    r"""The text as one line that commands no terminal: control and format characters as \n, \x1b or \u202e."""
+    return "".join(escape(c) if is_commanding(c) else c for c in text)
+
+
+def is_commanding(character: str) -> bool:
+    return unicodedata.category(character) in COMMANDING and character not in JOINERS
+
+
+def escape(character: str) -> str:
+    return character.encode("unicode_escape").decode()
+
+
+def json_text(value: Any, *, indent: int | None = None, ascii_only: bool = False) -> str:
+    r"""A value as JSON; what `shown` would escape is escaped as JSON does it, \u001b."""
+    text = json.dumps(value, ensure_ascii=ascii_only, indent=indent)
+    return "".join(json.dumps(c)[1:-1] if c != "\n" and is_commanding(c) else c for c in text)
+
 
 def refuse_mixed_output(target: str, as_json: bool) -> None:
+    """Refuse two results on one standard output."""
     if target == "-" and as_json:
         raise typer.BadParameter("--json and the output - would both write to standard output")
 
 
-def report(facts: dict[str, Any], as_json: bool, line: str, *, to_stdout: bool = False) -> None:
-    """Facts as JSON on standard output, or the line for people."""
+def report(facts: Any, as_json: bool, *lines: str, to_stdout: bool = False) -> None:
+    """Facts as JSON on standard output, or the lines for people."""
     if as_json:
-        print(json.dumps(facts, ensure_ascii=False))
-    elif to_stdout:
-        print(line)
-    else:
-        say(line)
+        unicode = sys.stdout is not None and (sys.stdout.encoding or "").lower().startswith("utf")
+        print_line(json_text(facts, ascii_only=not unicode))
+        return
+    for line in lines:
+        if to_stdout:
+            print_line(shown(line))
+        else:
+            say(line)
+
+
+def print_line(line: str) -> None:
+    """A result on standard output.
+
+    Raises:
+        InputError: it is closed.
+    """
+    if sys.stdout is None:
+        raise InputError("standard output is closed")
+    print(line)
 
 
 def say(line: str) -> None:
-    print(f"misc: {line}", file=sys.stderr)
+    """A line for people on standard error; that nobody can read it is no failure."""
+    with contextlib.suppress(OSError):
+        print(f"misc: {shown(line)}", file=sys.stderr)
+
+
+def open_standard_streams() -> None:
+    """Where a standard stream is closed, put the null device: no file that is opened later takes its place.
+
+    `sys.stdin` and `sys.stdout` stay None then, which tells that nothing can be read or written. Characters that a
+    stream's encoding does not have are written as escapes.
+    """
+    for handle in range(3):
+        try:
+            os.fstat(handle)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest handle that is free: this one
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - as long as the process lives
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 @contextmanager

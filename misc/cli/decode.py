@@ -8,8 +8,8 @@ from typing import Any
 
 from ..bits.container import MAX_PIXELS
 from .console import Input, Json, ProfileOption, refuse_mixed_output, report, stepping
-from .files import read_bytes, write_bytes
-from .options import DecodeSeed, Draft, Fusion, Guidance, MaxPixels, Output, Partial, Steps, Strength
+from .files import MAX_FILE, check_target, read_bytes, write_bytes
+from .options import DecodeSeed, Draft, Force, Fusion, Guidance, MaxPixels, Output, Partial, Steps, Strength
 
 __all__ = ["chosen", "decode"]
 
@@ -25,6 +25,7 @@ def decode(
     fusion: Fusion = None,
     partial: Partial = False,
     max_pixels: MaxPixels = MAX_PIXELS,
+    force: Force = False,
     profile: ProfileOption = "embedded",
     as_json: Json = False,
 ) -> None:
@@ -34,7 +35,8 @@ def decode(
 
     refuse_mixed_output(target, as_json)
     format_name = "PNG" if target == "-" else format_of(Path(target))
-    data = read_bytes(source)
+    check_target(target, (source,), force=force)
+    data = read_bytes(source, MAX_FILE)
     sampling = chosen(steps=steps, guidance=guidance, strength=strength, fusion=fusion)
     with stepping("decoding") as progress:
         image = Codec(profile, max_pixels=max_pixels).decode(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..errors import WeightsError
-from .console import ProfileOption, say, working
+from .console import ProfileOption, json_text, say, working
+from .files import JSON_FILE, MAX_IMAGE, check_target, read_bytes, write_bytes
+from .options import Force
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -30,18 +31,19 @@ def describe(
     describer: DescriberOption = None,
     items: Annotated[int, typer.Option(min=1, max=16, help="how many things to name, at most")] = 3,
     out: Annotated[str, typer.Option(metavar="FILE", help="a file, or - for standard output")] = "-",
+    force: Force = False,
     profile: ProfileOption = "embedded",
 ) -> None:
     """Describe a picture by a multimodal model, as the JSON that `encode --describe` reads."""
     from ..bits.text.description import to_json
     from ..images import decode_picture
-    from .files import read_bytes, write_bytes
 
-    picture = decode_picture(read_bytes(source))
+    check_target(out, (source,), JSON_FILE, force)
+    picture = decode_picture(read_bytes(source, MAX_IMAGE))
     for notice in picture.notices:
         say(notice)
     found = described(picture.image, describer, profile, items)
-    write_bytes(out, f"{json.dumps(to_json(found), ensure_ascii=False, indent=2)}\n".encode())
+    write_bytes(out, f"{json_text(to_json(found), indent=2)}\n".encode())
 
 
 def described(image: Image.Image, name: str | None, profile: str, items: int = 3) -> Description:

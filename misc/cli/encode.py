@@ -9,9 +9,9 @@ from ..bits.container import MAX_PIXELS
 from ..errors import InputError
 from .console import Input, Json, ProfileOption, refuse_mixed_output, report, say, working
 from .describe import DescriberOption, seen
-from .files import read_bytes, write_bytes
+from .files import MAX_DESCRIPTION, MAX_IMAGE, MAX_MAPS, MISC_FILE, check_target, read_bytes, write_bytes
 from .info import rate, size_line
-from .options import Bpp, Bytes, Describe, MaxPixels, ModeName, ModeOption, Output, Quality, Regions, Seed
+from .options import Bpp, Bytes, Describe, Force, MaxPixels, ModeName, ModeOption, Output, Quality, Regions, Seed
 
 if TYPE_CHECKING:
     from ..bits.text.description import Description
@@ -33,11 +33,13 @@ def encode(
     regions: Regions = None,
     seed: Seed = 0,
     max_pixels: MaxPixels = MAX_PIXELS,
+    force: Force = False,
     profile: ProfileOption = "embedded",
     as_json: Json = False,
 ) -> None:
     """Compress a picture into a .misc file."""
     refuse_mixed_output(target, as_json)
+    check_target(target, (source, describe, regions), MISC_FILE, force)
     data, _, codec = compress(
         source, mode, bpp, max_bytes, quality, describe, describer, regions, seed, profile, max_pixels
     )
@@ -65,8 +67,8 @@ def compress(
     from ..maps import load_maps
 
     text = description_file(describe) if describe else None
-    map_bytes = read_bytes(regions) if regions else None
-    picture = decode_picture(read_bytes(source))
+    map_bytes = read_bytes(regions, MAX_MAPS) if regions else None
+    picture = decode_picture(read_bytes(source, MAX_IMAGE))
     for notice in picture.notices:
         say(notice)
     maps = None if map_bytes is None else load_maps(map_bytes, *picture.image.size)
@@ -91,7 +93,7 @@ def description_file(name: str) -> Description:
     from ..bits.text.description import from_json
 
     try:
-        value = json.loads(read_bytes(name))
+        value = json.loads(read_bytes(name, MAX_DESCRIPTION))
     except (ValueError, RecursionError) as error:
         raise InputError(f"{name} is not JSON: {error}") from error
     return from_json(value)

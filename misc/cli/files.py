@@ -1,60 +1,195 @@
-"""Reading and writing by name, `-` for the standard streams; a file appears whole or not at all."""
+"""Reading and writing by name, `-` for the standard streams.
+
+A target is checked before the work begins: it is not one of the inputs, it can be written, and what is replaced is of
+the kind that the command writes.
+"""
 
 from __future__ import annotations
 
 import os
+import select
+import stat
 import sys
-import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
+from ..bits.container import MAGIC, MAX_BYTES
 from ..errors import InputError, LimitError
+from .whole_files import remove_litter, write_whole
 
-__all__ = ["MAX_INPUT", "read_bytes", "write_bytes"]
+__all__ = [
+    "ANY_FILE",
+    "JSON_FILE",
+    "MAX_DESCRIPTION",
+    "MAX_FILE",
+    "MAX_IMAGE",
+    "MAX_MAPS",
+    "MISC_FILE",
+    "Kind",
+    "check_target",
+    "read_bytes",
+    "write_bytes",
+]
 
-MAX_INPUT = 1 << 30
+MAX_FILE = MAX_BYTES
+MAX_IMAGE = 1 << 29
+MAX_MAPS = 1 << 25
+MAX_DESCRIPTION = 1 << 20
+CHUNK = 1 << 20
+HEAD = 64
 
 
-def read_bytes(name: str) -> bytes:
-    """All bytes of a file or of standard input, at most 1 GiB."""
+@dataclass(frozen=True)
+class Kind:
+    """What a command writes, and so replaces without being asked twice.
+
+    Attributes:
+        name: for messages. begins: whether a file with this beginning is of the kind.
+    """
+
+    name: str
+    begins: Callable[[bytes], bool]
+
+
+ANY_FILE = Kind("any file", lambda head: True)
+MISC_FILE = Kind("a .misc file", lambda head: len(head) > 1 and head[0] == MAGIC and head[1] >> 5 == 0)
+JSON_FILE = Kind("a JSON file", lambda head: head.lstrip()[:1] in (b"{", b""))
+
+
+def read_bytes(name: str, limit: int) -> bytes:
+    """All bytes of a file or of standard input.
+
+    Raises:
+        InputError: it cannot be read. LimitError: it has more bytes than the limit; one more than that is read.
+    """
     try:
         if name == "-":
-            data = sys.stdin.buffer.read(MAX_INPUT + 1)
+            if sys.stdin is None:
+                raise InputError("standard input is closed")
+            data = read_at_most(sys.stdin.buffer, limit + 1)
         else:
             with open(name, "rb") as file:
-                data = file.read(MAX_INPUT + 1)
-    except OSError as error:
-        raise InputError(f"cannot read {name}: {error.strerror}") from error
-    if len(data) > MAX_INPUT:
-        raise LimitError(f"{name} has more than {MAX_INPUT} bytes")
+                data = read_at_most(file, limit + 1)
+    except (OSError, ValueError) as error:  # ValueError: a name with NUL in it
+        raise InputError(f"cannot read {name}: {reason(error)}") from error
+    if len(data) > limit:
+        raise LimitError(f"{name} has more than {limit} bytes")
     return data
 
 
-def write_bytes(name: str, data: bytes) -> None:
-    """Write to standard output, or to a temporary file beside the target that is then renamed."""
-    if name == "-":
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
-        return
-    path = Path(name)
-    if path.exists() and not path.is_file():  # a device or a pipe cannot be replaced
-        path.write_bytes(data)
-        return
+def read_at_most(file: BinaryIO, most: int) -> bytes:
+    """The file's bytes, up to as many; memory grows with what is there, not with what may be."""
+    parts: list[bytes] = []
+    while most > 0 and (part := file.read(min(most, CHUNK))):
+        parts.append(part)
+        most -= len(part)
+    return b"".join(parts)
+
+
+def check_target(name: str, sources: Iterable[str | None], kind: Kind = ANY_FILE, force: bool = False) -> None:
+    """Whether a result can be written, before work begins; removes what killed commands left beside it.
+
+    Args:
+        name: of the file to write. sources: names of the files that are read, None for those that are not.
+        kind: what may be replaced. force: replace anything that is a file, and read-only files.
+
+    Raises:
+        InputError: it cannot, or should not.
+    """
     try:
-        mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~current_umask()
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        there = status(name, "stdout")
+        if there is not None and stat.S_ISREG(there.st_mode):
+            for source in sources:
+                if source is not None and same(status(source, "stdin"), there):
+                    raise InputError(f"{name} is the input too: it would be lost")
+        if name != "-":
+            check_place(name, there, kind, force)
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot write {name}: {reason(error)}") from error
+
+
+def check_place(name: str, there: os.stat_result | None, kind: Kind, force: bool) -> None:
+    """The part of `check_target` that is about what is at the target's name."""
+    path = Path(os.path.realpath(name))
+    if there is not None:
+        if stat.S_ISDIR(there.st_mode):
+            raise InputError(f"cannot write {name}: it is a folder")
+        if stat.S_ISBLK(there.st_mode) or stat.S_ISSOCK(there.st_mode):
+            raise InputError(f"cannot write {name}: it is a device")
+        if not stat.S_ISREG(there.st_mode):
+            return
+        if not force and not (there.st_mode & 0o222 and os.access(path, os.W_OK)):
+            raise InputError(f"{name} is read-only; --force replaces it")
+        if not force and there.st_size and not kind.begins(beginning(path)):
+            raise InputError(f"{name} is there and is not {kind.name}; --force replaces it")
+    if not path.parent.is_dir():
+        raise InputError(f"cannot write {name}: there is no folder {path.parent.name}")
+    if not os.access(path.parent, os.W_OK):
+        raise InputError(f"cannot write {name}: its folder is read-only")
+    remove_litter(path.parent)
+
+
+def write_bytes(name: str, data: bytes) -> None:
+    """Write all bytes: to standard output, to a pipe or device, or as a whole file; through a symbolic link.
+
+    Raises:
+        InputError: it cannot be written. BrokenPipeError: nobody reads any more.
+    """
+    try:
+        if name == "-":
+            if sys.stdout is None:
+                raise InputError("standard output is closed")
+            sys.stdout.flush()
+            write_all(sys.stdout.fileno(), data)
+            return
+        there = status(name, "stdout")
+        if there is None or stat.S_ISREG(there.st_mode):
+            write_whole(Path(os.path.realpath(name)), data)
+            return
+        handle = os.open(name, os.O_WRONLY)
         try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            os.chmod(temporary, mode)
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise InputError(f"cannot write {name}: {error.strerror}") from error
+            write_all(handle, data)
+        finally:
+            os.close(handle)
+    except BrokenPipeError:
+        raise
+    except (OSError, ValueError) as error:
+        where = "to standard output" if name == "-" else name
+        raise InputError(f"cannot write {where}: {reason(error)}") from error
 
 
-def current_umask() -> int:
-    umask = os.umask(0)
-    os.umask(umask)
-    return umask
+def write_all(handle: int, data: bytes) -> None:
+    """Write until nothing is left: a pipe takes as much as it has room for."""
+    rest = memoryview(data)
+    while rest:
+        try:
+            rest = rest[os.write(handle, rest) :]
+        except BlockingIOError:
+            select.select([], [handle], [])
+
+
+def status(name: str, stream: str) -> os.stat_result | None:
+    """What is at a name, or behind `-` on `stdin` or `stdout`; None if there is nothing."""
+    try:
+        if name != "-":
+            return os.stat(name)
+        return os.fstat(0 if stream == "stdin" else 1)
+    except FileNotFoundError:
+        return None
+
+
+def same(a: os.stat_result | None, b: os.stat_result) -> bool:
+    """Whether both are one file, by whatever names."""
+    return a is not None and os.path.samestat(a, b)
+
+
+def beginning(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(HEAD)
+
+
+def reason(error: OSError | ValueError) -> str:
+    """Why something cannot be read or written, as the system says it."""
+    return (isinstance(error, OSError) and error.strerror) or str(error)

@@ -8,7 +8,7 @@ import typer
 
 from ..bits.container import MAX_PIXELS
 from .console import Input, Json, ProfileOption, report
-from .files import read_bytes
+from .files import MAX_FILE, read_bytes
 from .options import MaxPixels
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def info(
     from ..bits.text import WEIGHTLESS, coder_of, description
     from ..profiles import load_profile
 
-    data = read_bytes(source)
+    data = read_bytes(source, MAX_FILE)
     header, sections = container.read(data, max_pixels=max_pixels)
     facts: dict[str, Any] = {
         "width": header.width,
@@ -63,7 +63,7 @@ def info(
             maps = regions.unpack(sections["regions"].payload, header.width, header.height, count_items(text))
             facts["regions"] |= region_facts(maps)
         lines.append(region_line(facts["regions"]))
-    report(facts, as_json, "\n".join(lines), to_stdout=True)
+    report(facts, as_json, *lines, to_stdout=True)
 
 
 def verify(
@@ -76,7 +76,7 @@ def verify(
     from ..bits import container, streams
     from ..profiles import load_profile
 
-    data = read_bytes(source)
+    data = read_bytes(source, MAX_FILE)
     models = load_profile(profile)
     content = streams.decode(data, models.entropy_model, models.text_coders, max_pixels=max_pixels)
     facts: dict[str, Any] = {"width": content.width, "height": content.height, "bytes": len(data), "intact": True}

@@ -13,6 +13,7 @@ __all__ = [
     "DecodeSeed",
     "Describe",
     "Draft",
+    "Force",
     "Fusion",
     "FusionName",
     "Guidance",
@@ -57,6 +58,7 @@ Regions = Annotated[str | None, typer.Option(metavar="FILE", help="where the ite
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="of the decoder's noise, stored in the file")]
 DecodeSeed = Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="of the noise, instead of the file's")]
 Draft = Annotated[bool, typer.Option("--draft", help="the pixel stream's own picture, without a generator")]
+Force = Annotated[bool, typer.Option("--force", help="replace any file, also a read-only one")]
 Steps = Annotated[int | None, typer.Option(min=1, max=1000, help="of sampling [default: the profile's]")]
 Guidance = Annotated[float | None, typer.Option(min=1, max=100, help="by the text; 1 is none [default: the profile's]")]
 Strength = Annotated[

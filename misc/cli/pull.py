@@ -51,7 +51,7 @@ def pull(
         fetch(chosen, training)
     entries = list_weights(chosen)
     facts = {"profile": profile, "weights": [each.facts for each in entries]}
-    report(facts, as_json, "\n".join(each.line for each in entries), to_stdout=True)
+    report(facts, as_json, *(each.line for each in entries), to_stdout=True)
 
 
 def fetch(profile: Profile, training: bool) -> None:

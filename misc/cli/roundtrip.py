@@ -12,13 +12,14 @@ from .console import Input, Json, ProfileOption, refuse_mixed_output, report, st
 from .decode import chosen
 from .describe import DescriberOption
 from .encode import compress, file_facts
-from .files import write_bytes
+from .files import check_target, write_bytes
 from .info import size_line
 from .options import (
     Bpp,
     Bytes,
     Describe,
     Draft,
+    Force,
     Fusion,
     Guidance,
     MaxPixels,

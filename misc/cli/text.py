@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import json
+import sys
 from typing import Annotated
 
 import typer
 
 from ..errors import BitstreamError, InputError
-from .console import ProfileOption, say
+from .console import ProfileOption, print_line, report, say, shown
+from .files import MAX_FILE, read_bytes, write_bytes
 
 __all__ = ["app"]
+
+MAX_TEXT = 1 << 16
 
 app = typer.Typer(name="text", help="The text coders on a pipe.", no_args_is_help=True)
 
@@ -23,11 +26,10 @@ def pack(
     """Text on standard input to bytes on standard output: the coder's number, then its code."""
     from ..bits.text import shortest
     from ..profiles import load_profile
-    from .files import read_bytes, write_bytes
 
     coders = load_profile(profile).text_coders
     try:
-        text = read_bytes("-").decode().removesuffix("\n")
+        text = read_bytes("-", MAX_TEXT).decode().removesuffix("\n")
     except UnicodeDecodeError as error:
         raise InputError("the text is not UTF-8") from error
     if coder is None:
@@ -50,9 +52,8 @@ def unpack(
     """Bytes of `misc text pack` on standard input to text on standard output."""
     from ..bits.text import coder_of
     from ..profiles import load_profile
-    from .files import read_bytes, write_bytes
 
-    data = read_bytes("-")
+    data = read_bytes("-", MAX_FILE)
     if not data:
         raise BitstreamError("the text stream is empty")
     chosen = load_profile(profile)
@@ -63,6 +64,9 @@ def unpack(
 
         model = load_model(chosen.language_model.checked())
         text = skeleton.expand(text, model, skeleton.Lexicon(model))
+    if sys.stdout is not None and sys.stdout.isatty():  # for eyes; a program gets the text as it is
+        print_line(shown(text))
+        return
     write_bytes("-", f"{text}\n".encode())
 
 
@@ -78,9 +82,9 @@ def list_coders(
         {"name": each.name, "number": each.number, "lossless": each.lossless, "available": each.available}
         for each in load_profile(profile).text_coders
     ]
-    if as_json:
-        print(json.dumps(rows))
-        return
+    lines = []
     for row in rows:
         loss = "lossless" if row["lossless"] else "lossy"
-        print(f"{row['number']}  {row['name']:10} {loss:8} {'' if row['available'] else 'needs `misc pull`'}".rstrip())
+        need = "" if row["available"] else "needs `misc pull`"
+        lines.append(f"{row['number']}  {row['name']:10} {loss:8} {need}".rstrip())
+    report(rows, as_json, *lines, to_stdout=True)
