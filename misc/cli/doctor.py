@@ -51,7 +51,7 @@ def doctor(
         "weights": [each.facts for each in entries],
         "advice": todo,
     }
-    report(facts, as_json, "\n".join(lines), to_stdout=True)
+    report(facts, as_json, *lines, to_stdout=True)
     if not healthy:
         sys.exit(4)
 

@@ -52,6 +52,7 @@ def roundtrip(
     strength: Strength = None,
     fusion: Fusion = None,
     max_pixels: MaxPixels = MAX_PIXELS,
+    force: Force = False,
     profile: ProfileOption = "embedded",
     as_json: Json = False,
 ) -> None:
@@ -60,6 +61,7 @@ def roundtrip(
 
     refuse_mixed_output(target, as_json)
     format_name = "PNG" if target == "-" else format_of(Path(target))
+    check_target(target, (source, describe, regions), force=force)
     data, picture, codec = compress(
         source, mode, bpp, max_bytes, quality, describe, describer, regions, seed, profile, max_pixels
     )

@@ -6,7 +6,7 @@ Only `decode` matters to a file: any tokens whose bytes are the text will do. `e
 from __future__ import annotations
 
 import functools
-import itertools
+import heapq
 import re
 from collections.abc import Iterator, Sequence
 
@@ -68,15 +68,32 @@ class BytePairs:
         return [self._number[part] for word in WORDS.findall(text) for part in self._join(word)]
 
     def _join(self, word: str) -> list[str]:
+        """Parts of a word after all merges: the earliest of the list first, among equals the leftmost; n log n."""
         parts = [ALPHABET[byte] for byte in word.encode()]
-        while len(parts) > 1:
-            ranks = [self._rank.get(pair, len(self._rank)) for pair in itertools.pairwise(parts)]
-            best = min(ranks)
-            if best == len(self._rank):
-                break
-            at = ranks.index(best)
-            parts[at : at + 2] = [parts[at] + parts[at + 1]]
-        return parts
+        after = [*range(1, len(parts)), -1]  # where the next part begins; parts that were joined to another are empty
+        before = [*range(-1, len(parts) - 1)]
+        waiting: list[tuple[int, int, str, str]] = []
+
+        def wait(left: int) -> None:
+            if left >= 0 and after[left] >= 0:
+                pair = parts[left], parts[after[left]]
+                if pair in self._rank:
+                    heapq.heappush(waiting, (self._rank[pair], left, *pair))
+
+        for left in range(len(parts)):
+            wait(left)
+        while waiting:
+            _, left, first, second = heapq.heappop(waiting)
+            right = after[left]
+            if right < 0 or (parts[left], parts[right]) != (first, second):
+                continue  # one of the two was joined to another meanwhile
+            parts[left], parts[right] = first + second, ""
+            after[left] = after[right]
+            if after[right] >= 0:
+                before[after[right]] = left
+            wait(before[left])
+            wait(left)
+        return [part for part in parts if part]
 
     def decode(self, tokens: Sequence[int], errors: str = "strict") -> str:
         """Text of tokens.

@@ -8,6 +8,7 @@ symbol parts two fields. Whether a field is missing or empty is the same thing.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,10 +16,13 @@ from typing import Any
 from ...errors import BitstreamError, InputError
 from .registry import WEIGHTLESS, TextCoder, coder_of, shortest
 
-__all__ = ["MAX_ITEMS", "MAX_WORDS", "Description", "Item", "from_json", "pack", "to_json", "unpack"]
+__all__ = ["MAX_ITEMS", "MAX_LETTERS", "MAX_WORDS", "Description", "Item", "from_json", "pack", "to_json", "unpack"]
 
 MAX_ITEMS = 16
 MAX_WORDS = 64
+MAX_LETTERS = 800  # characters of a part; words alone bound nothing, and coders take time with each
+# Characters that turn the direction of text, so that it reads as another:
+TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,10 @@ class Item:
 
 @dataclass(frozen=True)
 class Description:
-    """Items and the description of the whole: at most 16 items, at most 64 words a part, no line feeds."""
+    """Items and the description of the whole: at most 16 items, at most 800 characters and 64 words a part.
+
+    A part holds no line feed. The limits are checked in the order of what they cost.
+    """
 
     overall: str = ""
     items: tuple[Item, ...] = ()
@@ -40,6 +47,8 @@ class Description:
         if len(self.items) > MAX_ITEMS:
             raise InputError(f"a description has at most {MAX_ITEMS} items, not {len(self.items)}")
         for part in self.fields():
+            if len(part) > MAX_LETTERS:
+                raise InputError(f"a part of a description has at most {MAX_LETTERS} characters, not {len(part)}")
             if len(part.split()) > MAX_WORDS:
                 raise InputError(f"a part of a description has at most {MAX_WORDS} words, not {len(part.split())}")
             if "\n" in part:
@@ -82,7 +91,7 @@ def from_json(value: Any) -> Description:
     """From {"overall": TEXT, "items": [{"name": TEXT, "detail": TEXT}, ...]}, white space normalised.
 
     Raises:
-        InputError: another shape or beyond the limits.
+        InputError: another shape, beyond the limits, or control characters in a text.
     """
     if not isinstance(value, Mapping) or not set(value) <= {"overall", "items"}:
         raise InputError('a description is an object with "overall" and "items"')
@@ -105,6 +114,9 @@ def line(text: Any) -> str:
         text.encode()
     except UnicodeEncodeError as error:
         raise InputError("the description holds a character that is not Unicode text") from error
+    for character in text:
+        if character in TURNING or (unicodedata.category(character) == "Cc" and not character.isspace()):
+            raise InputError(f"the description holds a control character, U+{ord(character):04X}")
     return " ".join(text.split())
 
 

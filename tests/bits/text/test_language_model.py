@@ -1,4 +1,6 @@
 import dataclasses
+import itertools
+import time
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from misc.bits.arithmetic.range_coder import TOTAL
 from misc.bits.arithmetic.transformer import Cache, Transformer
 from misc.bits.text import shortest
-from misc.bits.text.byte_pairs import BytePairs
+from misc.bits.text.byte_pairs import ALPHABET, BytePairs
 from misc.bits.text.deflate import Deflate
 from misc.bits.text.language_model import SLACK_BITS, LanguageModel, Model, frequencies
 from misc.errors import BitstreamError, LimitError, WeightsError
@@ -130,6 +132,34 @@ def test_byte_pairs_carry_every_text(text: str) -> None:
     facts = tiny_arrays()[1]
     pairs = BytePairs(facts["tokens"], facts["merges"], facts["special"])  # type: ignore[arg-type]
     assert pairs.decode(pairs.encode(text)) == text
+
+
+def joined_one_by_one(pairs: BytePairs, word: str) -> list[str]:
+    """The merges as they are defined: the earliest pair of the list, the leftmost of them, until there is none."""
+    parts = [ALPHABET[byte] for byte in word.encode()]
+    while ranks := [
+        (pairs._rank[pair], at) for at, pair in enumerate(itertools.pairwise(parts)) if pair in pairs._rank
+    ]:
+        _, at = min(ranks)
+        parts[at : at + 2] = [parts[at] + parts[at + 1]]
+    return parts
+
+
+@given(st.text(st.sampled_from("abther incato"), max_size=40))
+def test_byte_pairs_are_joined_in_the_order_of_the_list(text: str) -> None:
+    merges = ["a a", "a b", "t h", "aa a", "th e", "b a", "h e", "aa aa", "i n", "a ba", "he r", "ab ab"]
+    tokens = [*ALPHABET.values(), *(merge.replace(" ", "") for merge in merges)]
+    pairs = BytePairs(tokens, merges)
+    for word in text.split():
+        assert pairs._join(word) == joined_one_by_one(pairs, word)
+
+
+def test_a_very_long_word_takes_time_in_proportion() -> None:
+    _, facts = tiny_arrays()
+    pairs = BytePairs(facts["tokens"], facts["merges"], facts["special"])  # type: ignore[arg-type]
+    start = time.process_time()
+    assert len(pairs.encode("the" * 30_000)) == 30_000
+    assert time.process_time() - start < 20  # a second; each join looked at the whole word before
 
 
 def test_byte_pairs_merge_and_refuse() -> None:
