@@ -6,7 +6,7 @@ import io
 import json
 import random
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,22 @@ import webdataset
 from PIL import Image
 from torch.utils.data import DataLoader, IterableDataset
 
-__all__ = ["Crops", "crop_loader", "cut", "expand_sources", "named_photos", "random_square"]
+__all__ = [
+    "Crops",
+    "crop_loader",
+    "cut",
+    "expand_sources",
+    "named_photos",
+    "random_square",
+    "shard_photos",
+    "worker_draw",
+]
 
 Box = tuple[float, float, float, float]
 
 IMAGE_KEYS = "webp;png;jpg;jpeg"
 IMAGE_SUFFIXES = {".webp", ".png", ".jpg", ".jpeg"}
+MIXED = 1500  # photos that wait to be drawn from
 
 
 def expand_sources(sources: list[Path]) -> tuple[list[Path], list[Path]]:
@@ -43,23 +53,67 @@ def expand_sources(sources: list[Path]) -> tuple[list[Path], list[Path]]:
 
 
 def named_photos(shards: list[Path]) -> Iterator[tuple[str, Image.Image, dict[str, Any]]]:
-    """Name, RGB picture and facts of every photo of shards, in their order."""
+    """Name, RGB image and facts of every photo of shards, in their order.
+
+    A photo's members are an image and JSON, told by their last suffix; others, such as texts, are passed over.
+    """
     for shard in shards:
         with tarfile.open(shard) as archive:
             parts: dict[str, dict[str, bytes]] = {}
             for member in archive:
-                name, _, suffix = Path(member.name).name.partition(".")
+                kind = member_kind(member)
+                if kind is None:
+                    continue
+                name = Path(member.name).name.partition(".")[0]
                 known = parts.setdefault(name, {})
-                known["json" if suffix.endswith("json") else "picture"] = archive.extractfile(member).read()  # type: ignore[union-attr]
+                known[kind] = archive.extractfile(member).read()  # type: ignore[union-attr]
                 if len(known) == 2:
                     del parts[name]
-                    yield name, Image.open(io.BytesIO(known["picture"])).convert("RGB"), json.loads(known["json"])
+                    yield name, Image.open(io.BytesIO(known["image"])).convert("RGB"), json.loads(known["json"])
+
+
+def member_kind(member: tarfile.TarInfo) -> str | None:
+    """Whether a member of a shard is an `image`, `json`, or neither."""
+    suffix = Path(member.name).suffix.lower()
+    if not member.isfile():
+        return None
+    return "json" if suffix == ".json" else "image" if suffix in IMAGE_SUFFIXES else None
+
+
+def shard_photos(shards: Sequence[Path], draw: random.Random) -> Iterator[tuple[str, Image.Image]]:
+    """Endless names and photos of shards that are drawn at random, mixed within a window.
+
+    Args:
+        shards: WebDataset shards.
+        draw: gives the order; the same state of it gives the same order.
+    """
+    urls, seed = [str(shard) for shard in shards], draw.randrange(2**31)
+    photos = webdataset.DataPipeline(
+        # Without these webdataset takes the time and the process for seeds as well.
+        webdataset.ResampledShards(urls, seed=seed, worker_seed=lambda: 0, deterministic=True),
+        webdataset.tarfile_to_samples(),
+        webdataset.shuffle(MIXED, rng=draw),
+        webdataset.to_tuple("__key__", IMAGE_KEYS),
+    )
+    for name, data in photos:
+        yield Path(name).name, Image.open(io.BytesIO(data))
+
+
+def worker_draw(seed: int) -> random.Random:
+    """The random numbers of this process of a DataLoader."""
+    worker = torch.utils.data.get_worker_info()
+    return random.Random(f"{seed} {worker.id if worker else 0}")
 
 
 class Crops(IterableDataset):  # type: ignore[type-arg]
     """Endless random square crops, float (3, size, size) in [0, 1], flipped at random.
 
     A photo is scaled so that its shorter side is drawn between `size` and the larger of its own and 5/4 of `size`.
+
+    Args:
+        sources: shards, images, or folders of them; where there are shards, single images are passed over.
+        size: side of a crop in pixels.
+        seed: the same seed gives the same crops; each worker of a DataLoader draws others.
     """
 
     def __init__(self, sources: list[Path], size: int, seed: int) -> None:
@@ -67,19 +121,16 @@ class Crops(IterableDataset):  # type: ignore[type-arg]
         self.size, self.seed = size, seed
 
     def __iter__(self) -> Iterator[torch.Tensor]:
-        worker = torch.utils.data.get_worker_info()
-        draw = random.Random(self.seed * 1009 + (worker.id if worker else 0))
+        draw = worker_draw(self.seed)
         for photo in self._photos(draw):
             yield random_crop(photo, self.size, draw)
 
     def _photos(self, draw: random.Random) -> Iterator[Image.Image]:
-        if not self.shards:
-            while True:
-                yield Image.open(draw.choice(self.images))
-        urls = [str(shard) for shard in self.shards]
-        dataset = webdataset.WebDataset(urls, resampled=True, shardshuffle=False, seed=draw.randrange(2**31))
-        for (data,) in dataset.shuffle(1500, rng=draw).to_tuple(IMAGE_KEYS):
-            yield Image.open(io.BytesIO(data))
+        if self.shards:
+            for _, photo in shard_photos(self.shards, draw):
+                yield photo
+        while True:
+            yield Image.open(draw.choice(self.images))
 
 
 def random_crop(photo: Image.Image, size: int, draw: random.Random) -> torch.Tensor:
@@ -88,16 +139,17 @@ def random_crop(photo: Image.Image, size: int, draw: random.Random) -> torch.Ten
     return pixels.flip(2) if draw.random() < 0.5 else pixels
 
 
-def random_square(photo: Image.Image, size: int, draw: random.Random, scales: tuple[float, float] | None = None) -> Box:
+def random_square(photo: Image.Image, size: int, draw: random.Random) -> Box:
     """Left, top, right and bottom of a random square of a photo, in pixels.
 
     Args:
-        scales: least and most by which a photo is scaled, as far as a square fits; if not given, its shorter side
-            becomes between `size` and the larger of its own and 5/4 of `size`.
+        photo: of any size.
+        size: the photo is scaled so that its shorter side becomes between this and the larger of its own and 5/4 of
+            this; the square is so large then.
+        draw: gives scale and place.
     """
     shorter = min(photo.size)
-    least, most = (0.0, max(1.0, 1.25 * size / shorter)) if scales is None else scales
-    target = draw.uniform(max(size, least * shorter), max(size, most * shorter))
+    target = draw.uniform(size, max(size, shorter, 1.25 * size))
     side = shorter * size / target
     left, top = draw.uniform(0, photo.width - side), draw.uniform(0, photo.height - side)
     return left, top, left + side, top + side
@@ -110,5 +162,5 @@ def cut(photo: Image.Image, box: Box, size: int) -> torch.Tensor:
 
 
 def crop_loader(sources: list[Path], size: int, batch: int, seed: int, workers: int) -> DataLoader[torch.Tensor]:
-    """Endless batches (batch, 3, size, size)."""
+    """Endless batches (batch, 3, size, size) in [0, 1]; the same seed and number of workers give the same batches."""
     return DataLoader(Crops(sources, size, seed), batch_size=batch, num_workers=workers)
