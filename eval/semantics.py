@@ -46,8 +46,7 @@ from ..models.locator import EmbeddedClip, locate, maps_of, similarity
 from ..models.semantics import Semantics
 from ..models.towers.vision import patch_tokens, to_input
 from ..profiles import load_profile
-from ..train.data.noun_phrases import lemma, nouns
-from ..train.describer import difference, tidy
+from ..train.data.noun_phrases import difference, lemma, nouns, tidy
 from ..train.prepare.features import labelled_photos
 from .regions import compare
 

@@ -1,54 +1,108 @@
-"""Train the pixel stream: python -m misc.train.hyperprior --data SHARDS --out FOLDER
+"""Train the pixel stream: python -m misc.train.hyperprior --data SHARDS --out FOLDER [--minutes N]
 
-Rate + lambda * (MSE + weight * ST-LPIPS) over crops at random qualities, with AdamW and an exponential
-moving average, whose weights go to FOLDER/hyperprior.safetensors. Resumes from FOLDER/state.pt when that exists,
-else starts from --start weights or from scratch. Runs under `accelerate launch` on many GPUs. Prints its result
-as JSON.
+    photo ─► crop ─► hyperprior at a random quality ─► bits, draft ─► bits + lambda(quality) * (MSE + weight * ST-LPIPS)
+
+Goes on from OUT/state.pt if that exists, else from the committed weights, from --start, or --from-scratch.
+OUT/hyperprior.safetensors receives the moving average. Runs under `accelerate launch` on many GPUs.
 """
 
 from __future__ import annotations
 
-import json
-import math
-import sys
-import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-import typer
 from accelerate import Accelerator
-from rich.progress import Progress
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.tensorboard import SummaryWriter
+from torch.nn import functional
 
 from ..models.hyperprior.hyperprior import Hyperprior
 from ..models.hyperprior.weights import load_hyperprior, save_hyperprior
+from ..profiles import load_profile
+from . import options
 from .data.images import crop_loader
-from .state import restore, save
+from .loop import Settings, data_seed, descend, new_accelerator, print_result, run
+from .losses.perceptual import perceptual_distance, st_lpips
 
-__all__ = ["rate_distortion", "trade_off"]
+__all__ = ["HyperpriorTask", "Recipe", "rate_distortion", "trade_off"]
 
+WEIGHTS = "hyperprior.safetensors"
 LAMBDA_LOW, LAMBDA_HIGH = 4e-6, 2e-3
+QUARTER = 4
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the hyperprior is trained.
+
+    Attributes:
+        batch: number of crops a step.
+        crop: side of a crop in pixels.
+        learning_rate: highest learning rate.
+        decay: last part of the run over which the learning rate falls.
+        average: share of the old average of the weights that a step keeps.
+        rate_ramp: number of steps over which the rate is let into the loss.
+        perceptual: weight of ST-LPIPS beside the squared error in 8-bit units; 0 for the squared error alone.
+        perceptual_start: part of the run before which ST-LPIPS has no weight.
+        perceptual_crop: side in pixels of what ST-LPIPS compares.
+        perceptual_count: number of crops that ST-LPIPS compares.
+        quarter: share of the squared error that is taken at a quarter of the size.
+    """
+
+    batch: int = 8
+    crop: int = 256
+    learning_rate: float = 2e-4
+    decay: float = 1.0
+    average: float = 0.995
+    rate_ramp: int = 1
+    perceptual: float = 900.0
+    perceptual_start: float = 0.0
+    perceptual_crop: int = 128
+    perceptual_count: int = 4
+    quarter: float = 0.0
 
 
 def trade_off(quality: Tensor) -> Tensor:
-    """Lagrangian weight of the squared error (in 8-bit units) at a quality in [0, 1]."""
+    """Lagrangian weight (B,) of the squared error in 8-bit units, at qualities (B,) in [0, 1]."""
     return LAMBDA_LOW * (LAMBDA_HIGH / LAMBDA_LOW) ** quality
 
 
-def rate_distortion(
-    output: dict[str, Any], x: Tensor, quality: Tensor, rate_weight: float, perceptual: Tensor | None = None
-) -> tuple[Tensor, dict[str, float]]:
-    """Mean loss of a batch and its parts. x: (B, 3, H, W) in [0, 1]; perceptual: (B,) in units of squared error.
+def squared_error(drawn: Tensor, x: Tensor, quarter: float) -> Tensor:
+    """Mean squared error (B,) in 8-bit units; `quarter` is the share of it that is taken at a quarter of the size."""
+    error = drawn - x
+    whole = error.square().flatten(1).mean(1) * 255**2
+    if not quarter:
+        return whole
+    small = functional.avg_pool2d(error, QUARTER).square().flatten(1).mean(1) * 255**2
+    return (1 - quarter) * whole + quarter * small
 
-    Each sample is weighted by lambda ** -0.6, so that low and high rates pull about equally.
+
+def rate_distortion(
+    output: dict[str, Any],
+    x: Tensor,
+    quality: Tensor,
+    rate_weight: float,
+    perceptual: Tensor | None = None,
+    quarter: float = 0.0,
+) -> tuple[Tensor, dict[str, float]]:
+    """Mean loss of a batch, and its parts: (rate_weight * bpp + lambda * (mse + perceptual)) * (c / lambda)^0.6.
+
+    Each crop is weighted by lambda^-0.6, so that low and high rates pull about equally.
+
+    Args:
+        output: of the hyperprior's forward.
+        x: (B, 3, H, W) in [0, 1].
+        quality: (B,) in [0, 1].
+        rate_weight: factor on the rate, 0 to 1.
+        perceptual: (B,) distance in units of the squared error.
+        quarter: as `squared_error`.
     """
     pixels = x.shape[2] * x.shape[3]
     bits = sum(-v.log2().flatten(1).sum(1) for v in output["likelihoods"].values())
     bpp = bits / pixels
-    mse = (output["x_hat"] - x).square().flatten(1).mean(1) * 255**2
+    mse = squared_error(output["x_hat"], x, quarter)
     distortion = mse if perceptual is None else mse + perceptual
     weight = trade_off(quality)
     loss = (rate_weight * bpp + weight * distortion) * (LAMBDA_HIGH / weight) ** 0.6
@@ -58,110 +112,68 @@ def rate_distortion(
     return loss.mean(), parts
 
 
-def st_lpips(device: torch.device) -> nn.Module:
-    """ST-LPIPS with the `vgg` trunk (arXiv 2207.13686), frozen."""
-    from stlpips_pytorch import stlpips
-
-    metric: nn.Module = stlpips.LPIPS(net="vgg", variant="shift_tolerant", verbose=False)
-    return metric.to(device, memory_format=torch.channels_last).requires_grad_(False)
-
-
-def perceptual_distance(metric: nn.Module, x_hat: Tensor, x: Tensor, size: int, count: int) -> Tensor:
-    """(B,) ST-LPIPS of one random crop of `size` for the first `count` pictures; their mean stands for the others."""
-    top, left = (int(torch.randint(0, side - size + 1, ())) for side in x.shape[2:])
-    window = (slice(count), slice(None), slice(top, top + size), slice(left, left + size))
-    some: Tensor = metric(x[window], x_hat[window], normalize=True).flatten().float()
-    padding = some.detach().mean().expand(x.shape[0] - some.shape[0])
-    return torch.cat([some, padding])
-
-
-def learning_rate(step: int, done: float, decay: float) -> float:
-    """Factor on the peak: 60 steps of warm-up, then flat, then a cosine over the last `decay` of the run.
+class HyperpriorTask:
+    """The hyperprior and one step of it.
 
     Args:
-        done: the part of the run that is over, by steps or by time, 0 to 1.
+        model: what learns.
+        batches: endless crops (batch, 3, crop, crop) in [0, 1].
+        recipe: how it learns.
+        accelerator: device and precision.
     """
-    fade = 0.5 + 0.5 * math.cos(math.pi * max(0.0, done - (1 - decay)) / max(1e-9, decay))
-    return min(1.0, (step + 1) / 60) * max(0.02, fade)
+
+    def __init__(self, model: Hyperprior, batches: Iterator[Tensor], recipe: Recipe, accelerator: Accelerator) -> None:
+        self.recipe, self.accelerator, self.batches = recipe, accelerator, batches
+        self.model = model.train().requires_grad_(True).to(accelerator.device, memory_format=torch.channels_last)
+        self.metric = st_lpips(accelerator.device) if recipe.perceptual else None
+        self.networks: dict[str, nn.Module] = {"hyperprior": self.model}
+        self.optimizers = [
+            torch.optim.AdamW(self.model.parameters(), lr=recipe.learning_rate, weight_decay=0.0, fused=True)
+        ]
+
+    def step(self, step: int, done: float) -> dict[str, float]:
+        """One batch, every crop at a quality of its own."""
+        recipe = self.recipe
+        x = next(self.batches).to(self.accelerator.device, memory_format=torch.channels_last)
+        quality = torch.rand(len(x), device=x.device)
+        with self.accelerator.autocast():
+            output, distance = self.model(x, quality), None
+            if self.metric is not None and done >= recipe.perceptual_start:
+                distance = recipe.perceptual * perceptual_distance(
+                    self.metric, output["x_hat"], x, recipe.perceptual_crop, recipe.perceptual_count
+                )
+        ramp = min(1.0, 0.1 + 0.9 * step / max(1, recipe.rate_ramp))
+        loss, parts = rate_distortion(output, x, quality, ramp, distance, recipe.quarter)
+        descend(loss, self.model, self.optimizers, self.accelerator)
+        return parts
+
+    def write(self, network: nn.Module, folder: Path) -> None:
+        """The averaged hyperprior with its entropy model as integers."""
+        save_hyperprior(network, folder / WEIGHTS)  # type: ignore[arg-type]
 
 
-def train(
-    data: Annotated[list[Path], typer.Option(help="shards, images, or folders of them")],
-    out: Annotated[Path, typer.Option(help="folder for state, weights and TensorBoard logs")],
-    start: Annotated[Path | None, typer.Option(help="weights to start from (.safetensors)")] = None,
-    steps: int = 10_000,
-    batch: int = 8,
-    size: int = 256,
-    lr: float = 4e-4,
-    decay: Annotated[float, typer.Option(help="last part of the run over which the rate of learning falls")] = 0.3,
-    rate_ramp: Annotated[int, typer.Option(help="steps over which the rate term is let in")] = 1500,
-    perceptual: Annotated[float, typer.Option(help="weight of ST-LPIPS against squared error; 0 is MSE alone")] = 0,
-    perceptual_size: int = 128,
-    perceptual_count: int = 4,
-    minutes: Annotated[float, typer.Option(help="stop after this long, as if all steps were done")] = 1e9,
-    ema: Annotated[float, typer.Option(help="of the weights, a step")] = 0.999,
-    seed: int = 0,
-    workers: int = 1,
+def main(
+    data: options.Data,
+    out: options.Out,
+    start: options.Start = None,
+    from_scratch: options.FromScratch = False,
+    recipe: options.RecipeFile = None,
+    minutes: options.Minutes = 60,
+    steps: options.Steps = 1_000_000,
+    seed: options.Seed = 0,
+    workers: options.Workers = 1,
+    profile: options.ProfileName = "embedded",
 ) -> None:
-    """Train the hyperprior."""
-    out.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(seed)
-    accelerator = Accelerator(mixed_precision="bf16", cpu=not torch.cuda.is_available())
-    model = (load_hyperprior(start) if start else Hyperprior()).train().to(memory_format=torch.channels_last)
-    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(ema)).to(accelerator.device)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.0, fused=True)
-    path = out / "state.pt"
-    step, seconds = restore(path, model, average, [optimizer])
-    batches = iter(crop_loader(data, size, batch, seed + step, workers))
-    model, optimizer = accelerator.prepare(model, optimizer)
-    metric = st_lpips(accelerator.device) if perceptual else None
-    log = SummaryWriter(str(out / "log")) if accelerator.is_main_process else None
-    means: dict[str, float] = {}
-    began, saved = time.time() - seconds, time.time()
-
-    def checkpoint() -> None:
-        if accelerator.is_main_process:
-            raw = accelerator.unwrap_model(model)
-            save(path, raw, average, [optimizer], step, time.time() - began)
-            save_hyperprior(average.module, out / "hyperprior.safetensors")
-
-    with Progress(disable=not sys.stderr.isatty()) as progress:
-        task = progress.add_task("training", total=steps, completed=step)
-        while step < steps and time.time() - began < 60 * minutes:
-            x = next(batches).to(accelerator.device, memory_format=torch.channels_last)
-            quality = torch.rand(batch, device=x.device)
-            with accelerator.autocast():
-                output = model(x, quality)
-                distance = None
-                if metric is not None:
-                    distance = perceptual * perceptual_distance(
-                        metric, output["x_hat"], x, perceptual_size, perceptual_count
-                    )
-            done = max(step / steps, (time.time() - began) / (60 * minutes))
-            ramp = min(1.0, 0.1 + 0.9 * step / max(1, rate_ramp))
-            loss, parts = rate_distortion(output, x, quality, ramp, distance)
-            for group in optimizer.param_groups:
-                group["lr"] = lr * learning_rate(step, done, decay)
-            accelerator.backward(loss)
-            accelerator.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            optimizer.zero_grad()
-            average.update_parameters(accelerator.unwrap_model(model))
-            step += 1
-            progress.advance(task)
-            means = {k: v + 0.98 * (means.get(k, v) - v) for k, v in parts.items()}
-            if step % 50 == 0 and log:
-                for name, value in means.items():
-                    log.add_scalar(name, value, step)
-                note = "  ".join(f"{name} {value:.4f}" for name, value in means.items())
-                print(f"step {step}  {note}  {(time.time() - began) / step:.2f} s/step", file=sys.stderr, flush=True)
-            if time.time() - saved > 300:
-                checkpoint()
-                saved = time.time()
-    checkpoint()
-    if accelerator.is_main_process:
-        print(json.dumps({"steps": step, "seconds": round(time.time() - began), **means}))
+    """Train the pixel stream's hyperprior."""
+    chosen = options.read_recipe(Recipe, "hyperprior", recipe, from_scratch=from_scratch)
+    weights = options.choose_start(start, load_profile(profile).hyperprior.path, from_scratch=from_scratch)
+    accelerator = new_accelerator(seed)
+    batches = crop_loader(data, chosen.crop, chosen.batch, data_seed(out, seed, accelerator), workers)
+    model = load_hyperprior(weights) if weights else Hyperprior()
+    task = HyperpriorTask(model, iter(batches), chosen, accelerator)
+    settings = Settings(out, steps, minutes, decay=chosen.decay, average=chosen.average, seed=seed)
+    print_result(run(task, settings, accelerator), accelerator)
 
 
 if __name__ == "__main__":
-    typer.run(train)
+    options.main_of(main)

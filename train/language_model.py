@@ -1,58 +1,83 @@
 """Train lm-small, the text stream's own language model.
 
-    python -m misc.train.language_model --data FOLDER --out FOLDER [--extra FILE.txt] --minutes 20
+    python -m misc.train.language_model --data FOLDER --out FOLDER [--extra FILE.txt] [--minutes N]
+
+    captions ─────────────┐
+    LMM descriptions ─────┤
+    structured ones ──────┼─► tokens ─► sequences of one style each, as the coder sees them behind its prefix ─► Llama
+    any English text ─────┘
 
 FOLDER of data holds `captioned-train-*.tar` and `text/lmm_descriptions.jsonl`, of which only
-`misc.train.data.texts.training_half` is read; `--extra` is any English text, one short text a line. Four styles
-(captions, descriptions, structured descriptions, extra) fill sequences of one style each, as the coder will see them
-behind its prefix. OUT receives `language_model.safetensors`, the exact integers that `misc.bits.text.language_model`
-runs. Resumes from OUT/state.pt; `--start` takes the weights of another run's state. Prints its result as JSON.
+`misc.train.data.texts.training_half` is read. Goes on from OUT/state.pt if that exists, else from the committed
+weights, from --start, or --from-scratch with a vocabulary of its own. OUT/language_model.safetensors receives the
+moving average as the exact integers that `misc.bits.text.language_model` runs. Other weights need another coder number.
 """
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import random
 import sys
-import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import torch
 import typer
-from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
-from torch import Tensor
+from accelerate import Accelerator
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from torch import Tensor, nn
 from transformers import LlamaForCausalLM
 
-from ..bits.text.byte_pairs import WORDS
-from ..models.describer.embedded import new_llama
 from ..models.language_model import integers as exact
+from ..models.language_model.floats import TERMINATOR, load_floats, new_llama, split_words
 from ..models.language_model.prefixes import SMALL_PREFIXES
+from ..profiles import load_profile
+from . import options
 from .data.noun_phrases import describe_captions
 from .data.texts import captions, held_out_half, read_descriptions, training_half
-from .state import restore, save
+from .loop import Settings, data_seed, descend, new_accelerator, print_result, run
 
-__all__ = ["make_tokenizer", "optimizers", "sequences"]
+__all__ = ["LanguageModelTask", "Recipe", "make_tokenizer", "optimizers", "sequences"]
 
+WEIGHTS, TOKENIZER = "language_model.safetensors", "tokenizer.json"
 VOCABULARY = 4096
-LINE_BREAK, TERMINATOR = "Ċ", "ĊĊ"
-SHARES = {"captions": 0.3, "descriptions": 0.15, "structured": 0.2, "extra": 0.35}
+STYLES = ("captions", "descriptions", "structured", "extra")
 LOG_2 = math.log(2)
 
 Documents = dict[str, list[list[int]]]
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """How the language model is trained.
+
+    Attributes:
+        batch: number of sequences a step.
+        length: number of tokens of a sequence.
+        learning_rate: highest learning rate.
+        warm_up: number of steps over which it rises.
+        decay: last part of the run over which it falls, linearly.
+        average: share of the old average of the weights that a step keeps.
+        shares: of captions, descriptions, structured descriptions and extra texts among the sequences.
+    """
+
+    batch: int = 8
+    length: int = 256
+    learning_rate: float = 1e-3
+    warm_up: int = 100
+    decay: float = 0.6
+    average: float = 0.995
+    shares: tuple[float, float, float, float] = (0.3, 0.15, 0.2, 0.35)
+
+
 def make_tokenizer(texts: Sequence[str]) -> Tokenizer:
     """Byte pairs of the texts over all 256 bytes, with the terminator as the last token."""
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex("\n|" + WORDS.pattern), "isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
+    tokenizer.pre_tokenizer = split_words()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     tokenizer.train_from_iterator(
         texts, trainers.BpeTrainer(vocab_size=VOCABULARY - 1, initial_alphabet=alphabet, show_progress=False)
@@ -72,20 +97,32 @@ def corpus(data: Path, extra: Path | None) -> dict[str, list[str]]:
     }
 
 
-def sequences(documents: Documents, length: int, batch: int, seed: int) -> Iterator[Tensor]:
-    """Endless (batch, length + 1) tokens; a row holds texts of one style, parted by the terminator."""
+def sequences(documents: Documents, recipe: Recipe, seed: int) -> Iterator[Tensor]:
+    """Endless (batch, length + 1) tokens; a row holds texts of one style, parted by the terminator.
+
+    Args:
+        documents: tokens of texts, by style; styles without texts are left out.
+        recipe: sizes, and shares of the styles.
+        seed: of what is drawn.
+    """
     draw = random.Random(seed)
-    styles = [style for style in SHARES if documents[style]]
+    shares = {style: share for style, share in zip(STYLES, recipe.shares, strict=True) if documents[style]}
     terminator = VOCABULARY - 1
     while True:
         rows = []
-        for _ in range(batch):
-            style = draw.choices(styles, [SHARES[style] for style in styles])[0]
+        for _ in range(recipe.batch):
+            style = draw.choices(list(shares), list(shares.values()))[0]
             row = [terminator]
-            while len(row) <= length:
+            while len(row) <= recipe.length:
                 row += [*draw.choice(documents[style]), terminator]
-            rows.append(row[: length + 1])
+            rows.append(row[: recipe.length + 1])
         yield torch.tensor(rows)
+
+
+def next_token_loss(model: LlamaForCausalLM, tokens: Tensor) -> Tensor:
+    """Mean cross-entropy of tokens (B, L + 1), each after those before it."""
+    logits = model(tokens[:, :-1]).logits
+    return nn.functional.cross_entropy(logits.flatten(0, 1).float(), tokens[:, 1:].flatten())
 
 
 @torch.inference_mode()
@@ -101,13 +138,13 @@ def bits_a_text(model: LlamaForCausalLM, documents: Sequence[list[int]], before:
     return bits / len(documents)
 
 
-def optimizers(model: LlamaForCausalLM, lr: float) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices of the layers, AdamW for embedding and gains."""
+def optimizers(model: nn.Module, learning_rate: float) -> list[torch.optim.Optimizer]:
+    """Muon (Jordan 2024) for the matrices of the layers, AdamW for embedding and gains."""
     matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
     others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
     return [
-        torch.optim.Muon(matrices, lr=lr, weight_decay=0.1, adjust_lr_fn="match_rms_adamw"),
-        torch.optim.AdamW(others, lr=lr, betas=(0.9, 0.98), weight_decay=0.0),
+        torch.optim.Muon(matrices, lr=learning_rate, weight_decay=0.1, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(others, lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.0),
     ]
 
 
@@ -124,74 +161,93 @@ def export(model: LlamaForCausalLM, tokenizer: Tokenizer, target: Path) -> None:
     exact.write(exact.add_prefixes(config, arrays, facts(tokenizer), SMALL_PREFIXES), target)
 
 
-def train(
+class LanguageModelTask:
+    """The language model and one step of it.
+
+    Args:
+        model: what learns.
+        tokenizer: its vocabulary.
+        batches: endless tokens (batch, length + 1).
+        held_out: texts that are measured at every checkpoint.
+        recipe: how it learns.
+        accelerator: device and precision.
+    """
+
+    def __init__(
+        self,
+        model: LlamaForCausalLM,
+        tokenizer: Tokenizer,
+        batches: Iterator[Tensor],
+        held_out: Sequence[str],
+        recipe: Recipe,
+        accelerator: Accelerator,
+    ) -> None:
+        self.tokenizer, self.batches, self.held_out, self.accelerator = tokenizer, batches, held_out, accelerator
+        self.model = model.train().to(accelerator.device)
+        self.networks: dict[str, nn.Module] = {"language_model": self.model}
+        self.optimizers = optimizers(self.model, recipe.learning_rate)
+
+    def step(self, step: int, done: float) -> dict[str, float]:
+        """One batch."""
+        tokens = next(self.batches).to(self.accelerator.device)
+        with self.accelerator.autocast():
+            loss = next_token_loss(self.model, tokens)
+        descend(loss, self.model, self.optimizers, self.accelerator)
+        return {"loss": loss.item()}
+
+    def write(self, network: nn.Module, folder: Path) -> None:
+        """The averaged model in integers; what it makes of held-out texts goes to standard error."""
+        model: Any = copy.deepcopy(network).float().cpu()
+        if self.held_out:
+            found = [encoding.ids for encoding in self.tokenizer.encode_batch(list(self.held_out))]
+            bits = bits_a_text(model, found, [VOCABULARY - 1]) * len(found) / sum(map(len, self.held_out))
+            print(f"held-out descriptions: {bits:.3f} bits a character", file=sys.stderr, flush=True)
+        export(model, self.tokenizer, folder / WEIGHTS)
+
+
+def starting_point(
+    weights: Path | None, out: Path, texts: dict[str, list[str]], accelerator: Accelerator
+) -> tuple[LlamaForCausalLM, Tokenizer]:
+    """The model of a file, or a new one with a vocabulary of the texts, which OUT keeps."""
+    if weights:
+        return load_floats(weights)
+    path = out / TOKENIZER
+    with accelerator.main_process_first():
+        if not path.exists():
+            out.mkdir(parents=True, exist_ok=True)
+            make_tokenizer([text for style in texts.values() for text in style]).save(str(path))
+    return new_llama(), Tokenizer.from_file(str(path))
+
+
+def main(
     data: Annotated[Path, typer.Option(help="folder with captioned-train shards and text/")],
-    out: Annotated[Path, typer.Option(help="folder for state and weights")],
-    extra: Annotated[Path | None, typer.Option(help="more English text, one short text a line")] = None,
-    start: Annotated[Path | None, typer.Option(help="state.pt of another run")] = None,
-    minutes: float = 20,
-    batch: int = 8,
-    length: int = 512,
-    lr: float = 3e-3,
-    steps: int = 1_000_000,
-    seed: int = 0,
+    out: options.Out,
+    extra: Annotated[Path | None, typer.Option(help="file of more English text, one short text a line")] = None,
+    start: options.Start = None,
+    from_scratch: options.FromScratch = False,
+    recipe: options.RecipeFile = None,
+    minutes: options.Minutes = 20,
+    steps: options.Steps = 1_000_000,
+    seed: options.Seed = 0,
+    profile: options.ProfileName = "embedded",
 ) -> None:
     """Train lm-small."""
-    out.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(seed)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    chosen = options.read_recipe(Recipe, "language_model", recipe, from_scratch=from_scratch)
+    committed = load_profile(profile).small_language_model.path
+    weights = options.choose_start(start, committed, from_scratch=from_scratch)
+    accelerator = new_accelerator(seed)
     texts = corpus(data, extra)
-    path = out / "state.pt"
-    state = next((torch.load(p, weights_only=True) for p in (path, start) if p and p.exists()), None)
-    everything = [text for style in texts for text in texts[style]]
-    tokenizer = Tokenizer.from_str(state["tokenizer"]) if state else make_tokenizer(everything)
+    model, tokenizer = starting_point(weights, out, texts, accelerator)
     documents = {style: [encoding.ids for encoding in tokenizer.encode_batch(found)] for style, found in texts.items()}
-    held = tokenizer.encode_batch(held_out_half(read_descriptions(data))[::10])
-    model = new_llama(VOCABULARY, exact.POSITIONS).to(device)
-    if state:
-        model.load_state_dict(state["model"])
-    average = torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.995))
-    both = optimizers(model, lr)
-    step, seconds = restore(path, model, average, both)
     print({style: sum(map(len, found)) for style, found in documents.items()}, "tokens", file=sys.stderr)
-    batches = sequences(documents, length, batch, seed + step)
-    began, saved_at, mean = time.time() - seconds, time.time(), 0.0
-
-    def checkpoint() -> None:
-        save(path, model, average, both, step, time.time() - began, tokenizer=tokenizer.to_str())
-
-    while step < steps and time.time() - began < 60 * minutes:
-        done = max(step / steps, (time.time() - began) / (60 * minutes))
-        rate = lr * min(1.0, (step + 1) / 100) * max(0.01, min(1.0, (1 - done) / 0.6))
-        for optimizer in both:
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-        tokens = next(batches).to(device)
-        with torch.autocast(device, torch.bfloat16):
-            logits = model(tokens[:, :-1]).logits
-        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), tokens[:, 1:].flatten())
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for optimizer in both:
-            optimizer.step()
-            optimizer.zero_grad()
-        average.update_parameters(model)
-        step += 1
-        mean = loss.item() if step == 1 else 0.98 * mean + 0.02 * loss.item()
-        if step % 50 == 0:
-            print(
-                f"step {step}  loss {mean:.3f}  {(time.time() - began) / step:.2f} s/step", file=sys.stderr, flush=True
-            )
-        if time.time() - saved_at > 240:
-            checkpoint()
-            characters = sum(len(text) for text in held_out_half(read_descriptions(data))[::10]) / len(held)
-            bits = bits_a_text(average.module, [e.ids for e in held], [VOCABULARY - 1])
-            print(f"held-out descriptions: {bits / characters:.3f} bits a character", file=sys.stderr, flush=True)
-            saved_at = time.time()
-    checkpoint()
-    export(average.module.float().cpu(), tokenizer, out / "language_model.safetensors")
-    print(json.dumps({"steps": step, "seconds": round(time.time() - began), "loss": mean}))
+    batches = sequences(documents, chosen, data_seed(out, seed, accelerator))
+    held_out = held_out_half(read_descriptions(data))[::10]
+    task = LanguageModelTask(model, tokenizer, batches, held_out, chosen, accelerator)
+    settings = Settings(
+        out, steps, minutes, chosen.warm_up, chosen.decay, fade="linear", average=chosen.average, seed=seed
+    )
+    print_result(run(task, settings, accelerator), accelerator)
 
 
 if __name__ == "__main__":
-    typer.run(train)
+    options.main_of(main)

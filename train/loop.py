@@ -12,28 +12,26 @@ from __future__ import annotations
 
 import json
 import math
-import pickle
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast, set_seed
+from accelerate.utils import set_seed
 from rich.progress import Progress
-from torch import Tensor, nn
+from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.tensorboard import SummaryWriter
 
-from ..errors import WeightsError
+from .checkpoint import STATE, load_state, restore, save
+from .processes import Clock, descend, new_accelerator, share_weights, stream_seed
 
 __all__ = ["Settings", "Task", "data_seed", "descend", "learning_rate", "new_accelerator", "print_result", "run"]
 
-STATE, LOG = "state.pt", "log"
+LOG = "log"
 SMOOTH = 0.98  # share of the logged loss that a step keeps
 LEAST_RATE = 0.02  # of the highest learning rate, at the end
 
@@ -97,18 +95,6 @@ class Task(Protocol):
         ...
 
 
-def new_accelerator(seed: int) -> Accelerator:
-    """bf16 on one CPU, one GPU or many; every process is seeded differently."""
-    accelerator = Accelerator(mixed_precision="bf16", cpu=not torch.cuda.is_available())
-    set_seed(seed, device_specific=True)
-    return accelerator
-
-
-def stream_seed(seed: int, rank: int, step: int) -> int:
-    """A seed below 2^31 that differs from process to process and from one session of a run to the next."""
-    return int(np.random.SeedSequence((seed, rank, step)).generate_state(1)[0] >> 1)
-
-
 def data_seed(out: Path, seed: int, accelerator: Accelerator) -> int:
     """The seed with which this process draws its batches, in a run that goes on from OUT/state.pt or begins."""
     path = out / STATE
@@ -129,54 +115,6 @@ def learning_rate(step: int, done: float, decay: float, warm_up: int = 60, fade:
     fallen = max(0.0, done - (1 - decay)) / max(1e-9, decay)
     rest = 1 - fallen if fade == "linear" else 0.5 + 0.5 * math.cos(math.pi * fallen)
     return min(1.0, (step + 1) / max(1, warm_up)) * max(LEAST_RATE, rest)
-
-
-def descend(
-    loss: Tensor, network: nn.Module, optimizers: Sequence[torch.optim.Optimizer], accelerator: Accelerator
-) -> None:
-    """One step down the gradient of a loss, whose norm is cut to 1; processes average their gradients.
-
-    Args:
-        loss: scalar.
-        network: everything that the optimizers change.
-        optimizers: each takes a step, and forgets the gradients.
-        accelerator: of the run.
-    """
-    accelerator.backward(loss)
-    average_gradients(network, accelerator)
-    nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-    for optimizer in optimizers:
-        optimizer.step()
-        optimizer.zero_grad()
-
-
-def average_gradients(network: nn.Module, accelerator: Accelerator) -> None:
-    """Give every process the mean of all processes' gradients."""
-    if accelerator.num_processes == 1:
-        return
-    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    for parameter in learning:
-        if parameter.grad is None:  # it had no part in this process's batch
-            parameter.grad = torch.zeros_like(parameter)
-    together = torch.cat([parameter.grad.flatten() for parameter in learning])
-    mean = accelerator.reduce(together, "mean")
-    for parameter, part in zip(learning, mean.split([p.numel() for p in learning]), strict=True):
-        parameter.grad.copy_(part.view_as(parameter))
-
-
-class Clock:
-    """Seconds of a run, those of earlier sessions included; every process reads the first one's."""
-
-    def __init__(self, seconds: float, accelerator: Accelerator) -> None:
-        self.began, self.accelerator = time.monotonic() - seconds, accelerator
-
-    def read(self) -> float:
-        """Seconds since the run began."""
-        seconds = time.monotonic() - self.began
-        if self.accelerator.num_processes == 1:
-            return seconds
-        # Else one process would end the run while another waits for its gradients.
-        return float(broadcast(torch.tensor([seconds], device=self.accelerator.device), 0))
 
 
 def run(task: Task, settings: Settings, accelerator: Accelerator) -> dict[str, Any]:
@@ -230,15 +168,6 @@ def run(task: Task, settings: Settings, accelerator: Accelerator) -> dict[str, A
     return {"steps": step, "seconds": round(seconds), **losses}
 
 
-def share_weights(networks: Sequence[nn.Module], accelerator: Accelerator) -> None:
-    """Give every process the first one's weights."""
-    if accelerator.num_processes > 1:
-        with torch.no_grad():
-            for network in networks:
-                for tensor in (*network.parameters(), *network.buffers()):
-                    tensor.copy_(broadcast(tensor.detach().clone(), 0))
-
-
 def set_rates(
     optimizers: Sequence[torch.optim.Optimizer],
     highest: Sequence[Sequence[float]],
@@ -266,71 +195,7 @@ def write_log(log: SummaryWriter, step: int, losses: dict[str, float], pace: flo
     print(f"step {step}  {note}  {pace:.2f} s/step", file=sys.stderr, flush=True)
 
 
-def save(
-    path: Path,
-    networks: Sequence[nn.Module],
-    average: AveragedModel,
-    optimizers: Sequence[torch.optim.Optimizer],
-    step: int,
-    seconds: float,
-) -> None:
-    """Write everything, then rename."""
-    state = {
-        "networks": [network.state_dict() for network in networks],
-        "average": average.module.state_dict(),
-        "optimizers": [optimizer.state_dict() for optimizer in optimizers],
-        "step": step,
-        "seconds": seconds,
-    }
-    temporary = path.with_suffix(".tmp")
-    torch.save(state, temporary)
-    temporary.replace(path)
-
-
-def load_state(path: Path, *, mmap: bool = False) -> dict[str, Any]:
-    """The state of a run.
-
-    Args:
-        path: OUT/state.pt.
-        mmap: leave the tensors on disk until they are read.
-
-    Raises:
-        WeightsError: the file is damaged.
-    """
-    try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
-        state["step"] + state["seconds"]
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, TypeError, pickle.UnpicklingError) as error:
-        raise WeightsError(f"{path} is not the state of a run: remove it, or give another --out") from error
-    return state
-
-
-def restore(
-    path: Path,
-    networks: Sequence[nn.Module],
-    average: AveragedModel,
-    optimizers: Sequence[torch.optim.Optimizer],
-) -> tuple[int, float]:
-    """Steps and seconds of the run whose state is in the file, which fills the rest; 0 and 0 if there is none.
-
-    Raises:
-        WeightsError: the file is damaged, or of another run.
-    """
-    if not path.exists():
-        return 0, 0.0
-    state = load_state(path)
-    try:
-        for network, saved in zip(networks, state["networks"], strict=True):
-            network.load_state_dict(saved)
-        average.module.load_state_dict(state["average"])
-        average.n_averaged.fill_(state["step"])  # at 0 the average would begin anew
-        for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
-    except (KeyError, RuntimeError, ValueError) as error:
-        raise WeightsError(f"{path} is the state of another run: remove it, or give another --out") from error
-    return int(state["step"]), float(state["seconds"])
-
-
-def print_result(result: dict[str, Any]) -> None:
-    """The result of a run as one line of JSON."""
-    print(json.dumps(result))
+def print_result(result: dict[str, Any], accelerator: Accelerator | None = None) -> None:
+    """The result of a run as one line of JSON, once under `accelerate launch`."""
+    if accelerator is None or accelerator.is_main_process:
+        print(json.dumps(result))

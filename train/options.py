@@ -44,13 +44,14 @@ Workers = Annotated[int, typer.Option(help="number of processes that read photos
 ProfileName = Annotated[str, typer.Option(help="profile whose weights are used")]
 
 
-def choose_start(start: Path | None, committed: Path, *, from_scratch: bool) -> Path | None:
+def choose_start(start: Path | None, committed: Path, *, from_scratch: bool, holds: str = "") -> Path | None:
     """The weights that a run starts from, or None if it starts from random ones.
 
     Args:
         start: weights that the user named.
         committed: this project's own.
         from_scratch: whether the user wants none.
+        holds: what the weights must hold if they are a folder.
 
     Raises:
         InputError: the user wants both.
@@ -61,7 +62,7 @@ def choose_start(start: Path | None, committed: Path, *, from_scratch: bool) -> 
             raise InputError("--start and --from-scratch exclude each other")
         return None
     chosen = start or committed
-    if not chosen.exists():
+    if not (chosen / holds).exists():
         hint = "" if start else ": give --start or --from-scratch"
         raise WeightsError(f"there are no weights at {chosen}{hint}")
     return chosen

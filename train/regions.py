@@ -23,6 +23,7 @@ import typer
 from ..bits.regions.coder import Contexts, code_mask
 from ..bits.regions.maps import RegionMaps
 from ..maps import read_maps
+from .options import main_of
 
 __all__ = ["contexts_of", "fit", "module_text"]
 
@@ -57,7 +58,14 @@ def contexts_of(maps: Sequence[RegionMaps]) -> tuple[npt.NDArray[np.int64], npt.
 def fit(
     contexts: npt.NDArray[np.int64], values: npt.NDArray[np.bool_], decay: float, steps: int
 ) -> tuple[dict[str, list[int]], float]:
-    """The tables, and the bits that a cell costs under them on average."""
+    """The tables, and the bits that a cell costs under them on average.
+
+    Args:
+        contexts: (cells, 6) rows of the tables.
+        values: (cells,) whether a cell is set.
+        decay: weight of the entries' squares.
+        steps: number of steps of L-BFGS.
+    """
     starts = np.cumsum([0, *SIZES.values()])
     index = torch.from_numpy(contexts + starts[:-1])
     target = torch.from_numpy(values.astype(np.float32))
@@ -92,10 +100,10 @@ def module_text(tables: dict[str, list[int]]) -> str:
 
 
 def main(
-    maps: Annotated[list[Path], typer.Option(help=".npz of arrays (items, rows, columns), one a picture; repeatable")],
-    out: Annotated[Path, typer.Option(help="where the tables go: misc/bits/regions/tables.py")],
-    decay: Annotated[float, typer.Option(min=0, help="of a table's entries")] = 0.5,
-    steps: Annotated[int, typer.Option(min=1, help="of L-BFGS")] = 60,
+    maps: Annotated[list[Path], typer.Option(help="file (.npz) of (items, rows, columns), one an image; repeatable")],
+    out: Annotated[Path, typer.Option(help="file for the tables, misc/bits/regions/tables.py")],
+    decay: Annotated[float, typer.Option(min=0, help="weight decay of a table's entries")] = 0.5,
+    steps: Annotated[int, typer.Option(min=1, help="number of steps of L-BFGS")] = 60,
 ) -> None:
     """Fit the tables of the region stream."""
     found = [each for path in maps for each in read_maps(path.read_bytes())]
@@ -106,4 +114,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    main_of(main)

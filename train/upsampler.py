@@ -32,9 +32,9 @@ from ..models.decoder.upsampler_weights import load_upsampler, save_upsampler
 from ..models.hyperprior.weights import load_hyperprior
 from ..profiles import load_profile
 from .data.images import crop_loader
-from .hyperprior import st_lpips
 from .loop import Settings, data_seed, descend, new_accelerator, print_result, run
 from .losses.discriminator import discriminator_loss, generator_loss
+from .losses.perceptual import st_lpips
 from .losses.unet_discriminator import UNetDiscriminator
 from .losses.vgg_features import VggFeatures, feature_loss
 from .options import (

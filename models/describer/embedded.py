@@ -21,16 +21,17 @@ import torch.nn.functional as F
 from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from transformers import Dinov2Model, DynamicCache, LlamaConfig, LlamaForCausalLM
+from transformers import Dinov2Model, DynamicCache, LlamaForCausalLM
 
 from ...bits.text.byte_pairs import BytePairs
 from ...bits.text.description import Description, Item
 from ...errors import DescriberError, WeightsError
+from ..language_model.floats import new_llama
 from ..locator import EmbeddedClip
 from ..towers.detector import PERSONS, Detector, Thing, distinct
 from ..towers.vision import WIDTH, patch_tokens, to_input
 
-__all__ = ["DIFFERENCES", "GRID", "WORDS", "Describer", "EmbeddedDescriber", "Prompts", "load_describer", "new_llama"]
+__all__ = ["DIFFERENCES", "GRID", "WORDS", "Describer", "EmbeddedDescriber", "Prompts", "load_describer"]
 
 GRID = 16
 EMBEDDING, TIED = "language.model.embed_tokens.weight", "language.lm_head.weight"  # the same numbers
@@ -41,24 +42,6 @@ AGREEMENT = 4.0  # what the likeness of a caption and the picture counts beside 
 SURE = 0.3  # score of a thing that is named
 ITEM_WORDS, DETAIL_WORDS, WHOLE_WORDS = 3, 10, 50
 WORDS, DIFFERENCES = "words: ", "differences: "
-
-
-def new_llama(vocabulary: int = 4096, positions: int = 1024) -> LlamaForCausalLM:
-    """The language model: 8 layers of width 256, 7.4 million parameters, randomly initialised."""
-    config = LlamaConfig(
-        vocab_size=vocabulary,
-        hidden_size=256,
-        intermediate_size=688,
-        num_hidden_layers=8,
-        num_attention_heads=4,
-        num_key_value_heads=4,
-        max_position_embeddings=positions,
-        rms_norm_eps=1e-5,
-        tie_word_embeddings=True,
-        bos_token_id=None,
-        eos_token_id=None,
-    )
-    return LlamaForCausalLM(config)
 
 
 class Describer(nn.Module):

@@ -1,67 +1,87 @@
-import io
-import json
-import subprocess
-import sys
+"""The hyperprior's trainer learns, resumes, and writes what the codec loads."""
+
+import dataclasses
+import itertools
 from pathlib import Path
 
 import pytest
 import torch
-import webdataset
+from torch import Tensor
 
-from misc.train.data.images import crop_loader, expand_sources, random_crop
-from tests.support.images import sample_picture as picture
+from misc.models.hyperprior.weights import load_hyperprior
+from misc.train import hyperprior
+from misc.train.hyperprior import HyperpriorTask, Recipe, rate_distortion, squared_error, trade_off
+from tests.support.images import sample_picture
+from tests.support.models import tiny_hyperprior
+from tests.train.learning import ACCELERATOR, assert_learns
 
-
-def test_crops_have_their_size_and_range() -> None:
-    import random
-
-    for size in ((300, 200), (40, 50), (64, 64)):
-        crop = random_crop(picture(*size), 64, random.Random(0))
-        assert crop.shape == (3, 64, 64)
-        assert 0 <= float(crop.min()) < float(crop.max()) <= 1
+RECIPE = Recipe(batch=2, crop=64, learning_rate=3e-3, perceptual=0.0)
 
 
-def test_sources_are_shards_images_or_folders(tmp_path: Path) -> None:
-    picture().save(tmp_path / "a.png")
-    (tmp_path / "b.tar").touch()
-    assert expand_sources([tmp_path]) == ([tmp_path / "b.tar"], [tmp_path / "a.png"])
-    with pytest.raises(FileNotFoundError, match="does not exist"):
-        expand_sources([tmp_path / "none"])
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(FileNotFoundError, match="no images"):
-        expand_sources([tmp_path / "empty"])
+@pytest.fixture(autouse=True)
+def absolute_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In place of ST-LPIPS, whose weights are large."""
+    monkeypatch.setattr(hyperprior, "st_lpips", lambda _: lambda a, b, normalize: (a - b).abs().mean((1, 2, 3)))
 
 
-def test_shards_give_crops_of_their_photos(tmp_path: Path) -> None:
-    with webdataset.TarWriter(str(tmp_path / "photos.tar")) as shard:
-        for i in range(4):
-            buffer = io.BytesIO()
-            picture(120, 90, seed=i).save(buffer, "WEBP")
-            shard.write({"__key__": f"{i}", "webp": buffer.getvalue(), "json": {"source": "test"}})
-    batch = next(iter(crop_loader([tmp_path / "photos.tar"], 64, 6, seed=0, workers=0)))
-    assert batch.shape == (6, 3, 64, 64)
-    assert batch.std() > 0.05
+def crops() -> Tensor:
+    torch.manual_seed(0)
+    return torch.rand(2, 3, 8, 8).repeat_interleave(8, 2).repeat_interleave(8, 3)
 
 
-def run(*arguments: str) -> dict[str, float]:
-    command = [sys.executable, "-m", "misc.train.hyperprior", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return result
+def loss_on(x: Tensor):
+    quality = torch.tensor([0.6, 0.9])
+    return lambda model: rate_distortion(model(x, quality), x, quality, 1.0)[0]
 
 
-def test_training_runs_resumes_and_exports(tmp_path: Path) -> None:
+def test_it_learns(tmp_path: Path) -> None:
+    x = crops()
+    task = HyperpriorTask(tiny_hyperprior(), itertools.repeat(x), RECIPE, ACCELERATOR)
+    assert_learns(task, tmp_path, 30, loss_on(x), share=0.7)
+    weights = load_hyperprior(tmp_path / "hyperprior.safetensors")
+    assert weights.config == tiny_hyperprior().config
+
+
+def test_st_lpips_comes_in_at_its_time_and_by_its_weight() -> None:
+    recipe = dataclasses.replace(RECIPE, perceptual=300.0, perceptual_start=0.5, perceptual_crop=32, perceptual_count=1)
+    task = HyperpriorTask(tiny_hyperprior(), itertools.repeat(crops()), recipe, ACCELERATOR)
+    assert "perceptual" not in task.step(0, 0.4)
+    assert task.step(1, 0.5)["perceptual"] > 1
+
+
+def test_loss_is_rate_and_distortion() -> None:
+    x, quality = torch.zeros(2, 3, 4, 4), torch.tensor([0.0, 1.0])
+    output = {"x_hat": torch.full_like(x, 2 / 255), "likelihoods": {"y": torch.full((2, 8), 0.5)}}
+    loss, parts = rate_distortion(output, x, quality, 0.5, torch.tensor([1.0, 3.0]))
+    assert parts["bpp"] == pytest.approx(0.5)
+    assert parts["mse"] == pytest.approx(4)
+    weight = trade_off(quality)
+    expected = (0.25 + weight * torch.tensor([5.0, 7.0])) * (2e-3 / weight) ** 0.6
+    assert float(loss) == pytest.approx(float(expected.mean()), rel=1e-5)
+
+
+def test_a_share_of_the_squared_error_may_be_of_a_quarter_of_the_size() -> None:
+    x = torch.zeros(1, 3, 8, 8)
+    board = torch.tensor([1.0, -1.0]).repeat(4).expand(1, 3, 8, 8) / 255  # nothing is left of it at a quarter
+    assert float(squared_error(board, x, 0.0)) == pytest.approx(1)
+    assert float(squared_error(board, x, 0.5)) == pytest.approx(0.5)
+    assert float(squared_error(x + 1 / 255, x, 0.5)) == pytest.approx(1)
+
+
+def test_the_command_starts_goes_on_and_says_what_it_did(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     for i in range(3):
-        picture(160, 120, seed=i).save(tmp_path / f"{i}.png")
+        sample_picture(160, 120, seed=i).save(tmp_path / f"{i}.png")
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text("batch = 2\ncrop = 64\nperceptual = 0.0\n")
+    monkeypatch.setattr(hyperprior, "Hyperprior", tiny_hyperprior)
     out = tmp_path / "out"
-    common = ["--data", str(tmp_path), "--out", str(out), "--batch", "2", "--size", "64", "--workers", "0"]
-    first = run(*common, "--steps", "2")
-    assert first["steps"] == 2
-    assert first["bpp"] > 0
-    assert torch.load(out / "state.pt", weights_only=True)["step"] == 2
-    second = run(*common, "--steps", "3", "--perceptual", "300", "--perceptual-size", "32", "--perceptual-count", "1")
-    assert second["steps"] == 3
-    assert second["perceptual"] > 0
-    weights = out / "hyperprior.safetensors"
-    third = run(*common[:2], "--out", str(tmp_path / "again"), *common[4:], "--steps", "1", "--start", str(weights))
-    assert third["steps"] == 1
+    common = {"data": [tmp_path], "recipe": recipe, "workers": 0}
+    for steps in (1, 3):
+        hyperprior.main(out=out, from_scratch=True, steps=steps, **common)  # type: ignore[arg-type]
+        assert f'{{"steps": {steps}, ' in capsys.readouterr().out
+        assert torch.load(out / "state.pt", weights_only=True)["step"] == steps
+    hyperprior.main(out=tmp_path / "on", start=out / "hyperprior.safetensors", steps=0, **common)  # type: ignore[arg-type]
+    first, second = (load_hyperprior(each / "hyperprior.safetensors").state_dict() for each in (out, tmp_path / "on"))
+    assert all(torch.equal(value, second[name]) for name, value in first.items())

@@ -10,18 +10,8 @@ from accelerate.state import AcceleratorState
 from torch import nn
 
 from misc.errors import WeightsError
-from misc.train.loop import (
-    LEAST_RATE,
-    Settings,
-    average_gradients,
-    data_seed,
-    descend,
-    learning_rate,
-    new_accelerator,
-    run,
-    share_weights,
-    stream_seed,
-)
+from misc.train.loop import LEAST_RATE, Settings, data_seed, learning_rate, run
+from misc.train.processes import average_gradients, descend, new_accelerator, share_weights, stream_seed
 
 
 class Line:

@@ -17,7 +17,7 @@ from textblob.en.inflect import singularize
 
 from ...bits.text.description import Description, Item
 
-__all__ = ["Phrase", "describe_captions", "nouns", "phrases"]
+__all__ = ["Phrase", "describe_captions", "difference", "nouns", "phrases", "tidy"]
 
 DETAIL_WORDS = 10
 NOUN, ADJECTIVE = {"NN", "NNS", "NNP", "NNPS"}, {"JJ", "VBN", "CD"}
@@ -117,3 +117,15 @@ def detail(mentions: Sequence[Phrase]) -> str:
         if new and len(" ".join([*parts, part]).split()) <= DETAIL_WORDS:
             parts.append(part)
     return ", ".join(parts)
+
+
+def tidy(caption: str) -> str:
+    """A caption without space around its punctuation and without its last stop."""
+    return " ".join(caption.split()).replace(" 's", "'s").replace(" ,", ",").rstrip(" .,")
+
+
+def difference(wanted: str, drawn: str) -> str:
+    """Noun phrases of a caption whose noun another caption does not name; "none" when there is none."""
+    there = {phrase.lemma for phrase in phrases(drawn)} | NO_THINGS
+    missing = [" ".join([*phrase.adjectives, phrase.noun]) for phrase in phrases(wanted) if phrase.lemma not in there]
+    return ", ".join(dict.fromkeys(missing)) or "none"

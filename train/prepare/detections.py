@@ -18,14 +18,15 @@ from ...models.locator import SCORE
 from ...models.towers.detector import Detector
 from ...profiles import load_profile
 from ..data.images import named_photos
+from ..options import ProfileName, main_of
 
 __all__ = ["main"]
 
 
 def main(
-    data: Annotated[list[Path], typer.Option(help="shards (.tar)")],
-    out: Annotated[Path, typer.Option(help="where the boxes go, .jsonl")],
-    profile: str = "embedded",
+    data: Annotated[list[Path], typer.Option(help="shards (.tar); repeatable")],
+    out: Annotated[Path, typer.Option(help="file for the boxes (.jsonl)")],
+    profile: ProfileName = "embedded",
 ) -> None:
     """Find boxes."""
     part = load_profile(profile).detector
@@ -43,4 +44,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    main_of(main)

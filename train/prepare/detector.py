@@ -23,6 +23,7 @@ from torch import Tensor
 
 from ...models.towers.detector import HEAT, IMAGES, REACH
 from ...models.towers.graph_model import OPERATIONS
+from ..options import main_of
 
 __all__ = ["convert"]
 
@@ -101,8 +102,8 @@ def read_weights(manifest: Sequence[dict[str, Any]], folder: Path) -> dict[str, 
 
 
 def main(
-    graph: Annotated[Path, typer.Option(help="centernet.json")],
-    out: Annotated[Path, typer.Option(help="where the weights go, .safetensors")],
+    graph: Annotated[Path, typer.Option(help="graph of the package, centernet.json")],
+    out: Annotated[Path, typer.Option(help="file for the weights (.safetensors)")],
 ) -> None:
     """Convert the detector."""
     nodes, constants = convert(graph, [HEAT, REACH], [IMAGES])
@@ -111,4 +112,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    main_of(main)

@@ -23,6 +23,7 @@ from PIL import Image
 from ...models.towers.vision import WIDTH, load_vision_tower, patch_tokens, to_input
 from ...profiles import load_profile
 from ..data.images import named_photos
+from ..options import ProfileName, main_of
 
 __all__ = ["GRID", "Features", "labelled_photos", "load_features"]
 
@@ -55,10 +56,10 @@ def labelled_photos(shards: list[Path]) -> Iterator[tuple[Image.Image, dict[str,
 
 
 def main(
-    data: Annotated[list[Path], typer.Option(help="shards (.tar)")],
+    data: Annotated[list[Path], typer.Option(help="shards (.tar); repeatable")],
     out: Annotated[Path, typer.Option(help="folder for tokens.npy and photos.jsonl")],
-    batch: int = 32,
-    profile: str = "embedded",
+    batch: Annotated[int, typer.Option(help="number of photos that go through the tower at once")] = 32,
+    profile: ProfileName = "embedded",
 ) -> None:
     """Compute patch tokens."""
     out.mkdir(parents=True, exist_ok=True)
@@ -87,4 +88,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    main_of(main)

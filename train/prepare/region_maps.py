@@ -24,6 +24,7 @@ from ...models.semantics import Semantics
 from ...models.towers.detector import Thing
 from ...profiles import load_profile
 from ..data.noun_phrases import describe_captions
+from ..options import ProfileName, main_of
 from .features import load_features
 
 __all__ = ["real_maps"]
@@ -48,12 +49,12 @@ def real_maps(clip: EmbeddedClip, features: Path, boxes: Path, count: int, draw:
 
 
 def main(
-    features: Annotated[Path, typer.Option(help="folder by misc.train.prepare.features")],
-    boxes: Annotated[Path, typer.Option(help="by misc.train.prepare.detections")],
-    out: Annotated[Path, typer.Option(help="where the maps go, .npz")],
-    count: int = 1500,
-    seed: int = 0,
-    profile: str = "embedded",
+    features: Annotated[Path, typer.Option(help="folder that misc.train.prepare.features wrote")],
+    boxes: Annotated[Path, typer.Option(help="file that misc.train.prepare.detections wrote")],
+    out: Annotated[Path, typer.Option(help="file for the maps (.npz)")],
+    count: Annotated[int, typer.Option(help="number of photos")] = 1500,
+    seed: Annotated[int, typer.Option(help="seed of the choice of photos")] = 0,
+    profile: ProfileName = "embedded",
 ) -> None:
     """Make region maps."""
     maps = real_maps(Semantics(load_profile(profile)).clip, features, boxes, count, random.Random(seed))
@@ -61,4 +62,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    main_of(main)

@@ -1,4 +1,4 @@
-"""Scenes of training photos, from which the decoder learns what text and regions mean.
+"""Scenes of training photos, from which the generator learns what text and regions mean.
 
     python -m misc.train.prepare.scenes --data SHARDS --out scenes.jsonl
 
@@ -6,7 +6,7 @@
     label ────────────────────┼─► Description ─► names ─► locator ─► RegionMaps ─► a line of JSON a photo
     neither ─► describer ─────┘
 
-Every other labelled photo is left to the describer too, so that the decoder also meets the describer's mistakes; with
+Every other labelled photo is left to the describer too, so that the generator also meets the describer's mistakes; with
 `--described` every photo is, as by the encoder.
 """
 
@@ -32,6 +32,7 @@ from ...models.towers.vision import patch_tokens, to_input
 from ...profiles import load_profile
 from ..data.images import named_photos
 from ..data.noun_phrases import describe_captions
+from ..options import ProfileName, main_of
 
 __all__ = ["read_scenes", "scene_of"]
 
@@ -40,6 +41,8 @@ def scene_of(semantics: Semantics, photo: Image.Image, facts: dict[str, Any]) ->
     """Description and masks of a photo as JSON has them.
 
     Args:
+        semantics: describes and locates.
+        photo: of any size.
         facts: captions or a label, if there are any; else the describer describes it.
     """
     patches = patch_tokens(semantics.tower, to_input(photo, GRID, GRID)[None])
@@ -78,12 +81,12 @@ def read_scenes(path: Path) -> dict[str, tuple[Description, RegionMaps | None]]:
 
 
 def main(
-    data: Annotated[list[Path], typer.Option(help="shards (.tar)")],
-    out: Annotated[Path, typer.Option(help="where the scenes go, .jsonl; photos that are there are not done again")],
+    data: Annotated[list[Path], typer.Option(help="shards (.tar); repeatable")],
+    out: Annotated[Path, typer.Option(help="file for the scenes (.jsonl), which keeps what it holds")],
     described: Annotated[
         bool, typer.Option("--described", help="let the describer describe every photo, captions or not")
     ] = False,
-    profile: str = "embedded",
+    profile: ProfileName = "embedded",
 ) -> None:
     """Make scenes."""
     semantics = Semantics(load_profile(profile))
@@ -103,4 +106,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    main_of(main)

@@ -1,0 +1,91 @@
+"""A run's files: its state, from which it goes on, and weights that are written whole or not at all."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from ..errors import WeightsError
+
+__all__ = ["STATE", "load_state", "restore", "save", "write_tensors"]
+
+STATE = "state.pt"
+
+
+def save(
+    path: Path,
+    networks: Sequence[nn.Module],
+    average: AveragedModel,
+    optimizers: Sequence[torch.optim.Optimizer],
+    step: int,
+    seconds: float,
+) -> None:
+    """Write everything, then rename."""
+    state = {
+        "networks": [network.state_dict() for network in networks],
+        "average": average.module.state_dict(),
+        "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+        "step": step,
+        "seconds": seconds,
+    }
+    temporary = path.with_suffix(".tmp")
+    torch.save(state, temporary)
+    temporary.replace(path)
+
+
+def load_state(path: Path, *, mmap: bool = False) -> dict[str, Any]:
+    """The state of a run.
+
+    Args:
+        path: OUT/state.pt.
+        mmap: leave the tensors on disk until they are read.
+
+    Raises:
+        WeightsError: the file is damaged.
+    """
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+        state["step"] + state["seconds"]
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, TypeError, pickle.UnpicklingError) as error:
+        raise WeightsError(f"{path} is not the state of a run: remove it, or give another --out") from error
+    return state
+
+
+def restore(
+    path: Path,
+    networks: Sequence[nn.Module],
+    average: AveragedModel,
+    optimizers: Sequence[torch.optim.Optimizer],
+) -> tuple[int, float]:
+    """Steps and seconds of the run whose state is in the file, which fills the rest; 0 and 0 if there is none.
+
+    Raises:
+        WeightsError: the file is damaged, or of another run.
+    """
+    if not path.exists():
+        return 0, 0.0
+    state = load_state(path)
+    try:
+        for network, saved in zip(networks, state["networks"], strict=True):
+            network.load_state_dict(saved)
+        average.module.load_state_dict(state["average"])
+        average.n_averaged.fill_(state["step"])  # at 0 the average would begin anew
+        for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise WeightsError(f"{path} is the state of another run: remove it, or give another --out") from error
+    return int(state["step"]), float(state["seconds"])
+
+
+def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Write tensors as safetensors, then rename."""
+    temporary = path.with_suffix(".part")
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, temporary)
+    temporary.replace(path)

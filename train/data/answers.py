@@ -1,0 +1,176 @@
+"""What the describer learns to say: token rows of answers about photos, and of two tasks of text alone.
+
+captions of a photo ─┬─► whole, names and details of items, a line each    answer 1 ┐ a row: each answer sees the
+                     └─► further captions, a line                          answer 2 ┘ photo and itself alone
+captions ────────────┬─► "words: ct n bnch" ─► the words
+                     └─► "differences: one / another" ─► what the other lacks
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from ...bits.text.consonants import skeletons
+from ...errors import InputError
+from ...models.describer.embedded import DIFFERENCES, WORDS
+from ...models.language_model.floats import SMALL
+from ..prepare.features import Features
+from .noun_phrases import describe_captions, difference, tidy
+
+__all__ = ["IGNORE", "AnswerBatch", "Answers", "answer_batches", "pack_answers", "plain_label"]
+
+TERMINATOR = SMALL.vocabulary - 1
+CAPTIONS_A_PHOTO = 2
+IGNORE = -100  # target of a token that is not learned
+
+Answer = tuple[list[int], int]  # tokens, and how many of them are given
+
+
+class Answers:
+    """Token rows of the tasks.
+
+    Args:
+        tokenizer: the language model's.
+        facts: captions or label of every photo.
+        draw: chooses captions and tasks.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, facts: Sequence[dict[str, Any]], draw: random.Random) -> None:
+        self.tokenizer, self.facts, self.draw = tokenizer, facts, draw
+        self.line_break = tokenizer.token_to_id("Ċ")
+        self.captioned = [i for i, known in enumerate(facts) if known.get("captions")]
+        self.labelled = [i for i, known in enumerate(facts) if not known.get("captions")]
+        self.bags = self.words_of_photos()
+        self.items = {i: describe_captions(facts[i]["captions"]).fields()[1:] for i in self.captioned}
+
+    def encode(self, text: str) -> list[int]:
+        """Tokens of a text."""
+        return list(self.tokenizer.encode(text).ids)
+
+    def words_of_photos(self) -> list[Tensor]:
+        """For every photo the tokens of its captions or label, (n, 2): number and share, rare tokens counting more."""
+        texts = [known.get("captions") or [plain_label(known)] for known in self.facts]
+        counts = [Counter(token for text in of for token in self.encode(" " + tidy(text).lower())) for of in texts]
+        photos_with = Counter(token for count in counts for token in count)
+        bags = []
+        for count in counts:
+            shares = {t: n * math.log(len(counts) / photos_with[t]) ** 2 for t, n in count.items()}
+            total = sum(shares.values()) or 1.0
+            bags.append(torch.tensor([[token, share / total] for token, share in shares.items()]))
+        return bags
+
+    def photo(self, i: int) -> list[Answer]:
+        """Answers about a photo."""
+        known = self.facts[i]
+        if not known.get("captions"):
+            return [([TERMINATOR, self.line_break, *self.encode(f"{plain_label(known)}\n"), TERMINATOR], 2)]
+        first, *others = self.draw.sample(known["captions"], min(CAPTIONS_A_PHOTO, len(known["captions"])))
+        structured = self.encode("\n".join([tidy(first), *self.items[i]]))
+        short = [([TERMINATOR, *self.encode(tidy(text)), self.line_break], 1) for text in others]
+        return [([TERMINATOR, *structured, TERMINATOR], 1), *short]
+
+    def text(self) -> list[Answer]:
+        """One text task."""
+        known = self.facts[self.draw.choice(self.captioned)]["captions"]
+        wanted = tidy(self.draw.choice(known))
+        if self.draw.random() < 0.5:
+            question, answer = f"{WORDS}{skeletons(wanted)}\n", wanted.lower()
+        else:
+            other = known if self.draw.random() < 0.5 else self.facts[self.draw.choice(self.captioned)]["captions"]
+            drawn = tidy(self.draw.choice(other))
+            question, answer = f"{DIFFERENCES}{wanted}\n{drawn}\n", difference(wanted, drawn)
+        asked = [TERMINATOR, *self.encode(question)]
+        return [([*asked, *self.encode(answer), TERMINATOR], len(asked))]
+
+
+def plain_label(facts: dict[str, Any]) -> str:
+    """A photo's label as a name."""
+    return str(facts["label"]).replace("_", " ").split(",")[0].lower()
+
+
+def pack_answers(rows: Sequence[Sequence[Answer]], visual: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Rows of answers as tensors; every answer stands behind the visual tokens as if it were alone.
+
+    Args:
+        rows: B rows.
+        visual: V, number of visual tokens before the text.
+
+    Returns:
+        tokens (B, L), targets (B, L), positions (B, V + L), and visibility (B, 1, V + L, V + L).
+    """
+    length = max(sum(len(answer) for answer, _ in row) for row in rows)
+    tokens = torch.full((len(rows), length), TERMINATOR)
+    targets = torch.full((len(rows), length), IGNORE)
+    positions = torch.arange(visual).repeat(len(rows), 1)
+    positions = torch.cat([positions, torch.zeros(len(rows), length, dtype=torch.long)], 1)
+    part = torch.full((len(rows), length), -1)
+    for b, row in enumerate(rows):
+        start = 0
+        for number, (answer, given) in enumerate(row):
+            end = start + len(answer)
+            tokens[b, start:end] = torch.tensor(answer)
+            targets[b, start + given - 1 : end - 1] = torch.tensor(answer[given:])
+            positions[b, visual + start : visual + end] = visual + torch.arange(len(answer))
+            part[b, start:end] = number
+            start = end
+    causal = torch.ones(visual + length, visual + length, dtype=torch.bool).tril()
+    same = torch.ones(len(rows), visual + length, visual + length, dtype=torch.bool)
+    same[:, visual:, visual:] = part[:, :, None] == part[:, None, :]
+    return tokens, targets, positions, (same & causal)[:, None]
+
+
+@dataclass(frozen=True)
+class AnswerBatch:
+    """A batch of photos, or of text tasks.
+
+    Attributes:
+        patches: (B, 16, 16, 384) patch tokens of photos, or None.
+        rows: B rows of answers.
+        bags: of each photo its words, (n, 2) number and share.
+    """
+
+    patches: Tensor | None
+    rows: list[list[Answer]]
+    bags: list[Tensor]
+
+
+def answer_batches(
+    features: Features, answers: Answers, batch: int, *, label_share: float, text_every: int
+) -> Iterator[AnswerBatch]:
+    """Endless batches; photos are mirrored at random.
+
+    Args:
+        features: patch tokens of the photos.
+        answers: what is said of them.
+        batch: number of photos; a batch of text tasks holds twice as many.
+        label_share: share of photos that have a label and no caption.
+        text_every: so many batches of photos come before one of text tasks.
+
+    Raises:
+        InputError: there are fewer photos with captions than a batch has.
+    """
+    if len(answers.captioned) < batch:
+        raise InputError(f"{len(answers.captioned)} photos with captions are fewer than a batch of {batch}")
+    draw, count = answers.draw, 0
+    few = int(batch * label_share) if answers.labelled else 0
+    while True:
+        order = draw.sample(answers.captioned, len(answers.captioned))
+        for start in range(0, len(order) - batch + 1, batch):
+            count += 1
+            if count % text_every == 0:
+                yield AnswerBatch(None, [answers.text() for _ in range(2 * batch)], [])
+            chosen = order[start : start + batch][few:] + draw.choices(answers.labelled or [0], k=few)
+            patches = torch.from_numpy(np.stack([features.tokens[i] for i in chosen])).float()
+            mirrored = torch.tensor([draw.random() < 0.5 for _ in chosen])
+            patches = torch.where(mirrored[:, None, None, None], patches.flip(2), patches)
+            yield AnswerBatch(patches, [answers.photo(i) for i in chosen], [answers.bags[i] for i in chosen])
