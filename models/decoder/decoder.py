@@ -25,6 +25,7 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional
 
 from ...bits.streams import Streams
 from ...decoder_profile import Sampling
@@ -207,7 +208,11 @@ class Decoder:
             for scene, shown in zip(scenes, pictures, strict=True)
         ]
         field = joined(fields)
-        return None if field is None else field.to(self.device)
+        if field is None:
+            return None
+        halvings = len(part.net.config.conditioning_embedding_out_channels) - 1
+        shrink = max(1, self.factor // 2**halvings)  # 1 for Stable Diffusion's; 4 where the draft is shown at a quarter
+        return functional.avg_pool2d(field, shrink).to(self.device)
 
     def _sample(
         self,

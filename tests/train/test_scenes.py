@@ -1,8 +1,7 @@
-"""Scenes of photos, and the batches that the decoder's trainer makes of them."""
+"""Scenes of photos, and the batches that the generator's trainer makes of them."""
 
 import io
 import json
-import random
 import tarfile
 from pathlib import Path
 
@@ -12,10 +11,9 @@ import torch
 
 from misc.bits.regions.maps import RegionMaps
 from misc.bits.text.description import Description
-from misc.train.data.images import named_photos, random_square
+from misc.errors import InputError
 from misc.train.data.scene_batches import mask_crop, scene_loader
 from misc.train.prepare import scenes
-from misc.train.prepare.features import labelled_photos
 from misc.train.prepare.scenes import read_scenes
 from tests.support.images import sample_picture
 
@@ -34,41 +32,11 @@ def test_masks_are_cut_as_pictures_are() -> None:
     assert not mask_crop(None, (0, 0, 1, 1), 4).any()
 
 
-def test_near_squares_keep_the_scale_of_the_photo() -> None:
-    draw, photo = random.Random(0), sample_picture(400, 300)
-    near = [random_square(photo, 160, draw, (0.8, 1.4)) for _ in range(200)]
-    sides = [right - left for left, _, right, _ in near]
-    assert all(abs(bottom - top - side) < 1e-6 for (_, top, _, bottom), side in zip(near, sides, strict=True))
-    assert 160 / 1.4 <= min(sides) < 120
-    assert 190 < max(sides) <= 160 / 0.8
-    whole = [box[2] - box[0] for box in (random_square(photo, 160, draw) for _ in range(200))]
-    assert 160 <= min(whole) < 165
-    assert 290 < max(whole) <= 300
-    small = random_square(sample_picture(100, 90), 160, draw, (0.8, 1.4))
-    assert small[2] - small[0] == pytest.approx(90)
-
-
 def test_scenes_of_other_photos_are_refused(data: Path, tmp_path: Path) -> None:
     others = tmp_path / "others.jsonl"
     others.write_text((data / "scenes.jsonl").read_text().replace("_1", "_7").replace("_2", "_8"))
-    with pytest.raises(ValueError, match=r"others\.jsonl describes no photo"):
+    with pytest.raises(InputError, match=r"others\.jsonl describes no photo"):
         scene_loader([data], others, SIDE, 2, seed=0, workers=0)
-
-
-def test_photos_have_the_names_that_batches_know_them_by(data: Path, tmp_path: Path) -> None:
-    names = [
-        name for name, photo, facts in named_photos(sorted(data.glob("*.tar"))) if photo.size == (96, 80) and not facts
-    ]
-    assert names == [f"{shard}_{i}" for shard in ("captioned-train-00", "photos-00") for i in range(3)]
-    assert not list(labelled_photos(sorted(data.glob("*.tar"))))
-    with tarfile.open(tmp_path / "a.tar", "w") as archive:
-        for member, content in (("folder/x.y.json", b'{"label": "dog"}'), ("folder/x.y.webp", picture_bytes())):
-            entry = tarfile.TarInfo(member)
-            entry.size = len(content)
-            archive.addfile(entry, io.BytesIO(content))
-    ((photo, facts),) = labelled_photos([tmp_path / "a.tar"])
-    assert facts == {"photo": "x", "label": "dog"}
-    assert photo.mode == "RGB"
 
 
 def picture_bytes() -> bytes:
@@ -79,12 +47,14 @@ def picture_bytes() -> bytes:
 
 def test_batches_hold_scenes(data: Path) -> None:
     batch = next(iter(scene_loader([data], data / "scenes.jsonl", SIDE, 12, 0, 0)))
-    assert batch.pictures.shape == (12, 3, SIDE, SIDE)
-    assert 0 <= float(batch.pictures.min()) < float(batch.pictures.max()) <= 1
+    assert batch.images.shape == (12, 3, SIDE, SIDE)
+    assert 0 <= float(batch.images.min()) < float(batch.images.max()) <= 1
     assert {len(texts) for texts in batch.texts} == {1, 2}
     for texts, located, masks in zip(batch.texts, batch.located, batch.masks, strict=True):
         assert texts == (["a dog", "dog, brown"] if located else [""])
-        assert bool(masks.any()) == bool(located)
+        assert bool(located) or not masks.any()
+    assert batch.masks.any()
+    assert batch.masks.shape == (12, 3, SIDE // 4, SIDE // 4)
     assert set(read_scenes(data / "scenes.jsonl")) == {
         f"{s}_{i}" for s in ("captioned-train-00", "photos-00") for i in (1, 2)
     }

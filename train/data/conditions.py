@@ -1,31 +1,55 @@
-"""What the decoder is shown of a batch: text and masks, each left out at random, and the pixel stream's pictures.
+"""What the generator is shown of a batch: draft, text and masks, each left out at random.
 
 Every subset of the streams is met in training, as every subset is a valid file.
+
+    texts ──► text encoder ─► keys ──────────┐
+    masks ─┬► bias of the keys ──────────────┼─► UNet
+           └► with the drafts at a quarter ──┴─► ControlNet
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ...models.decoder.quarter_autoencoder import SHUFFLE
 from ...models.decoder.regional_attention import FIRST_ITEM, biases, prompts_of, stacked
 from ...models.decoder.text_encoders import TextEncoder
-from .scene_batches import FACTOR, ITEMS, SceneBatch
+from .scene_batches import ITEMS, SceneBatch
 
-__all__ = ["Shown", "conditions"]
+__all__ = ["Dropping", "Kept", "Shown", "choose_conditions", "show"]
 
-DROP_TEXT, DROP_MASKS = 0.2, 0.3
+
+class Dropping(Protocol):
+    """How often each condition is left out, 0 to 1."""
+
+    drop_pixels: float
+    drop_text: float
+    drop_masks: float
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Which of B images keep their draft, text and masks: (B,) bool each."""
+
+    pixels: Tensor
+    text: Tensor
+    masks: Tensor
 
 
 @dataclass(frozen=True)
 class Shown:
-    """Conditions of B pictures, some dropped.
+    """Conditions of B images.
 
     Attributes:
-        states, bias: of the cross-attention. control: (B, 6, S, S). gate: (B, 1, 1, 1), 0 where control shows nothing.
+        states: (B, K, D) keys of the cross-attention.
+        bias: of the keys, by the number of positions; None if every key is seen everywhere.
+        control: (B, 6, q, q) drafts at a quarter and masks in [0, 1], zero where they are left out.
+        gate: (B, 1, 1, 1), 0 where control shows nothing.
     """
 
     states: Tensor
@@ -33,34 +57,33 @@ class Shown:
     control: Tensor
     gate: Tensor
 
-    def of(self, rows: slice) -> Shown:
-        """The conditions of some of the pictures."""
-        bias = None if self.bias is None else {size: each[rows] for size, each in self.bias.items()}
-        return Shown(self.states[rows], bias, self.control[rows], self.gate[rows])
+
+def choose_conditions(located: Tensor, dropping: Dropping) -> Kept:
+    """Which conditions are kept, each by a chance of its own; images that are not located (B,) have no masks."""
+    chance = torch.rand(3, len(located))
+    masks = (chance[2] >= dropping.drop_masks) & located
+    return Kept(chance[0] >= dropping.drop_pixels, chance[1] >= dropping.drop_text, masks)
 
 
-def conditions(
-    text: TextEncoder, batch: SceneBatch, drafts: Tensor, levels: int, *, pixels: Tensor, dtype: torch.dtype
-) -> Shown:
+def show(text: TextEncoder, batch: SceneBatch, drafts: Tensor, kept: Kept, *, levels: int, dtype: torch.dtype) -> Shown:
     """What the networks are shown of a batch.
 
     Args:
-        drafts: (B, 3, S, S) in [0, 1], the pixel stream's pictures. levels: resolutions of the UNet.
-        pixels: (B,) bool, pictures that keep their drafts.
+        text: encodes the texts.
+        batch: of B images.
+        drafts: (B, 3, q, q) the pixel stream's images at a quarter, in [0, 1].
+        kept: what is not left out.
+        levels: number of resolutions of the UNet.
+        dtype: of the attention's bias.
     """
-    device, count = drafts.device, len(drafts)
-    chance = torch.rand(2, count)
-    texted = chance[0] >= DROP_TEXT
-    masked = (chance[1] >= DROP_MASKS) & batch.located & texted
-    said = [of if keep else [""] for of, keep in zip(batch.texts, texted, strict=True)]
-    with torch.autocast(device.type, dtype):
-        prompt = stacked([prompts_of(text, said)])
-    masks = (batch.masks * masked[:, None, None, None]).to(device)
-    planes = torch.ones(count, FIRST_ITEM + ITEMS, *masks.shape[2:], device=device)
+    device = drafts.device
+    said = [of if keep else [""] for of, keep in zip(batch.texts, kept.text.tolist(), strict=True)]
+    prompt = stacked([prompts_of(text, said)])
+    pixels, located = (each[:, None, None, None].to(device) for each in (kept.pixels, kept.masks))
+    masks = batch.masks.to(device) * located
+    small = functional.avg_pool2d(masks, SHUFFLE)
+    planes = torch.ones(len(drafts), FIRST_ITEM + ITEMS, *small.shape[2:], device=device)
     planes[:, 0] = 0
-    planes[:, FIRST_ITEM:] = torch.where(masked[:, None, None, None].to(device), masks, 1.0)
-    wide = functional.interpolate(masks, scale_factor=FACTOR, mode="bilinear")
-    given = pixels[:, None, None, None].to(device)
-    control = torch.cat([drafts * given, wide], 1)
-    gate = (pixels | masked)[:, None, None, None].to(device, torch.float32)
-    return Shown(prompt.states, biases(planes, prompt.plane, levels, dtype), control, gate)
+    planes[:, FIRST_ITEM:] = torch.where(located, small, 1.0)
+    control = torch.cat([drafts * pixels, masks], 1)
+    return Shown(prompt.states, biases(planes, prompt.plane, levels, dtype), control, (pixels | located).float())

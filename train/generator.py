@@ -1,0 +1,130 @@
+"""The generator that `misc.train.diffusion` trains: a UNet and a ControlNet of diffusers over latents at a quarter."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import ControlNetModel, FlowMatchEulerDiscreteScheduler, UNet2DConditionModel
+from torch import Tensor, nn
+
+from ..models.decoder.int8_weights import load_int8, save_int8
+from ..models.decoder.quarter_autoencoder import CHANNELS
+from ..models.decoder.regional_attention import attend
+from .data.conditions import Shown
+from .data.scene_batches import ITEMS
+
+__all__ = ["Generator", "draw", "load_generator", "new_controlnet", "new_generator", "new_unet", "save_generator"]
+
+TIMES = 1000  # of the scheduler's clock
+GAIN = 2.0  # of weights that keep the variance of dark images through layers of SiLU
+
+
+def new_unet() -> UNet2DConditionModel:
+    """22.9 million parameters, three resolutions, text of 384 channels; randomly initialised."""
+    return UNet2DConditionModel(
+        sample_size=24,
+        in_channels=CHANNELS,
+        out_channels=CHANNELS,
+        block_out_channels=(128, 192, 256),
+        layers_per_block=1,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=384,
+        attention_head_dim=(4, 6, 8),
+        norm_num_groups=32,
+    )
+
+
+def new_controlnet(unet: UNet2DConditionModel, channels: tuple[int, int] = (32, 96)) -> ControlNetModel:
+    """The UNet's encoder again, which is shown the draft at a quarter and three masks.
+
+    Its outputs are not zero at first, as it learns along with the UNet. What it is shown keeps its variance on the way
+    in: there is no normalisation.
+
+    Args:
+        unet: whose encoder it copies.
+        channels: of the embedding, before and after the halving that brings a quarter to its latents.
+    """
+    net = ControlNetModel.from_unet(unet, conditioning_channels=3 + ITEMS, conditioning_embedding_out_channels=channels)
+    for layer in (*net.controlnet_down_blocks, net.controlnet_mid_block):
+        layer.reset_parameters()
+    for layer in net.controlnet_cond_embedding.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.normal_(layer.weight, std=GAIN / math.sqrt(layer.weight[0].numel()))
+    return net
+
+
+class Generator(nn.Module):
+    """UNet and ControlNet; (noised latents (B, 12, h, w), noise share (B,), conditions) -> velocity (B, 12, h, w)."""
+
+    def __init__(self, unet: UNet2DConditionModel, controlnet: ControlNetModel) -> None:
+        super().__init__()
+        self.unet, self.controlnet = unet, controlnet
+        attend(unet)
+        attend(controlnet)
+
+    @property
+    def levels(self) -> int:
+        """Number of resolutions of the UNet."""
+        return len(self.unet.config.block_out_channels)
+
+    def forward(self, noised: Tensor, sigma: Tensor, shown: Shown) -> Tensor:
+        """Noise less latents, as far as the networks can tell."""
+        common: dict[str, Any] = {
+            "encoder_hidden_states": shown.states,
+            "cross_attention_kwargs": {"bias": shown.bias},
+            "return_dict": False,
+        }
+        times = sigma * TIMES
+        down, middle = self.controlnet(
+            noised, times, controlnet_cond=shown.control, conditioning_scale=shown.gate, **common
+        )
+        velocity: Tensor = self.unet(
+            noised, times, down_block_additional_residuals=down, mid_block_additional_residual=middle, **common
+        )[0]
+        return velocity.float()
+
+
+@torch.no_grad()
+def draw(generator: Generator, start: Tensor, noise: Tensor, shown: Shown, strength: float, steps: int) -> Tensor:
+    """Latents (B, 12, h, w) by Euler's method.
+
+    Args:
+        generator: gives the velocity.
+        start: (B, 12, h, w) scaled latents to begin from.
+        noise: (B, 12, h, w) standard normal.
+        shown: conditions.
+        strength: share of noise at the beginning, above 0 to 1.
+        steps: number of calls of the networks.
+    """
+    latents = (1 - strength) * start + strength * noise
+    for k in range(steps):
+        sigma = torch.full((len(latents),), strength * (1 - k / steps), device=latents.device)
+        latents = latents - strength / steps * generator(latents, sigma, shown)
+    return latents
+
+
+def load_generator(folder: Path) -> Generator:
+    """The generator of a folder that this trainer wrote.
+
+    Raises:
+        WeightsError: the folder holds another network.
+    """
+    unet = load_int8(UNet2DConditionModel, folder / "unet", torch.float32)
+    return Generator(unet, load_int8(ControlNetModel, folder / "controlnet", torch.float32))
+
+
+def new_generator() -> Generator:
+    """A generator with random weights."""
+    unet = new_unet()
+    return Generator(unet, new_controlnet(unet))
+
+
+def save_generator(generator: Generator, folder: Path) -> None:
+    """Write UNet, ControlNet and scheduler in diffusers' layout, 8 bits a weight."""
+    save_int8(generator.unet, folder / "unet")
+    save_int8(generator.controlnet, folder / "controlnet")
+    FlowMatchEulerDiscreteScheduler(num_train_timesteps=TIMES).save_pretrained(folder / "scheduler")
