@@ -1,31 +1,30 @@
-"""Measure what the decoder draws: all six modes on a folder of photos, by whole files.
+"""Measure what the decoder draws: all modes on a folder of photos, by whole files.
 
     python -m misc.eval.decoder --data FOLDER [--bpp 0.024] [--limit N] [--json FILE]
 
-Every photo is described and located once. A row is the mean over the photos: bits a pixel of the file, PSNR, ST-LPIPS
-(`alex`), and the cosine of the embedded CLIP's embeddings of the drawn picture and the original. Beside the six modes
-stand `text+pixel`, all streams but regions, and `misc --draft`, the same files as `misc` drawn without diffusion.
-Below it, what each stream adds to that likeness: the mean over the photos and its standard error.
-A profile without a decoder draws no file that lacks pixels, and its other pictures are drafts.
-Then: seconds and highest memory of decoding at two sizes, each in a process of its own, and whether a file gives the
-same PNG bytes in two processes and in batches of one and of four.
+Every photo is described and located once. A row is the mean over the photos: bits a pixel of the file and the panel
+(PSNR, ST-LPIPS `alex`, cosines of the ViT's patch tokens and of their mean, likeness by the embedded CLIP). Rows:
+
+    the modes                  as `misc encode --mode` writes them
+    text, best of 64           the encoder chooses among the 64 likeliest photos of the memory
+    text+pixel                 all streams but regions
+    misc --draft               the same files as `misc`, drawn without the upsampler
+    draft/4 -> x4plus          the same files, their draft at a quarter of the size through Real-ESRGAN x4plus
+    AVIF/4 -> x4plus           what a user can put together: AVIF at a quarter of the size, then x4plus
+
+Below them, what one row has more of CLIP likeness than another: mean over the photos and standard error.
 """
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import math
-import subprocess
-import sys
-import tempfile
-import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import torch
 import typer
 from PIL import Image
 from rich.console import Console
@@ -36,25 +35,36 @@ from ..bits.regions.maps import RegionMaps
 from ..bits.text.description import Description
 from ..codec import Codec
 from ..images import to_rgb
-from ..models.locator import EmbeddedClip
-from ..models.towers.vision import patch_tokens, to_input
-from .memory import peak_memory
-from .metrics import Reference, StLpips, mean_of
+from ..models.decoder.cascade_weights import load_x4plus
+from ..models.decoder.sharpen import Sharpener
+from .metrics import mean_of
+from .metrics.panel import Panel
 
-__all__ = ["files_of", "measure", "probe"]
+__all__ = ["files_of", "measure"]
 
-MICRO_BPP, MICRO_BYTES = 500e-6, 16  # of files in mode micro, and as many bytes as a small picture gets
-WITHOUT_PIXELS = frozenset({"dlsvc", "micro", "text", "text+map"})
-SIZES = ((768, 512), (2048, 1365))
-STEPS = (("pixel", "text+pixel"), ("text+pixel", "misc"), ("pixel", "misc"))  # a stream more
+MICRO_BPP, MICRO_BYTES = 500e-6, 16  # of files in mode micro, and as many bytes as a small image gets
+STEPS = (  # rows of which the second should have more
+    ("dlsvc", "text"),
+    ("text", "text+map"),
+    ("text", "text, best of 64"),
+    ("pixel", "text+pixel"),
+    ("pixel", "misc"),
+    ("misc --draft", "misc"),
+)
 SUFFIXES = {".png", ".jpg", ".webp"}
-GRID = 16
+COLUMNS = {
+    "psnr": ("PSNR dB", 2),
+    "st_lpips": ("ST-LPIPS", 3),
+    "vit_patch": ("ViT patch", 3),
+    "vit_mean": ("ViT mean", 3),
+    "clip": ("CLIP likeness", 3),
+}
 
 
 def files_of(
     codec: Codec, image: Image.Image, description: Description, regions: RegionMaps | None, bpp: float
 ) -> dict[str, bytes]:
-    """Files of a photo: of each mode, and of text and pixels without regions."""
+    """Files of a photo, by row."""
     known: dict[str, Any] = {"description": description}
     everything = known | {"regions": regions}
     micro = max(MICRO_BYTES, int(MICRO_BPP * image.width * image.height / 8))
@@ -62,8 +72,9 @@ def files_of(
         "dlsvc": codec.encode(image, mode="dlsvc", **known),
         "micro": codec.encode(image, mode="micro", max_bytes=micro, **known),
         "text": codec.encode(image, mode="text", **known),
+        "text, best of 64": codec.encode(image, mode="text", candidates=64, **known),
         "pixel": codec.encode(image, mode="pixel", bpp=bpp),
-        "text+pixel": codec.encode(image, mode="misc", bpp=bpp, **known),
+        "text+pixel": codec.encode(image, streams=("text", "pixels"), bpp=bpp, **known),
         "misc": codec.encode(image, mode="misc", bpp=bpp, **everything),
     }
     if regions is not None:
@@ -71,122 +82,103 @@ def files_of(
     return files
 
 
-def likeness(clip: EmbeddedClip, a: Image.Image, b: Image.Image) -> float:
-    """Cosine of the embedded CLIP's embeddings of two pictures."""
-    first, second = (clip.look(patch_tokens(clip.tower, to_input(each, GRID, GRID)[None]))[0][0] for each in (a, b))
-    return float(first @ second)
-
-
-def measure_photo(codec: Codec, image: Image.Image, metric: StLpips, bpp: float) -> dict[str, dict[str, float]]:
-    """{row: figures} of one photo."""
-    reference = Reference(image, metric)
-    files = files_of(codec, image, *codec.see(image), bpp)
-    rows = {}
+def images_of(
+    codec: Codec, image: Image.Image, files: dict[str, bytes], bpp: float, x4plus: Sharpener
+) -> Iterator[tuple[str, int, Image.Image]]:
+    """Row, bytes and image of everything that is compared with a photo."""
     for name, data in files.items():
-        if name in WITHOUT_PIXELS and codec.profile.decoder is None:
-            continue
-        for row, draft in ((name, False), (f"{name} --draft", True))[: 2 if name == "misc" else 1]:
-            drawn = codec.decode(data, draft=draft)
-            close = likeness(codec.semantics.clip, image, drawn)
-            bits = 8 * len(data) / (image.width * image.height)
-            rows[row] = {"bpp": bits, **reference.measure(drawn), "clip": close}
-    return rows
+        yield name, len(data), codec.decode(data)
+    draft = codec.decode(files["misc"], draft=True)
+    yield "misc --draft", len(files["misc"]), draft
+    yield "draft/4 -> x4plus", len(files["misc"]), enlarge(quarter(draft), draft.size, x4plus)
+    data = avif_within(quarter(image), int(bpp * image.width * image.height / 8))
+    if data:
+        with Image.open(io.BytesIO(data)) as small:
+            yield "AVIF/4 -> x4plus", len(data), enlarge(small.convert("RGB"), image.size, x4plus)
+
+
+def quarter(image: Image.Image) -> Image.Image:
+    """An image at a quarter of its width and height."""
+    size = (max(1, round(image.width / 4)), max(1, round(image.height / 4)))
+    return image.resize(size, Image.Resampling.LANCZOS)
+
+
+def enlarge(small: Image.Image, size: tuple[int, int], x4plus: Sharpener) -> Image.Image:
+    """A small image through x4plus, which takes the means of 4 x 4 equal pixels, and then to its size."""
+    repeated = np.asarray(small).repeat(4, 0).repeat(4, 1)
+    return Image.fromarray(x4plus.draw(repeated, 255, 0)).resize(size, Image.Resampling.LANCZOS)
+
+
+def avif_within(image: Image.Image, budget: int) -> bytes:
+    """The AVIF file of the highest quality within a budget in bytes; empty if there is none."""
+    low, high, best = -1, 101, b""
+    while high - low > 1:
+        middle = (low + high) // 2
+        buffer = io.BytesIO()
+        image.save(buffer, "AVIF", quality=middle, speed=6)
+        if buffer.tell() <= budget:
+            low, best = middle, buffer.getvalue()
+        else:
+            high = middle
+    return best
+
+
+def measure_photo(
+    codec: Codec, image: Image.Image, panel: Panel, bpp: float, x4plus: Sharpener
+) -> dict[str, dict[str, float]]:
+    """{row: figures} of one photo."""
+    files = files_of(codec, image, *codec.see(image), bpp)
+    return {
+        name: {"bpp": 8 * size / (image.width * image.height)} | panel.compare(image, drawn)
+        for name, size, drawn in images_of(codec, image, files, bpp, x4plus)
+    }
 
 
 def gains_of(photos: list[dict[str, dict[str, float]]]) -> dict[str, dict[str, float]]:
     """{"row to row": likeness that the second has more than the first, mean and standard error} over photos."""
-    found = {}
+    gains = {}
     for less, more in STEPS:
-        gains = [photo[more]["clip"] - photo[less]["clip"] for photo in photos if less in photo and more in photo]
-        if len(gains) > 1:
-            error = float(np.std(gains, ddof=1)) / math.sqrt(len(gains))
-            found[f"{less} to {more}"] = {"gain": math.fsum(gains) / len(gains), "error": error}
-    return found
-
-
-def probe(file: Path, profile: str, repeats: int = 3) -> dict[str, Any]:
-    """Least of some times to decode a file with models loaded, highest memory in GiB, SHA-256 of the PNG."""
-    torch.set_num_threads(2)
-    codec, data, times = Codec(profile, device="cpu"), file.read_bytes(), []
-    picture = codec.decode(data)
-    for _ in range(repeats):
-        start = time.perf_counter()
-        picture = codec.decode(data)
-        times.append(time.perf_counter() - start)
-    with io.BytesIO() as png:
-        picture.save(png, "PNG")
-        digest = hashlib.sha256(png.getvalue()).hexdigest()
-    return {"seconds": min(times), "peak_gib": peak_memory() / 2**30, "png": digest}
-
-
-def in_own_process(file: Path, profile: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "misc.eval.decoder", "--probe", str(file), "--profile", profile]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
-
-
-def resources_of(codec: Codec, image: Image.Image, bpp: float) -> dict[str, Any]:
-    """Time and memory at each size, and whether pictures are the same again."""
-    found: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for size in SIZES:
-            resized = image.resize(size, Image.Resampling.LANCZOS)
-            file = Path(folder) / "photo.misc"
-            description, regions = codec.see(resized)
-            file.write_bytes(codec.encode(resized, bpp=bpp, description=description, regions=regions))
-            first = in_own_process(file, codec.profile.name)
-            found["x".join(map(str, size))] = {name: first[name] for name in ("seconds", "peak_gib")}
-            if size == SIZES[0]:
-                again = in_own_process(file, codec.profile.name)
-                content = codec.streams(file.read_bytes())
-                alone, together = (codec.draw_many([content] * count) for count in (1, 4))
-                batch = all(np.array_equal(alone[0], each) for each in together)
-                found["same"] = {"in two processes": first["png"] == again["png"], "in batches of 1 and 4": batch}
-    return found
+        each = [photo[more]["clip"] - photo[less]["clip"] for photo in photos if less in photo and more in photo]
+        if len(each) > 1:
+            error = float(np.std(each, ddof=1)) / math.sqrt(len(each))
+            gains[f"{less} to {more}"] = {"gain": math.fsum(each) / len(each), "error": error}
+    return gains
 
 
 def measure(data: Path, bpp: float, limit: int, profile: str) -> dict[str, Any]:
     """All figures of a folder of photos."""
-    codec, metric = Codec(profile), StLpips()
+    codec = Codec(profile)
+    panel, x4plus = Panel(codec.semantics), Sharpener(load_x4plus(codec.profile))
     paths = sorted(path for path in data.iterdir() if path.suffix.lower() in SUFFIXES)[:limit]
-    images = [to_rgb(Image.open(path)).image for path in paths]
-    photos = [measure_photo(codec, image, metric, bpp) for image in track(images, "drawing", transient=True)]
+    photos = []
+    for path in track(paths, "drawing", transient=True):
+        with Image.open(path) as image:
+            photos.append(measure_photo(codec, to_rgb(image).image, panel, bpp, x4plus))
     names = list(dict.fromkeys(name for photo in photos for name in photo))
     rows = {name: mean_of([photo[name] for photo in photos if name in photo]) for name in names}
     per_photo = {path.name: photo for path, photo in zip(paths, photos, strict=True)}
-    found = {"photos": len(photos), "rows": rows, "gains": gains_of(photos)}
-    return {**found, **resources_of(codec, images[0], bpp), "per_photo": per_photo}
+    return {"photos": len(photos), "rows": rows, "gains": gains_of(photos), "per_photo": per_photo}
 
 
 def show(result: dict[str, Any], console: Console) -> None:
-    table = Table("mode", "bpp", "PSNR dB", "ST-LPIPS", "CLIP likeness", title=f"{result['photos']} photos")
+    """Print the table and the gains."""
+    table = Table("row", "bpp", *(title for title, _ in COLUMNS.values()), title=f"{result['photos']} photos")
     for name, row in result["rows"].items():
-        table.add_row(name, f"{row['bpp']:.5f}", f"{row['psnr']:.2f}", f"{row['st_lpips']:.4f}", f"{row['clip']:.4f}")
+        cells = (f"{row[column]:.{digits}f}" for column, (_, digits) in COLUMNS.items())
+        table.add_row(name, f"{row['bpp']:.5f}", *cells)
     console.print(table)
     for step, gain in result["gains"].items():
         console.print(f"CLIP likeness, {step}: {gain['gain']:+.4f}, standard error {gain['error']:.4f}")
-    for size in SIZES:
-        row = result["x".join(map(str, size))]
-        console.print(f"{size[0]}x{size[1]}: {row['seconds']:.2f} s, at most {row['peak_gib']:.2f} GiB")
-    for what, same in result["same"].items():
-        console.print(f"same picture {what}: {'yes' if same else 'NO'}")
 
 
 def main(
-    data: Annotated[Path | None, typer.Option(help="folder of photos (Kodak)")] = None,
-    bpp: Annotated[float, typer.Option(help="of whole files with pixels, at most")] = 0.024,
-    limit: Annotated[int, typer.Option(min=1, help="photos, at most")] = 1000,
-    json_file: Annotated[Path | None, typer.Option("--json", help="where the figures go")] = None,
-    profile: str = "embedded",
-    file: Annotated[Path | None, typer.Option("--probe", help="time one file instead, and print JSON")] = None,
+    data: Annotated[Path, typer.Option(help="folder of photos (Kodak)")],
+    bpp: Annotated[float, typer.Option(help="bits a pixel of whole files with pixels, at most")] = 0.024,
+    limit: Annotated[int, typer.Option(min=1, help="number of photos, at most")] = 1000,
+    json_file: Annotated[Path | None, typer.Option("--json", help="file for the figures")] = None,
+    profile: Annotated[str, typer.Option(help="profile whose decoder is measured")] = "embedded",
 ) -> None:
     """Measure the decoder."""
-    if file is not None:
-        print(json.dumps(probe(file, profile)))
-        return
-    if data is None:
-        raise typer.BadParameter("give a folder of photos", param_hint="--data")
     result = measure(data, bpp, limit, profile)
     show(result, Console())
     if json_file:

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from ...weights.safe import load, refusing
 
-__all__ = ["CELLS", "Cells", "Memory", "load_memory", "save_memory"]
+__all__ = ["CELLS", "Cells", "Memory", "load_memory", "pack_memory"]
 
 CELLS = 4  # along each side of a photo
 AXES = 48
@@ -67,8 +67,8 @@ class Memory:
         return len(self.latents)
 
 
-def save_memory(memory: Memory, path: Path) -> None:
-    """Write a memory, about 2.6 KB a photo."""
+def pack_memory(memory: Memory) -> bytes:
+    """A memory as a safetensors file, about 2.6 KB a photo."""
     tensors: dict[str, npt.NDArray[np.generic]] = {
         "sizes": memory.sizes,
         "latents": np.frombuffer(b"".join(memory.latents), np.uint8),
@@ -86,13 +86,12 @@ def save_memory(memory: Memory, path: Path) -> None:
     for name, cells in (("places", memory.places), ("structure", memory.structure)):
         tensors[f"{name}.axes"], tensors[f"{name}.mean"] = cells.axes, cells.mean
     facts = {"scales": scales, "checksum": memory.checksum}
-    temporary = path.with_suffix(".part")
-    save_file(tensors, temporary, {"memory": json.dumps(facts)})
-    temporary.replace(path)
+    packed: bytes = save(tensors, {"memory": json.dumps(facts)})
+    return packed
 
 
 def load_memory(path: Path) -> Memory:
-    """A memory that `save_memory` wrote.
+    """A memory that `pack_memory` wrote.
 
     Raises:
         WeightsError: the file is missing, damaged, or no memory.

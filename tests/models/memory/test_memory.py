@@ -20,7 +20,7 @@ from misc.models.hyperprior.hyperprior import Hyperprior
 from misc.models.memory.build import find_axes
 from misc.models.memory.recall import Recall
 from misc.models.memory.search import score_layout, score_structure
-from misc.models.memory.store import AXES, CELLS, Cells, Memory, load_memory, save_memory
+from misc.models.memory.store import AXES, CELLS, Cells, Memory, load_memory, pack_memory
 
 PHOTOS, WIDTH = 6, 256
 
@@ -74,7 +74,7 @@ def of_text(text: str, *names: str, seed: int = 0, regions: RegionMaps | None = 
 
 
 def test_a_memory_comes_back(memory: Memory, tmp_path: Path) -> None:
-    save_memory(memory, tmp_path / "m.safetensors")
+    (tmp_path / "m.safetensors").write_bytes(pack_memory(memory))
     again = load_memory(tmp_path / "m.safetensors")
     assert again.latents == memory.latents
     assert again.checksum == memory.checksum
@@ -90,7 +90,7 @@ def test_a_damaged_memory_is_refused(memory: Memory, tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
     with pytest.raises(WeightsError, match="missing"):
         load_memory(path)
-    save_memory(memory, path)
+    path.write_bytes(pack_memory(memory))
     path.write_bytes(path.read_bytes()[:-50])
     with pytest.raises(WeightsError, match="damaged"):
         load_memory(path)

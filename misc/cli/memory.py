@@ -1,0 +1,72 @@
+"""`misc memory build`: a memory of own photos, from which files without pixels are drawn."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import InputError
+from .console import Json, report, say
+from .files import check_target, write_bytes
+
+__all__ = ["app"]
+
+app = typer.Typer(name="memory", help="Photos that files without pixels are drawn from.", no_args_is_help=True)
+
+
+@app.callback()
+def group() -> None:
+    """Keep `build` a command of its own."""
+
+
+@app.command()
+def build(
+    photos: Annotated[list[Path], typer.Argument(help="folders of images, images, or WebDataset shards (.tar)")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="file for the memory (.safetensors)")],
+    licence: Annotated[
+        list[str] | None, typer.Option(help="text that a photo's licence must contain; repeat for several")
+    ] = None,
+    stated: Annotated[str, typer.Option(help="licence of the photos that come from no shard")] = "",
+    as_json: Json = False,
+) -> None:
+    """Make a memory: each photo coded in some 900 bytes, with what finds it again by text, regions and structure.
+
+    Beside the memory goes a table of the photos' names, sources and licences (.csv).
+    """
+    from PIL import Image
+
+    from ..codec import Codec
+    from ..models.memory.build import build_memory
+    from ..models.memory.sources import find_photos
+    from ..models.memory.store import pack_memory
+
+    for target in (out, out.with_suffix(".csv")):
+        check_target(str(target), map(str, photos))
+    codec, rows = Codec(), list[tuple[str, str, str]]()
+
+    def images() -> Iterator[Image.Image]:
+        for photo in find_photos(photos, licence or (), stated):
+            try:
+                image = photo.open()
+            except InputError as error:
+                say(f"left out: {error}")
+                continue
+            rows.append((photo.name, photo.source, photo.licence))
+            if len(rows) % 100 == 0:
+                say(f"{len(rows)} photos")
+            yield image
+
+    memory = build_memory(images(), codec.semantics.tower, codec.semantics.clip_heads, codec.hyperprior)
+    packed = pack_memory(memory)
+    write_bytes(str(out), packed)
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerows([("photo", "source", "licence"), *rows])
+    write_bytes(str(out.with_suffix(".csv")), table.getvalue().encode())
+    facts = {"photos": len(memory), "bytes": len(packed), "memory": str(out)}
+    report(facts, as_json, f"{len(memory)} photos, {facts['bytes']} bytes -> {out}", to_stdout=True)

@@ -1,0 +1,90 @@
+"""Photos to make a memory of: folders of images and WebDataset shards, with their licences.
+
+A shard (`.tar`) holds of each photo an image and a `.json` with `source` and `licence`. An image of a folder has the
+folder's name as its source, and the licence that whoever builds the memory states.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from ...errors import InputError
+
+__all__ = ["Photo", "find_photos"]
+
+SUFFIXES = frozenset({".avif", ".jpeg", ".jpg", ".png", ".webp"})
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One photo: its coded image, and what has to be said of it."""
+
+    name: str
+    data: bytes
+    source: str
+    licence: str
+
+    def open(self) -> Image.Image:
+        """The image in RGB.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        try:
+            with Image.open(io.BytesIO(self.data)) as image:
+                return image.convert("RGB")
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            raise InputError(f"{self.name} is no image that can be read") from error
+
+
+def find_photos(paths: Sequence[Path], licences: Sequence[str] = (), stated: str = "") -> Iterator[Photo]:
+    """All photos of folders, images and shards, in the order of their names in each.
+
+    Args:
+        paths: folders, images, or `.tar` shards. licences: texts of which a photo's licence contains one; all if empty.
+        stated: licence of photos that do not come from a shard.
+
+    Raises:
+        InputError: a path is missing or is no such thing.
+    """
+    for path in paths:
+        if path.suffix == ".tar" and path.is_file():
+            photos = read_shard(path)
+        elif path.is_dir():
+            files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
+            photos = (Photo(file.stem, file.read_bytes(), path.name, stated) for file in files)
+        elif path.is_file() and path.suffix.lower() in SUFFIXES:
+            photos = iter([Photo(path.stem, path.read_bytes(), path.parent.name, stated)])
+        else:
+            raise InputError(f"{path} is no folder, image or shard")
+        for photo in photos:
+            if not licences or any(text in photo.licence for text in licences):
+                yield photo
+
+
+def read_shard(path: Path) -> Iterator[Photo]:
+    """Photos of a shard; a member that has no partner is left out."""
+    waiting: dict[str, dict[str, bytes]] = {}
+    try:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                name, _, suffix = Path(member.name).name.partition(".")
+                content = archive.extractfile(member)
+                kind = "json" if suffix == "json" else "image" if f".{suffix}".lower() in SUFFIXES else ""
+                if content is None or not kind:
+                    continue
+                parts = waiting.setdefault(name, {})
+                parts[kind] = content.read()
+                if len(parts) == 2:
+                    del waiting[name]
+                    facts = json.loads(parts["json"])
+                    yield Photo(name, parts["image"], str(facts.get("source", "")), str(facts.get("licence", "")))
+    except (tarfile.TarError, ValueError, AttributeError) as error:
+        raise InputError(f"{path.name} is no shard of photos") from error
