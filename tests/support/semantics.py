@@ -13,6 +13,7 @@ from transformers import Dinov2Config, Dinov2Model
 from misc.models.clip.embedded import ClipHeads
 from misc.models.locator import EmbeddedClip
 from misc.models.towers.vision import WIDTH
+from misc.profiles import load_profile
 
 
 class Texts:
@@ -31,4 +32,5 @@ def semantics() -> Any:
     torch.manual_seed(0)
     config = Dinov2Config(hidden_size=WIDTH, num_hidden_layers=1, num_attention_heads=6, image_size=518, patch_size=14)
     tower = Dinov2Model(config).eval().requires_grad_(False)
-    return SimpleNamespace(tower=tower, clip=EmbeddedClip(tower, Texts(), ClipHeads().eval()))  # type: ignore[arg-type]
+    clip = EmbeddedClip(tower, Texts(), ClipHeads().eval())  # type: ignore[arg-type]
+    return SimpleNamespace(profile=load_profile(), tower=tower, clip=clip)

@@ -1,0 +1,68 @@
+"""MISC's modes as codecs: what is in an image is looked for once, and serves all modes and rates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PIL import Image
+
+from ...bits import container
+from ...codec import Codec
+from ...modes import MODES
+
+__all__ = ["MICRO_BPP", "ONE_RATE", "MiscMode"]
+
+ONE_RATE = frozenset({"dlsvc", "micro", "text", "text+map"})  # as long as the text is
+MICRO_BPP, MICRO_BYTES = 500e-6, 16  # of files in mode micro, and as many bytes as a small image gets
+
+
+class MiscMode:
+    """One mode of one profile.
+
+    Args:
+        mode: of `misc.modes.MODES`. profile: of `misc.profiles.profile_names`. seed: of the decoder's noise.
+    """
+
+    def __init__(self, mode: str, profile: str = "embedded", seed: int = 0) -> None:
+        assert mode in MODES
+        self.mode, self.seed, self.codec = mode, seed, Codec(profile)
+        self._seen: tuple[Image.Image, Any] | None = None
+
+    def encode(self, image: Image.Image, bpp: float) -> bytes:
+        """The file, with the text and the regions that the profile's own models see."""
+        options: dict[str, Any] = {"mode": self.mode, "seed": self.seed}
+        if self.mode != "pixel":
+            if self._seen is None or self._seen[0] is not image:
+                self._seen = image, self.codec.see(image)
+            description, regions = self._seen[1]
+            options |= {"description": description}
+            if self.mode in ("text+map", "misc"):
+                options |= {"regions": regions}
+        if self.mode == "micro":
+            options |= {"max_bytes": max(MICRO_BYTES, int(MICRO_BPP * image.width * image.height / 8))}
+        elif self.mode not in ONE_RATE:
+            options |= {"bpp": bpp}
+        return self.codec.encode(image, **options)
+
+    def decode(self, data: bytes) -> Image.Image:
+        """The image as the profile's decoder draws it."""
+        return self.codec.decode(data)
+
+    def streams(self, data: bytes) -> dict[str, int]:
+        """Bytes of text, regions and pixels, and of what holds them together."""
+        sizes = {name: len(section.payload) for name, section in container.read(data).sections()}
+        return {**sizes, "overhead": len(data) - sum(sizes.values())}
+
+    def content(self, data: bytes) -> dict[str, Any]:
+        """The text, and each item's name and cells."""
+        streams = self.codec.streams(data)
+        found: dict[str, Any] = {}
+        names: list[str] = []
+        if streams.text is not None:
+            found["text"] = streams.text.overall
+            names = [item.name for item in streams.text.items]
+        if streams.regions is not None:
+            masks = streams.regions.masks.astype(int).tolist()
+            names += [f"item {k + 1}" for k in range(len(names), len(masks))]
+            found["items"] = [{"name": name, "rows": rows} for name, rows in zip(names, masks, strict=False)]
+        return found

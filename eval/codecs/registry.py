@@ -1,0 +1,110 @@
+"""Names of codecs, and how each is opened.
+
+misc:MODE[@PROFILE]   avif   avif/2   avif/4   avif/4+x4plus   compressai:MODEL   a name of group `misc.codecs`
+classical             every format at every size        rivals   those, and x4plus after AVIF, WebP and JPEG XL
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import metadata
+from typing import Any
+
+from ...errors import InputError
+from ...modes import MODES
+from ...profiles import load_profile
+from .classical import DIVISORS, FORMATS
+from .codec import Codec, Setting
+from .commands import parse
+
+__all__ = ["CLASSICAL", "GROUP", "expand", "open_codec"]
+
+GROUP = "misc.codecs"
+CLASSICAL = tuple(name if divisor == 1 else f"{name}/{divisor}" for name in FORMATS for divisor in DIVISORS)
+UPSAMPLED = tuple(f"{name}/4+x4plus" for name in ("avif", "webp", "jxl"))
+SETS = {"classical": CLASSICAL, "rivals": (*CLASSICAL, *UPSAMPLED)}
+
+
+def expand(names: Sequence[str], commands: Sequence[str] = (), seed: int = 0) -> list[Setting]:
+    """Settings of codecs by their names; sets of names become their members.
+
+    Args:
+        names: as above. commands: as `--codec-cmd` takes them. seed: of MISC's decoder.
+
+    Raises:
+        InputError: there is no such codec, or one is named twice.
+    """
+    settings = [setting_of(name, seed) for each in names for name in SETS.get(each, (each,))]
+    settings += [parse(command) for command in commands]
+    known: dict[str, Setting] = {}
+    for setting in settings:
+        if known.setdefault(setting.name, setting) != setting:
+            raise InputError(f"two codecs are named {setting.name}")
+    if not known:
+        raise InputError("there is no codec to run")
+    return list(known.values())
+
+
+def setting_of(name: str, seed: int) -> Setting:
+    """How the codec of a name is opened.
+
+    Raises:
+        InputError: there is none.
+    """
+    family, _, rest = name.partition(":")
+    if family == "misc" and rest:
+        mode, _, profile = rest.partition("@")
+        if mode not in MODES:
+            raise InputError(f"there is no mode {mode!r} of misc; there is {', '.join(MODES)}")
+        profile = load_profile(profile or "embedded").name
+        one_rate = mode in ("dlsvc", "micro", "text", "text+map")
+        return Setting(name, "misc", one_rate, {"mode": mode, "profile": profile, "seed": seed})
+    if family == "compressai" and rest:
+        return Setting(name, "neural", options={"name": rest})
+    if name in UPSAMPLED:
+        return Setting(name, "upsampled", options={"name": name.partition("/")[0]})
+    if name in CLASSICAL:
+        form, _, divisor = name.partition("/")
+        return Setting(name, "classical", options={"name": form, "divisor": int(divisor or 1)})
+    if name in classes():
+        return Setting(name, "class", options={"name": name})
+    known = ", ".join(["misc:MODE", *SETS, *CLASSICAL, *UPSAMPLED, "compressai:MODEL", *classes()])
+    raise InputError(f"there is no codec {name!r}; there is {known}")
+
+
+def classes() -> dict[str, metadata.EntryPoint]:
+    """Classes of other packages, by their names."""
+    return {entry.name: entry for entry in metadata.entry_points(group=GROUP)}
+
+
+def open_codec(setting: Setting) -> Codec:
+    """The codec of a setting, in the process that uses it.
+
+    Raises:
+        InputError, WeightsError: something that it needs is not installed.
+    """
+    options: dict[str, Any] = setting.options
+    if setting.kind == "misc":
+        from .misc_modes import MiscMode
+
+        return MiscMode(**options)
+    if setting.kind == "classical":
+        from .classical import Classical
+
+        return Classical(**options)
+    if setting.kind == "upsampled":
+        from .upsampled import Upsampled
+
+        return Upsampled(**options)
+    if setting.kind == "neural":
+        from .neural import Neural
+
+        return Neural(**options)
+    if setting.kind == "command":
+        from .commands import Command
+
+        return Command(**options)
+    made = classes()[options["name"]].load()()
+    if not isinstance(made, Codec):
+        raise InputError(f"codec {setting.name} has no encode and decode")
+    return made
