@@ -2,8 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PHOTO ?=
+MINUTES ?= 10
+SEED ?= 1
 
-.PHONY: help demo test lint clean
+.PHONY: help demo test fuzz lint clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -20,6 +22,9 @@ demo: .venv/ready ## compress a photo, draw it again in another process, show bo
 
 test: .venv/ready ## all tests, and the checks of `make lint`
 	$(BIN)/python -m pytest
+
+fuzz: .venv/ready ## mutated input for everything that reads files (MINUTES=10 SEED=1)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --minutes $(MINUTES) --seed $(SEED)
 
 lint: .venv/ready ## ruff, mypy and the layer contract
 	$(BIN)/python -m pytest tests/test_project.py

@@ -1,0 +1,173 @@
+"""What is fuzzed: for each reader a corpus, how it is called, and the errors that are its answer to bad input.
+
+Where a reader accepts the bytes, what it read must survive being written and read again.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+import misc.pillow  # noqa: F401  # registers the plugin
+from misc.bits import container, streams
+from misc.bits.container import crc8
+from misc.bits.pixels import entropy_model, latents
+from misc.bits.regions import coder as regions
+from misc.bits.text import TextCoder, description
+from misc.errors import LimitError, MiscError
+from misc.images import decode_picture
+from misc.maps import load_maps
+from misc.models.describer.answer import parse
+from misc.profiles import load_profile
+from tests.golden.make import FOLDER as GOLDEN
+from tests.golden.make import MODEL
+
+__all__ = ["Target", "targets"]
+
+CORPUS = Path(__file__).parent / "corpus"
+MAX_PIXELS = 1 << 21
+TINY = entropy_model.load(MODEL)
+SIZES = ((64, 64), (301, 211), (1025, 300), (1, 1), (2000, 7), (1536, 1024))
+
+
+@dataclass(frozen=True)
+class Target:
+    """A reader.
+
+    Attributes:
+        corpus: inputs to begin with. run: reads an input. expected: errors that are an answer.
+    """
+
+    name: str
+    corpus: tuple[bytes, ...]
+    run: Callable[[bytes], None]
+    expected: tuple[type[Exception], ...] = (MiscError,)
+
+
+def targets() -> list[Target]:
+    """All readers, in an order that stays."""
+    files = tuple(path.read_bytes() for path in sorted(GOLDEN.glob("*.misc")))
+    payloads = [container.read(data)[1] for data in files]
+    texts = tuple(json.loads((GOLDEN / "texts.json").read_text()))
+    coders = [coder for coder in load_profile().text_coders if coder.name != "lm-large"]
+    pillow_errors = (UnidentifiedImageError, Image.DecompressionBombError, MiscError)
+    return [
+        Target("container", files, read_container),
+        Target("checked", files, lambda data: read_container(with_check(data))),
+        Target("cut", files, lambda data: read_container(with_check(data), partial=True)),
+        *(Target(f"text-{coder.name}", packed(coder, texts), reader_of(coder)) for coder in coders),
+        Target("text", tuple(part["text"].payload for part in payloads if "text" in part), read_text),
+        Target(
+            "regions", tuple(bytes(2) + part["regions"].payload for part in payloads if "regions" in part), read_masks
+        ),
+        Target(
+            "latents", tuple(bytes(1) + part["pixels"].payload for part in payloads if "pixels" in part), read_pixels
+        ),
+        Target("answers", corpus("answers"), read_answer),
+        Target("descriptions", corpus("answers"), read_description),
+        Target("maps", corpus("maps"), read_maps),
+        Target("images", corpus("images"), read_image),
+        Target("plugin", files, lambda data: read_plugin(with_check(data)), pillow_errors),
+    ]
+
+
+def corpus(name: str) -> tuple[bytes, ...]:
+    return tuple(path.read_bytes() for path in sorted((CORPUS / name).iterdir()))
+
+
+def with_check(data: bytes) -> bytes:
+    """The file with its last byte made the checksum of the others."""
+    return data[:-1] + bytes([crc8(data[:-1])])
+
+
+def read_container(data: bytes, partial: bool = False) -> None:
+    content = streams.decode(data, TINY, max_pixels=MAX_PIXELS, partial=partial)
+    again = streams.decode(streams.encode(content, TINY), TINY, max_pixels=MAX_PIXELS)
+    if container.read(data, partial=partial)[0] != container.read(streams.encode(again, TINY))[0]:
+        raise AssertionError("another header after writing again")
+
+
+def packed(coder: TextCoder, texts: tuple[str, ...]) -> tuple[bytes, ...]:
+    return tuple(coder.pack(text) for text in texts)
+
+
+def reader_of(coder: TextCoder) -> Callable[[bytes], None]:
+    """Reads a text; those that the coder keeps must come back from its own bytes."""
+
+    def read(data: bytes) -> None:
+        text = coder.unpack(data)
+        if not coder.keeps(text):
+            return
+        try:
+            again = coder.pack(text)
+        except LimitError:
+            return  # other tokens for the same text may be more
+        if coder.unpack(again) != text:
+            raise AssertionError("another text after writing again")
+
+    return read
+
+
+def read_text(data: bytes) -> None:
+    found = description.unpack(data)
+    if description.unpack(description.pack(found)) != found:
+        raise AssertionError("another description after writing again")
+
+
+def read_masks(data: bytes) -> None:
+    """The first byte chooses the size, the second the number of items."""
+    width, height = SIZES[data[0] % len(SIZES)] if data else SIZES[0]
+    items = data[1] % 17 if len(data) > 1 else 0
+    maps = regions.unpack(data[2:], width, height, items)
+    again = regions.unpack(regions.pack(maps, width, height, items), width, height, items)
+    if not np.array_equal(again.masks, maps.masks):
+        raise AssertionError("other masks after writing again")
+
+
+def read_pixels(data: bytes) -> None:
+    """The first byte chooses the size."""
+    width, height = SIZES[data[0] % len(SIZES)] if data else SIZES[0]
+    found = latents.unpack(data[1:], width, height, TINY)
+    again = latents.unpack(latents.pack(found, TINY), width, height, TINY)
+    if again.symbols() != found.symbols():
+        raise AssertionError("other latents after writing again")
+
+
+def read_answer(data: bytes) -> None:
+    parse(data.decode(errors="replace"), 3)
+
+
+def read_description(data: bytes) -> None:
+    """What `--describe` reads: JSON of a user."""
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        return
+    read_text(description.pack(description.from_json(value)))
+
+
+def read_maps(data: bytes) -> None:
+    maps = load_maps(data, 64, 64)
+    regions.pack(maps, 64, 64)
+
+
+def read_image(data: bytes) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        image = decode_picture(data).image
+    if image.mode != "RGB":
+        raise AssertionError(f"an image of mode {image.mode}")
+
+
+def read_plugin(data: bytes) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        image = Image.open(io.BytesIO(data))
+    image.verify()
