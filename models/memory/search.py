@@ -16,7 +16,7 @@ from .store import CELLS, Floats, Memory
 
 __all__ = ["order", "score", "score_layout", "score_structure", "score_text"]
 
-NAMES, LAYOUT = 0.5, 0.5  # weights of the names' score and of the regions' score beside the text's
+NAMES, LAYOUT = 0.5, 0.25  # weights of the names' score and of the regions' score beside the text's
 
 
 def score_text(memory: Memory, text: Floats) -> Floats:
