@@ -14,10 +14,9 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ...errors import WeightsError
+from ...weights.safe import load, refusing
 from ..towers.vision import WIDTH
 
 __all__ = ["EMBEDDING", "ClipHeads", "load_clip_heads"]
@@ -84,13 +83,9 @@ def load_clip_heads(path: Path) -> ClipHeads:
     """The heads of a weights file that `misc.train.locator` wrote.
 
     Raises:
-        WeightsError: the file is missing or of another network.
+        WeightsError: the file is missing, damaged or of another network.
     """
-    if not path.is_file():
-        raise WeightsError(f"the locator's weights {path.name} are missing")
     heads = ClipHeads()
-    try:
-        heads.load_state_dict({name: tensor.float() for name, tensor in load_file(path).items()})
-    except RuntimeError as error:
-        raise WeightsError(f"{path.name} does not hold the locator that this profile expects") from error
+    with refusing(path, "the locator"):
+        heads.load_state_dict({name: tensor.float() for name, tensor in load(path, "pt").tensors.items()})
     return heads.eval().requires_grad_(False)

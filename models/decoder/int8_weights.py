@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
-from ...errors import WeightsError
+from ...weights.safe import load, refusing
 
 __all__ = ["FILE", "load_int8", "quantised", "restored", "save_int8"]
 
@@ -70,12 +69,10 @@ def load_int8(kind: Any, folder: Path, dtype: torch.dtype) -> Any:
         kind: its class. dtype: of the weights in memory.
 
     Raises:
-        WeightsError: the file is damaged or holds another network.
+        WeightsError: the file is missing, damaged or holds another network.
     """
-    try:
-        state = restored(load_file(folder / FILE))
+    with refusing(folder / FILE, f"the decoder's {folder.name}"):
+        state = restored(load(folder / FILE, "pt").tensors)
         net = kind.from_config(kind.load_config(folder, local_files_only=True))
         net.load_state_dict(state)
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise WeightsError(f"{folder.name}/{FILE} does not hold the network that its configuration says") from error
     return torch.nn.Module.to(net, dtype)  # diffusers' own `to` warns

@@ -19,13 +19,13 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import Dinov2Model, DynamicCache, LlamaForCausalLM
 
 from ...bits.text.byte_pairs import BytePairs
 from ...bits.text.description import Description, Item
-from ...errors import DescriberError, WeightsError
+from ...errors import DescriberError
+from ...weights.safe import load, refusing
 from ..language_model.floats import new_llama
 from ..locator import EmbeddedClip
 from ..towers.detector import PERSONS, Detector, Thing, distinct
@@ -84,16 +84,12 @@ def load_describer(path: Path) -> Describer:
     """The network of a weights file that `misc.train.describer` wrote.
 
     Raises:
-        WeightsError: the file is missing or of another network.
+        WeightsError: the file is missing, damaged or of another network.
     """
-    if not path.is_file():
-        raise WeightsError(f"the describer's weights {path.name} are missing")
     model = Describer()
-    state = {name: tensor.float() for name, tensor in load_file(path).items()}
-    try:
-        model.load_state_dict(state | {TIED: state.get(EMBEDDING, torch.empty(0))})
-    except RuntimeError as error:
-        raise WeightsError(f"{path.name} does not hold the describer that this profile expects") from error
+    with refusing(path, "the describer"):
+        state = {name: tensor.float() for name, tensor in load(path, "pt").tensors.items()}
+        model.load_state_dict(state | {TIED: state[EMBEDDING]})
     return model.eval().requires_grad_(False)
 
 

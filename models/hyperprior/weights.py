@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 from ...bits.pixels.entropy_model import WEIGHT_BITS, LatentModel
-from ...errors import WeightsError
+from ...weights.safe import load, refusing
 from .hyperprior import Hyperprior
 from .integers import driving_layers, exact_arrays, index_start
 
@@ -36,25 +35,32 @@ def load_hyperprior(path: Path, device: str | torch.device = "cpu") -> Hyperprio
     """The model of a checkpoint, ready to code; its entropy model is the file's, bit by bit.
 
     Raises:
-        WeightsError: the file is missing or is not such a checkpoint.
+        WeightsError: the file is missing, damaged, not complete, or is not such a checkpoint.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            config: dict[str, Any] = json.loads(file.metadata()["config"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except FileNotFoundError as error:
-        raise WeightsError(f"the weights {path.name} are missing") from error
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise WeightsError(f"{path.name} is not a checkpoint of the pixel stream") from error
-    model = Hyperprior(**config)
+    with refusing(path, "the pixel stream"):
+        weights = load(path, "pt")
+        model = filled(Hyperprior(**json.loads(weights.metadata["config"])), weights.tensors)
+    return model.eval().to(device)
+
+
+def filled(model: Hyperprior, tensors: dict[str, Tensor]) -> Hyperprior:
+    """The model with a checkpoint's tensors.
+
+    Raises:
+        KeyError, RuntimeError, WeightsError: some are missing or of other shapes.
+    """
+    layers = driving_layers(model)
+    exact = {id(parameter) for layer, _ in layers.values() for parameter in layer.parameters()}
+    wanted = {name for name, parameter in model.named_parameters() if id(parameter) not in exact}
     floats = {name: tensor.float() for name, tensor in tensors.items() if not name.startswith("exact.")}
+    if floats.keys() != wanted:  # torch would go on with random numbers in their place
+        raise KeyError(f"tensors differ: {sorted(floats.keys() ^ wanted)[:3]}")
     model.load_state_dict(floats, strict=False)
     with torch.no_grad():
-        for name, (layer, bits) in driving_layers(model).items():
+        for name, (layer, bits) in layers.items():
             bias = tensors[f"exact.{name}.bias"].double()
             assert layer.bias is not None
             layer.bias.copy_((bias - index_start(name, len(bias), bits)) / 2 ** (bits + WEIGHT_BITS))
             layer.weight.copy_(tensors[f"exact.{name}.weight"].double() / 2**WEIGHT_BITS)
     model.exact = LatentModel({n.removeprefix("exact."): t.numpy() for n, t in tensors.items() if n[:6] == "exact."})
-    model.eval().to(device)
     return model

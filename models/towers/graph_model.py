@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.nn import functional
 
-from ...errors import WeightsError
+from ...weights.safe import load, refusing
 
 __all__ = ["OPERATIONS", "GraphModel"]
 
@@ -30,18 +29,16 @@ class GraphModel:
         path: of the weights file.
 
     Raises:
-        WeightsError: the file is missing or is no graph.
+        WeightsError: the file is missing, damaged or no graph whose operations are known.
     """
 
     def __init__(self, path: Path) -> None:
-        if not path.is_file():
-            raise WeightsError(f"the weights {path.name} are missing")
-        try:
-            with safe_open(path, "pt") as file:
-                self.nodes: dict[str, dict[str, Any]] = json.loads((file.metadata() or {})["graph"])
-                self.constants = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
-        except (SafetensorError, KeyError, ValueError) as error:
-            raise WeightsError(f"{path.name} is no graph") from error
+        with refusing(path, "the detector"):
+            weights = load(path, "pt")
+            self.nodes: dict[str, dict[str, Any]] = json.loads(weights.metadata["graph"])
+            self.constants = {name: tensor.float() for name, tensor in weights.tensors.items()}
+            if unknown := {node["op"] for node in self.nodes.values()} - OPERATIONS.keys():
+                raise KeyError(unknown)
         for name, value in self.constants.items():
             if value.ndim == 4:
                 self.constants[name] = value.contiguous(memory_format=torch.channels_last)

@@ -13,13 +13,11 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import BertConfig, BertModel
 
-from ...errors import WeightsError
+from ...weights.safe import load, refusing
 
 __all__ = ["MAX_TOKENS", "WIDTH", "TextTower", "load_text_tower"]
 
@@ -84,17 +82,14 @@ def load_text_tower(folder: Path, device: str | torch.device = "cpu") -> TextTow
         WeightsError: a file is missing or holds something else.
     """
     folder = folder if folder.is_dir() else folder.parent
-    for name in FILES:
-        if not (folder / name).is_file():
-            raise WeightsError(f"the text tower's {name} is missing: `misc pull` fetches it")
-    try:
-        config = BertConfig(**json.loads((folder / "config.json").read_text()))
-        model = BertModel(config, add_pooling_layer=False)
-        state = {name.removeprefix("bert."): value for name, value in load_file(folder / "model.safetensors").items()}
+    weights, tokens, config = (folder / name for name in FILES)
+    with refusing(config, "the text tower"):
+        model = BertModel(BertConfig(**json.loads(config.read_text())), add_pooling_layer=False)
+    with refusing(weights, "the text tower"):
+        state = {name.removeprefix("bert."): value for name, value in load(weights, "pt").tensors.items()}
         missing = model.load_state_dict(state, strict=False).missing_keys
-        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    except (SafetensorError, ValueError, TypeError, RuntimeError) as error:
-        raise WeightsError(f"the text tower in {folder.name} is not a BERT of this layout") from error
-    if missing:
-        raise WeightsError(f"the text tower in {folder.name} lacks {missing[0]}")
+        if missing:
+            raise KeyError(missing[0])
+    with refusing(tokens, "the text tower"):
+        tokenizer = Tokenizer.from_str(tokens.read_text())
     return TextTower(model.eval().requires_grad_(False).to(device), tokenizer)

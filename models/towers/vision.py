@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 from transformers import Dinov2Config, Dinov2Model
 
-from ...errors import WeightsError
+from ...weights.safe import refusing
 
 __all__ = ["PATCH", "WIDTH", "load_vision_tower", "patch_tokens", "to_input"]
 
@@ -33,12 +33,26 @@ def load_vision_tower(path: Path) -> Dinov2Model:
     """The frozen tower of an ONNX file whose initialisers have Hugging Face's names or their nodes' paths.
 
     Raises:
-        WeightsError: the file is missing or holds another network.
+        WeightsError: the file is missing, damaged or holds another network.
     """
+    with refusing(path, "the vision tower"):
+        model: Dinov2Model = Dinov2Model(
+            Dinov2Config(
+                hidden_size=WIDTH, num_hidden_layers=12, num_attention_heads=6, image_size=518, patch_size=PATCH
+            )
+        )
+        wanted = model.state_dict()
+        renamed = {rename(name, wanted): torch.from_numpy(array) for name, array in read_arrays(path).items()}
+        missing, unexpected = model.load_state_dict(renamed, strict=False)
+        if unexpected or set(missing) - {"embeddings.mask_token"}:
+            raise KeyError(f"tensors differ: {[*missing, *unexpected][:3]}")
+    return model.eval().requires_grad_(False)
+
+
+def read_arrays(path: Path) -> dict[str, npt.NDArray[np.float32]]:
+    """The tower's arrays in an ONNX file, by the names that Hugging Face gave them; raises all kinds of errors."""
     import onnx
 
-    if not path.is_file():
-        raise WeightsError(f"the vision tower {path.name} is missing: `misc pull` fetches it")
     graph = onnx.load(path).graph
     arrays = {entry.name: onnx.numpy_helper.to_array(entry) for entry in graph.initializer}
     state = {name.removeprefix("backbone."): array for name, array in arrays.items() if name.startswith("backbone.")}
@@ -47,17 +61,7 @@ def load_vision_tower(path: Path) -> Dinov2Model:
             place = node.name.removeprefix("/backbone/").removesuffix("/MatMul").replace("/", ".")
             state[f"{place}.weight"] = arrays[node.input[1]].T
     state["embeddings.position_embeddings"] = np.concatenate([arrays[CLASS_POSITION], arrays[PATCH_POSITIONS]], 1)
-    config = Dinov2Config(
-        hidden_size=WIDTH, num_hidden_layers=12, num_attention_heads=6, image_size=518, patch_size=PATCH
-    )
-    model: Dinov2Model = Dinov2Model(config)
-    wanted = model.state_dict()
-    renamed = {rename(name, wanted): torch.from_numpy(np.array(array)) for name, array in state.items()}
-    missing, unexpected = model.load_state_dict(renamed, strict=False)
-    if unexpected or set(missing) - {"embeddings.mask_token"}:
-        raise WeightsError(f"{path.name} does not hold the vision tower that this profile expects")
-    model.eval().requires_grad_(False)
-    return model
+    return {name: np.array(array) for name, array in state.items()}
 
 
 def rename(name: str, wanted: dict[str, Tensor]) -> str:

@@ -27,9 +27,11 @@ def run(*arguments: str | Path, monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 @pytest.fixture
-def misc_command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path):
+def misc_command(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path_factory: pytest.TempPathFactory
+):
     """The command line on a machine that has pulled nothing."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
 
     def call(*arguments: str | Path) -> tuple[int, str, str]:
         capfd.readouterr()

@@ -168,6 +168,27 @@ class Layer:
     down: Linear
 
 
+def array_shapes(config: Config) -> dict[str, tuple[int, ...]]:
+    """Shapes of the arrays that a model of these sizes has."""
+    c, kv = config, config.kv_heads * config.head_width
+    matrices = {"embedding": (c.vocabulary, c.width)}
+    shapes: dict[str, tuple[int, ...]] = {"final.gain": (c.width,)}
+    shapes |= dict.fromkeys(("cos", "sin"), (c.positions, c.head_width // 2))
+    for i in range(c.layers):
+        layer = {
+            "query": (c.width, c.width),
+            "key": (kv, c.width),
+            "value": (kv, c.width),
+            "output": (c.width, c.width),
+        }
+        layer |= {"gate": (c.hidden, c.width), "up": (c.hidden, c.width), "down": (c.width, c.hidden)}
+        matrices |= {f"layers.{i}.{name}": shape for name, shape in layer.items()}
+        shapes |= {f"layers.{i}.{name}.gain": (c.width,) for name in ("attention", "mlp")}
+    for name, (outputs, inputs) in matrices.items():
+        shapes |= {f"{name}.weight": (outputs, inputs), f"{name}.exponent": (outputs,)}
+    return shapes
+
+
 class Transformer:
     """The model of integer arrays.
 
@@ -176,12 +197,18 @@ class Transformer:
         arrays: `embedding.weight`, `layers.N.{query,key,value,output,gate,up,down}.weight` as int8 with `.exponent`,
             `layers.N.{attention,mlp}.gain` and `final.gain` as int32 in units of 2^-16, `cos` and `sin`
             (positions, head width / 2) as int16 in units of 2^-14. Keys and queries rotate neighbouring pairs.
+
+    Raises:
+        KeyError, ValueError: an array is missing or of another shape. OverflowError: sums would not be exact.
     """
 
     def __init__(self, config: Config, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         self.config = config
         if ATTENTION_LEVELS**2 * config.head_width > SUM_LIMIT or NORM_LEVELS**2 * config.width > 2**53:
             raise OverflowError("the model is too wide for exact sums")
+        for name, shape in array_shapes(config).items():
+            if arrays[name].shape != shape:
+                raise ValueError(f"{name} is of shape {arrays[name].shape}, not {shape}")
 
         def linear(*names: str) -> Linear:
             return Linear(*((arrays[f"{name}.weight"], arrays[f"{name}.exponent"]) for name in names))

@@ -18,9 +18,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError, safe_open
 
 from ...errors import WeightsError
+from ...weights.safe import load as load_arrays
+from ...weights.safe import refusing
 from ..arithmetic.exact_net import Conv2d, ExactNet, PixelShuffle, Relu
 from ..arithmetic.range_coder import FrequencyTable, RangeDecoder, RangeEncoder
 
@@ -171,12 +172,10 @@ def symmetric_table(row: npt.NDArray[np.int64]) -> FrequencyTable:
 
 
 def load(path: Path) -> LatentModel:
-    """The model from the tensors named `exact.*` of a safetensors file; the others are not read."""
-    try:
-        with safe_open(path, framework="numpy") as file:
-            names = [name for name in file.keys() if name.startswith("exact.")]  # noqa: SIM118
-            return LatentModel({name.removeprefix("exact."): file.get_tensor(name) for name in names})
-    except FileNotFoundError as error:
-        raise WeightsError(f"the weights {path.name} are missing") from error
-    except SafetensorError as error:
-        raise WeightsError(f"{path.name} is not a file of tensors") from error
+    """The model from the tensors named `exact.*` of a safetensors file; the others are not read.
+
+    Raises:
+        WeightsError: the file is missing, damaged or no such model.
+    """
+    with refusing(path, "the pixel stream"):
+        return LatentModel(load_arrays(path, prefix="exact.").tensors)

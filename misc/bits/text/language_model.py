@@ -22,9 +22,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from safetensors.numpy import load_file
 
 from ...errors import BitstreamError, LimitError, WeightsError
+from ...weights.safe import load, refusing
 from ..arithmetic.range_coder import PRECISION, TOTAL, FrequencyTable, RangeDecoder, RangeEncoder
 from ..arithmetic.transformer import Cache, Config, Transformer, exact_exp
 from .byte_pairs import BytePairs
@@ -83,14 +83,18 @@ def load_model(path: Path) -> Model:
     """The model of a file that `misc.models.language_model.integers` wrote.
 
     Raises:
-        WeightsError: the file is missing.
+        WeightsError: the file is missing, damaged or no such model.
     """
-    try:
-        arrays = load_file(path)
-    except FileNotFoundError as error:
-        raise WeightsError(f"the language model {path.name} is missing: `misc pull` fetches it") from error
+    with refusing(path, "a language model"):
+        return model_of(load(path).tensors)
+
+
+def model_of(arrays: dict[str, npt.NDArray[Any]]) -> Model:
+    """The model of the arrays of such a file; raises all kinds of errors for arrays that are not."""
     facts: dict[str, Any] = json.loads(arrays["facts"].tobytes())
     transformer = Transformer(Config(**facts["config"]), arrays)
+    if len(facts["tokens"]) != transformer.config.vocabulary:
+        raise ValueError("the vocabulary has another size than the network")
     vocabulary = BytePairs(facts["tokens"], facts["merges"], facts["special"])
     shares = np.array(facts["prefix_shares"])
     prefixes = tuple(unpack_prefix(transformer, arrays, i) for i in range(len(shares)))
@@ -109,13 +113,16 @@ def load_model(path: Path) -> Model:
 def unpack_prefix(transformer: Transformer, arrays: dict[str, npt.NDArray[Any]], number: int) -> Prefix:
     """The cache of a prefix, from integers: keys int16 and their exponents int8, values int32."""
     keys, exponents, values = (arrays[f"prefix.{number}.{part}"] for part in ("keys", "key_exponents", "values"))
+    c, logits = transformer.config, arrays[f"prefix.{number}.logits"]
+    if keys.shape != (c.layers, c.kv_heads, keys.shape[2], c.head_width) or logits.shape != (c.vocabulary,):
+        raise ValueError(f"prefix {number} is of another network")
     cache = transformer.cache(keys.shape[2])
     cache.length = keys.shape[2]
     for layer in range(transformer.config.layers):
         cache.keys[layer][:, : cache.length] = keys[layer]
         cache.key_scales[layer][:, : cache.length] = np.ldexp(1.0, exponents[layer].astype(np.int32))
         cache.values[layer][:, : cache.length] = values[layer]
-    return Prefix(cache, arrays[f"prefix.{number}.logits"])
+    return Prefix(cache, logits)
 
 
 def spread_shares(shares: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
