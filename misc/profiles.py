@@ -17,7 +17,7 @@ from .decoder_profile import CascadeProfile, DecoderProfile, HubPart, decoder_fr
 from .errors import InputError
 from .weights.checks import State, cache_folder, digest, require, state_of
 from .weights.packages import Package
-from .weights.safe import load
+from .weights.safe import load, refusing
 
 __all__ = ["Derived", "Part", "Profile", "load_profile", "profile_names"]
 
@@ -83,7 +83,8 @@ class Derived:
 
 def digest_of(path: Path) -> str:
     """The digest of a file's arrays: how they lie in the file depends on the version of safetensors."""
-    return digest(load(path).tensors)
+    with refusing(path, "a language model"):
+        return digest(load(path).tensors)
 
 
 @dataclass(frozen=True)

@@ -54,16 +54,13 @@ def refusing(path: Path, what: str) -> Iterator[None]:
 
 
 def load(path: Path, framework: Literal["numpy", "pt"] = "numpy", prefix: str = "") -> Weights:
-    """Tensors of a safetensors file.
+    """Tensors of a safetensors file; to be called inside `refusing`.
 
     Args:
         framework: numpy arrays, or torch tensors on the CPU. prefix: tensors whose names do not begin so are not read;
             the names are returned without it.
-
-    Raises:
-        WeightsError: the file is missing, damaged, or no such file.
     """
-    with refusing(path, "this part"), safe_open(path, framework=framework) as file:
+    with safe_open(path, framework=framework) as file:
         names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118
         tensors = {name.removeprefix(prefix): file.get_tensor(name) for name in names}
         return Weights(tensors, file.metadata() or {})

@@ -245,9 +245,11 @@ class Decoder:
         """A network on the device; with offloading, only as long as it is needed."""
         if self.offload:
             net.to(self.device)
-        yield
-        if self.offload:
-            net.to(torch.device("cpu"))
+        try:
+            yield
+        finally:
+            if self.offload:
+                net.to(torch.device("cpu"))
 
 
 def finished(field: Tensor, scene: Scene, frame: Frame, sampling: Sampling) -> Pixels:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from ...errors import WeightsError
+from ...weights.safe import refusing
+from .pickles import load_pickle
 
 __all__ = ["edges"]
 
@@ -33,15 +37,27 @@ def edges(kind: str, picture: Pixels, detector: Path | None = None) -> Pixels:
 
             found = CannyDetector()(picture, detect_resolution=side, image_resolution=side, output_type="np")
         elif kind == "hed":
-            from controlnet_aux.hed import HEDdetector
-
             if detector is None or not (detector / HED).is_file():
                 raise WeightsError(f"{HED}, which finds soft edges, is not here")
-            hed = HEDdetector.from_pretrained(str(detector))
-            found = hed(picture, detect_resolution=side, image_resolution=side, output_type="np")
+            found = load_hed(detector)(picture, detect_resolution=side, image_resolution=side, output_type="np")
         else:
             raise WeightsError(f"there is no detector of {kind!r} edges")
     except ImportError as error:
         raise WeightsError("controlnet-aux, which finds edges, is not installed") from error
     resized: Pixels = np.asarray(Image.fromarray(found).resize((width, height), Image.Resampling.BILINEAR))
     return resized
+
+
+@functools.lru_cache(maxsize=1)
+def load_hed(folder: Path) -> Any:
+    """controlnet-aux's HED, loaded once a process.
+
+    Raises:
+        WeightsError: the file is damaged or holds more than tensors. ImportError: controlnet-aux is not installed.
+    """
+    from controlnet_aux.hed import ControlNetHED_Apache2, HEDdetector
+
+    network, state = ControlNetHED_Apache2(), load_pickle(folder / HED)
+    with refusing(folder / HED, "HED"):
+        network.load_state_dict(state)
+    return HEDdetector(network.float().eval())

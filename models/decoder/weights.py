@@ -14,8 +14,10 @@ import torch
 from ...decoder_profile import Control, DecoderProfile, HubPart
 from ...errors import WeightsError
 from ...weights.hub import locate
+from ...weights.safe import refusing
 from .int8_weights import FILE as INT8
 from .int8_weights import load_int8
+from .pickles import load_pickle
 from .text_encoders import ClipText, MiniLmText, TextEncoder
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from .decoder import ControlPart, Decoder, Parts
 
 __all__ = ["load_decoder", "load_parts"]
+
+PICKLE = "diffusion_pytorch_model.bin"
 
 
 def load_decoder(
@@ -106,11 +110,23 @@ def located(control: Control) -> tuple[Path, Path | None] | None:
 
 
 def loaded(kind: Any, folder: Path, variant: str, dtype: torch.dtype) -> Any:
-    """A network of diffusers, complete and ready to use; pickled weights are read as tensors only."""
+    """A network of diffusers, complete and ready to use; safetensors first, a pickle is read as tensors only."""
     if (folder / INT8).is_file():
         return load_int8(kind, folder, dtype).eval().requires_grad_(False)
+    pickled = folder / PICKLE
+    if pickled.is_file() and not list(folder.glob("*.safetensors")):
+        net = kind.from_config(kind.load_config(folder, local_files_only=True))
+        state = load_pickle(pickled)
+        with refusing(pickled, f"the decoder's {folder.name}"):
+            net.load_state_dict(state)
+        return torch.nn.Module.to(net, dtype).eval().requires_grad_(False)  # diffusers' own `to` warns
     net, report = kind.from_pretrained(
-        folder, variant=variant or None, torch_dtype=dtype, local_files_only=True, output_loading_info=True
+        folder,
+        variant=variant or None,
+        torch_dtype=dtype,
+        use_safetensors=True,
+        local_files_only=True,
+        output_loading_info=True,
     )
     if report["missing_keys"]:  # diffusers would go on with random numbers in their place
         raise WeightsError(f"the weights in {folder.name} lack {len(report['missing_keys'])} tensors")

@@ -83,6 +83,8 @@ def load_text_tower(folder: Path, device: str | torch.device = "cpu") -> TextTow
     """
     folder = folder if folder.is_dir() else folder.parent
     weights, tokens, config = (folder / name for name in FILES)
+    with refusing(tokens, "the text tower"):
+        tokenizer = Tokenizer.from_str(tokens.read_text())
     with refusing(config, "the text tower"):
         model = BertModel(BertConfig(**json.loads(config.read_text())), add_pooling_layer=False)
     with refusing(weights, "the text tower"):
@@ -90,6 +92,4 @@ def load_text_tower(folder: Path, device: str | torch.device = "cpu") -> TextTow
         missing = model.load_state_dict(state, strict=False).missing_keys
         if missing:
             raise KeyError(missing[0])
-    with refusing(tokens, "the text tower"):
-        tokenizer = Tokenizer.from_str(tokens.read_text())
     return TextTower(model.eval().requires_grad_(False).to(device), tokenizer)

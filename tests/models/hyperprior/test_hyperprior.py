@@ -77,7 +77,7 @@ def test_missing_and_wrong_weights_are_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="missing"):
         load_hyperprior(tmp_path / "none.safetensors")
     (tmp_path / "bad.safetensors").write_bytes(b"no tensors at all")
-    with pytest.raises(WeightsError, match="not a checkpoint"):
+    with pytest.raises(WeightsError, match="damaged"):
         load_hyperprior(tmp_path / "bad.safetensors")
     with pytest.raises(WeightsError):
         entropy_model.load(tmp_path / "bad.safetensors")

@@ -78,11 +78,11 @@ def test_missing_and_damaged_files_are_refused(folder: Path) -> None:
     tensors = load_file(folder / "model.safetensors")
     tensors.pop("embeddings.LayerNorm.weight")
     save_file(tensors, folder / "model.safetensors")
-    with pytest.raises(WeightsError, match="lacks embeddings"):
+    with pytest.raises(WeightsError, match="damaged"):
         load_text_tower(folder)
     (folder / "model.safetensors").write_bytes(b"damaged")
-    with pytest.raises(WeightsError, match="not a BERT"):
+    with pytest.raises(WeightsError, match="damaged"):
         load_text_tower(folder)
     (folder / "tokenizer.json").unlink()
-    with pytest.raises(WeightsError, match=r"tokenizer\.json is missing"):
+    with pytest.raises(WeightsError, match=r"tokenizer\.json .* missing"):
         load_text_tower(folder)
