@@ -1,9 +1,6 @@
 """Conformance: the committed files decode to the committed symbols, and damage never passes for content."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +9,7 @@ from misc.bits import container, streams
 from misc.bits.pixels import entropy_model
 from misc.errors import MiscError
 from tests.golden.make import FOLDER, MODEL, facts
+from tests.support.machines import MACHINES, result_on
 
 FILES = sorted(FOLDER.glob("*.misc"))
 EXPECTED = json.loads((FOLDER / "expected.json").read_text())
@@ -37,22 +35,9 @@ print(json.dumps({path.stem: facts(streams.decode(path.read_bytes(), LATENT_MODE
 """
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"OPENBLAS_NUM_THREADS": "1"},
-        {"OPENBLAS_NUM_THREADS": "2"},
-        {"OPENBLAS_CORETYPE": "Prescott"},
-        {"OPENBLAS_CORETYPE": "Haswell"},
-        {"NPY_DISABLE_CPU_FEATURES": "AVX512F AVX2 FMA3"},
-    ],
-    ids=str,
-)
-def test_files_decode_to_their_symbols_on_other_machines(change: dict[str, str]) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", CHECK], env=os.environ | change, capture_output=True, text=True, check=True
-    )
-    assert json.loads(done.stdout) == EXPECTED
+@pytest.mark.parametrize("machine", MACHINES, ids=str)
+def test_files_decode_to_their_symbols_on_other_machines(machine: dict[str, str]) -> None:
+    assert result_on(machine, CHECK) == EXPECTED
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

@@ -1,9 +1,6 @@
 """lm-small as committed: its bytes are the same everywhere, whatever the machine, and any text survives."""
 
 import json
-import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -17,6 +14,7 @@ from misc.bits.text.language_model import LanguageModel
 from misc.errors import BitstreamError
 from misc.profiles import load_profile
 from tests.support.language_models import likeliest
+from tests.support.machines import MACHINES, result_on
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "texts.json"
 EXPECTED: dict[str, str] = json.loads(GOLDEN.read_text())
@@ -43,21 +41,9 @@ print(json.dumps({text: [small().pack(text).hex(), small().unpack(bytes.fromhex(
 """
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
-        {"OPENBLAS_NUM_THREADS": "2", "OPENBLAS_CORETYPE": "Haswell"},
-        {"OPENBLAS_CORETYPE": "Prescott", "NPY_DISABLE_CPU_FEATURES": "AVX512F AVX2 FMA3"},
-        {"MKL_ENABLE_INSTRUCTIONS": "SSE4_2", "ATEN_CPU_CAPABILITY": "default"},
-    ],
-    ids=str,
-)
-def test_other_machines_write_and_read_the_same(change: dict[str, str]) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", CHECK], env=os.environ | change, capture_output=True, text=True, check=True
-    )
-    assert json.loads(done.stdout) == {text: [EXPECTED[text], text] for text in list(EXPECTED)[:3]}
+@pytest.mark.parametrize("machine", MACHINES, ids=str)
+def test_other_machines_write_and_read_the_same(machine: dict[str, str]) -> None:
+    assert result_on(machine, CHECK) == {text: [EXPECTED[text], text] for text in list(EXPECTED)[:3]}
 
 
 def test_one_position_at_a_time_or_many_give_the_same_logits() -> None:

@@ -1,0 +1,63 @@
+"""Other machines, as far as this processor can play them: kernels of OpenBLAS, numpy and torch, numbers of threads."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+__all__ = ["KERNELS", "MACHINES", "TORCH_MACHINES", "result_on"]
+
+NEEDS = {  # kernels of OpenBLAS and flags of the processor that they need
+    "Prescott": {"pni"},
+    "Core2": {"ssse3"},
+    "Nehalem": {"sse4_2"},
+    "Barcelona": {"sse4a"},
+    "Sandybridge": {"avx"},
+    "Haswell": {"avx2", "fma"},
+    "Zen": {"avx2", "fma"},
+    "SkylakeX": {"avx512f", "avx512bw", "avx512dq", "avx512vl"},
+    "Cooperlake": {"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_bf16"},
+}
+TORCH_NEEDS = {"default": set(), "avx2": {"avx2", "fma"}, "avx512": {"avx512f", "avx512bw", "avx512dq", "avx512vl"}}
+
+
+def flags() -> set[str]:
+    """What the processor has; nothing on systems that do not tell."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return set()
+    return next((set(line.split()) for line in lines if line.startswith("flags")), set())
+
+
+HAS = flags()
+KERNELS = [name for name, needs in NEEDS.items() if needs <= HAS]
+MACHINES: list[dict[str, str]] = [
+    *({"OPENBLAS_CORETYPE": name, "OPENBLAS_NUM_THREADS": str(1 + i % 3)} for i, name in enumerate(KERNELS)),
+    {"OPENBLAS_NUM_THREADS": "4"},
+    {"OPENBLAS_CORETYPE": "Prescott", "NPY_DISABLE_CPU_FEATURES": "AVX512F AVX2 FMA3"},
+]
+TORCH_MACHINES: list[dict[str, str]] = [
+    {"ATEN_CPU_CAPABILITY": name, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+    for name, needs in TORCH_NEEDS.items()
+    if needs <= HAS
+    for threads in ("1", "3")
+]
+
+
+def result_on(machine: dict[str, str], script: str) -> Any:
+    """What a script prints as JSON in its last line, in a process with these variables.
+
+    Raises:
+        AssertionError: OpenBLAS took other kernels than it was told to.
+    """
+    environment = os.environ | {"OPENBLAS_VERBOSE": "2"} | machine
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    kernels = machine.get("OPENBLAS_CORETYPE")
+    said = done.stdout + done.stderr
+    assert kernels is None or "Core: " not in said or f"Core: {kernels}" in said
+    return json.loads(done.stdout.splitlines()[-1])
