@@ -28,7 +28,7 @@ from .bits.text import TextCoder
 from .bits.text.consonants import Consonants, choose, skeletons
 from .bits.text.description import MAX_WORDS, Description
 from .bits.text.lzw import Lzw, fold
-from .errors import BudgetError, InputError, LimitError, WeightsError
+from .errors import BitstreamError, BudgetError, InputError, LimitError, WeightsError
 from .images import to_rgb
 from .modes import MODES, Mode
 from .profiles import load_profile
@@ -113,6 +113,7 @@ class Codec:
         description: Description | None = None,
         regions: RegionMaps | None = None,
         seed: int = 0,
+        verify: bool = True,
     ) -> bytes:
         """Bytes of a `.misc` file.
 
@@ -125,9 +126,11 @@ class Codec:
             description: the text stream. seed: of the decoder's noise.
             regions: the region stream, one map for each of the text's items, if it has any; left out in modes without
                 regions, and when no cell is set.
+            verify: decode the file's symbols again and compare them, before it is returned.
 
         Raises:
             InputError: options that do not fit. LimitError: the picture is too large.
+            WeightsError: weights are missing or damaged, or the file does not decode to what was encoded.
             BudgetError: no file is as small as demanded; the message names the least.
         """
         if mode not in MODES:
@@ -156,14 +159,15 @@ class Codec:
             data = self._write(content, sections)
             if budget is not None and len(data) > budget:
                 raise BudgetError(shortfall(len(data), budget, image.size))
-            return data
+            return self._verified(data, verify)
         pixels = np.asarray(to_rgb(image).image)
         if budget is None:
             assert quality is not None
-            return self._write(content, sections | self._pixels(pixels, quality))
-        return best_within(
+            return self._verified(self._write(content, sections | self._pixels(pixels, quality)), verify)
+        data = best_within(
             lambda guess: self._write(content, sections | self._pixels(pixels, guess)), budget, image.size
         )
+        return self._verified(data, verify)
 
     def decode(
         self,
@@ -272,6 +276,15 @@ class Codec:
 
     def _write(self, content: Streams, sections: dict[str, Section]) -> bytes:
         return streams.write(content, sections, self.profile.entropy_model)
+
+    def _verified(self, data: bytes, verify: bool) -> bytes:
+        """The bytes, once their symbols are decoded and found to be those that were encoded."""
+        try:
+            if verify:
+                self.streams(data)
+        except BitstreamError as error:
+            raise WeightsError(f"the file would not decode to what was encoded ({error}): see `misc doctor`") from error
+        return data
 
     def _check_size(self, size: tuple[int, int]) -> None:
         width, height = size

@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from PIL import Image
 
 import misc
 from misc.bits.regions.maps import RegionMaps
+from misc.bits.text.deflate import Deflate
 from misc.bits.text.description import Description, Item
 from misc.codec import Codec
 from misc.errors import BudgetError, InputError, LimitError, WeightsError
@@ -186,3 +188,22 @@ def test_the_text_is_coded_by_the_best_coder_at_hand() -> None:
     shorter = {len(codec().encode(picture(), mode=mode, quality=3, description=CAT)) for mode in ("misc", "pixel")}
     text = len(codec().encode(picture(), mode="text", description=CAT))
     assert max(shorter) - min(shorter) <= text
+
+
+class Forgetful(Deflate):
+    """A text coder that does not give back what it was given, as with a damaged model."""
+
+    def unpack(self, data: bytes) -> str:
+        return super().unpack(data).replace("cat", "rat")
+
+
+def test_a_file_that_does_not_decode_is_not_given_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = Codec()
+    broken.profile = dataclasses.replace(broken.profile)
+    broken.profile.__dict__["text_coders"] = (Forgetful(),)
+    with pytest.raises(WeightsError, match="would not decode to what was encoded"):
+        broken.encode(picture(), mode="text", description=CAT)
+    with pytest.raises(WeightsError, match="would not decode"):
+        broken.encode(picture(), quality=3, description=CAT)
+    data = broken.encode(picture(), mode="text", description=CAT, verify=False)
+    assert codec().streams(data).text == CAT

@@ -11,7 +11,20 @@ from .console import Input, Json, ProfileOption, refuse_mixed_output, report, sa
 from .describe import DescriberOption, seen
 from .files import MAX_DESCRIPTION, MAX_IMAGE, MAX_MAPS, MISC_FILE, check_target, read_bytes, write_bytes
 from .info import rate, size_line
-from .options import Bpp, Bytes, Describe, Force, MaxPixels, ModeName, ModeOption, Output, Quality, Regions, Seed
+from .options import (
+    Bpp,
+    Bytes,
+    Describe,
+    Force,
+    MaxPixels,
+    ModeName,
+    ModeOption,
+    Output,
+    Quality,
+    Regions,
+    Seed,
+    Verify,
+)
 
 if TYPE_CHECKING:
     from ..bits.text.description import Description
@@ -33,6 +46,7 @@ def encode(
     regions: Regions = None,
     seed: Seed = 0,
     max_pixels: MaxPixels = MAX_PIXELS,
+    verify: Verify = True,
     force: Force = False,
     profile: ProfileOption = "embedded",
     as_json: Json = False,
@@ -41,7 +55,7 @@ def encode(
     refuse_mixed_output(target, as_json)
     check_target(target, (source, describe, regions), MISC_FILE, force)
     data, _, codec = compress(
-        source, mode, bpp, max_bytes, quality, describe, describer, regions, seed, profile, max_pixels
+        source, mode, bpp, max_bytes, quality, describe, describer, regions, seed, profile, max_pixels, verify
     )
     write_bytes(target, data)
     facts = file_facts(data, codec)
@@ -60,6 +74,7 @@ def compress(
     seed: int,
     profile: str,
     max_pixels: int,
+    verify: bool = True,
 ) -> tuple[bytes, Picture, Codec]:
     """The file of a picture, the picture, and the codec that made it."""
     from ..codec import Codec
@@ -85,6 +100,7 @@ def compress(
             description=text,
             regions=maps,
             seed=seed,
+            verify=verify,
         )
     return data, picture, codec
 

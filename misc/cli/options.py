@@ -27,6 +27,7 @@ __all__ = [
     "Seed",
     "Steps",
     "Strength",
+    "Verify",
 ]
 
 
@@ -65,5 +66,6 @@ Strength = Annotated[
     float | None, typer.Option(min=0, max=1, help="of the noise in the pixel stream's picture [default: the profile's]")
 ]
 Fusion = Annotated[FusionName | None, typer.Option(help="all items in one pass, or one after another as MISC did")]
+Verify = Annotated[bool, typer.Option("--verify/--no-verify", help="decode the new file's symbols and compare them")]
 Partial = Annotated[bool, typer.Option("--partial", help="accept a file that was cut at the end of a section")]
 MaxPixels = Annotated[int, typer.Option("--max-pixels", min=1, help="the largest image that is accepted, in pixels")]

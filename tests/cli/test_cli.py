@@ -12,6 +12,8 @@ from PIL import Image
 
 from misc.bits import container
 from misc.bits.container import Header, Section
+from misc.codec import Codec
+from misc.errors import BitstreamError
 from misc.images import psnr
 from tests.golden.make import FOLDER as GOLDEN
 from tests.support.images import sample_picture as picture
@@ -235,3 +237,18 @@ def test_small_limits_hold_for_what_is_encoded(misc_command, photo: Path, tmp_pa
         code, _, err = misc_command(command, photo, tmp_path / target, "--mode", "pixel", "--max-pixels", "10000")
         assert (code, err) == (3, "misc: a picture of 192x128 is beyond the limit of 10000 pixels\n")
         assert not (tmp_path / target).exists()
+
+
+def test_what_was_written_is_verified_unless_told_not_to(
+    misc_command, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Codec, data: bytes, *, partial: bool = False) -> None:
+        raise BitstreamError("the text is damaged")
+
+    monkeypatch.setattr(Codec, "streams", refuse)
+    target = tmp_path / "a.misc"
+    code, _, err = misc_command("encode", photo, target, "--mode", "pixel", "--quality", "3")
+    assert (code, target.exists()) == (4, False)
+    assert "would not decode to what was encoded (the text is damaged)" in err
+    assert misc_command("encode", photo, target, "--mode", "pixel", "--quality", "3", "--no-verify")[0] == 0
+    assert target.exists()
