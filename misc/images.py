@@ -1,17 +1,28 @@
-"""Pictures in and out: any file that Pillow opens to 8-bit RGB, and RGB to a file by its extension."""
+"""Pictures in and out: any file that Pillow opens to 8-bit sRGB, and sRGB to a file by its extension.
+
+    bytes ─► open: size and format alone, checked ─► load ─► upright ─► 8 bits ─► sRGB ─► on white ─► RGB
+
+Input files are untrusted: the size is compared with the limit before memory is allocated, whatever Pillow raises
+becomes one error, and no format is opened whose reader starts another program.
+"""
 
 from __future__ import annotations
 
 import io
 import math
+import struct
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from .errors import InputError, LimitError
+from .bits.container import MAX_PIXELS, MAX_SIDE
+from .colour import srgb_profile, to_srgb
+from .errors import InputError, LimitError, MiscError
 
 __all__ = ["FORMATS", "Picture", "decode_picture", "encode_picture", "format_of", "psnr", "to_rgb"]
 
@@ -22,6 +33,8 @@ SAVE_OPTIONS: dict[str, dict[str, int | bool]] = {
     "WEBP": {"lossless": True},
     "AVIF": {"quality": 90},
 }
+REFUSED = ("BUFR", "EPS", "FPX", "GRIB", "HDF5", "MIC", "MISC", "MPEG", "WMF")  # run programs, or have no reader
+BAND = 1 << 22  # samples that are reduced to 8 bits at once
 
 
 @dataclass(frozen=True)
@@ -32,52 +45,107 @@ class Picture:
     notices: tuple[str, ...] = ()
 
 
-def decode_picture(data: bytes) -> Picture:
-    """The first frame of a picture file, upright, as 8-bit RGB.
+def decode_picture(data: bytes, max_pixels: int = MAX_PIXELS) -> Picture:
+    """The first frame of a picture file, upright, as 8-bit sRGB.
+
+    Args:
+        data: of the file. max_pixels: the largest picture that is decoded.
 
     Raises:
-        InputError: not a picture that Pillow opens. LimitError: too large for Pillow's own limit.
+        InputError: not a picture that Pillow opens, or damaged. LimitError: it has too many pixels.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data))
+    check_size(webp_size(data), max_pixels)
+    Image.init()
+    formats = [name for name in Image.ID if name not in REFUSED]
+    with one_error(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(io.BytesIO(data), formats=formats) as image:
+            check_size(image.size, max_pixels)
             image.load()
+            check_size(image.size, max_pixels)  # some formats know it only now
+            animated = is_animated(image)
+            picture = to_rgb(ImageOps.exif_transpose(image))
+    notice = ("only the first frame is encoded",) if animated else ()
+    return Picture(picture.image, notice + picture.notices)
+
+
+@contextmanager
+def one_error() -> Iterator[None]:
+    """Turn whatever Pillow raises about a file into one error; its readers raise nearly every kind of exception."""
+    try:
+        yield
+    except MiscError:
+        raise
     except Image.DecompressionBombError as error:
         raise LimitError("the picture has too many pixels") from error
     except UnidentifiedImageError as error:
         raise InputError("the input is not a picture of a known format") from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise InputError(f"the picture is damaged: {error}") from error
-    frames = getattr(image, "n_frames", 1)
-    picture = to_rgb(ImageOps.exif_transpose(image))
-    notice = (f"only the first of {frames} frames is encoded",) if frames > 1 else ()
-    return Picture(picture.image, notice + picture.notices)
+    except Exception as error:
+        raise InputError(f"the picture is damaged: {error or type(error).__name__}") from error
+
+
+def check_size(size: tuple[int, int], max_pixels: int) -> None:
+    width, height = size
+    if max(size) > MAX_SIDE or width * height > max_pixels:
+        raise LimitError(f"a picture of {width}x{height} is beyond the limit of {max_pixels} pixels")
+
+
+def webp_size(data: bytes) -> tuple[int, int]:
+    """Size in the header of an extended WebP file, whose canvas Pillow allocates when it opens it; else 0, 0."""
+    if len(data) < 30 or data[:4] != b"RIFF" or data[8:16] != b"WEBPVP8X":
+        return 0, 0
+    width, height = (int.from_bytes(data[at : at + 3], "little") + 1 for at in (24, 27))
+    return width, height
+
+
+def is_animated(image: Image.Image) -> bool:
+    """Whether there is a second frame; damage behind the first does not matter."""
+    try:
+        return bool(getattr(image, "is_animated", False))
+    except (OSError, SyntaxError, ValueError, EOFError, LookupError, struct.error):
+        return False
 
 
 def to_rgb(image: Image.Image) -> Picture:
-    """Any mode of Pillow to 8-bit RGB: wide samples scaled down, transparency laid on white."""
-    mode = image.mode
-    if mode == "RGB" and "transparency" not in image.info:
-        return Picture(image)
-    if mode == "I" or mode.startswith("I;16"):
-        samples = np.asarray(image).astype(np.float64)
-        scale = 257 if mode != "I" or samples.max() > 255 else 1
-        grey = np.clip(np.rint(samples / scale), 0, 255).astype(np.uint8)
-        return Picture(Image.fromarray(grey).convert("RGB"), (f"{mode} samples were reduced to 8 bits",))
-    if mode == "F":
-        samples = np.nan_to_num(np.asarray(image).astype(np.float64))
-        scale = 255 if samples.max() <= 1 else 1
-        grey = np.clip(np.rint(samples * scale), 0, 255).astype(np.uint8)
-        return Picture(Image.fromarray(grey).convert("RGB"), ("floating-point samples were reduced to 8 bits",))
-    if mode in ("La", "RGBa"):  # premultiplied
-        image = image.convert(mode.upper())
-    if image.has_transparency_data:
-        layer = image.convert("RGBA")
+    """Any mode of Pillow to 8-bit sRGB: wide samples scaled down, colours by profile, transparency laid on white."""
+    narrow, wide_notices = to_8_bits(image)
+    converted, colour_notices = to_srgb(narrow, image.info.get("icc_profile"))
+    notices = wide_notices + colour_notices
+    if converted.has_transparency_data:
+        layer = converted.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
-        notices = ("transparency was laid on white",) if layer.getchannel("A").getextrema() != (255, 255) else ()
+        if layer.getchannel("A").getextrema() != (255, 255):
+            notices += ("transparency was laid on white",)
         return Picture(Image.alpha_composite(white, layer).convert("RGB"), notices)
-    return Picture(image.convert("RGB"))
+    return Picture(converted if converted.mode == "RGB" else converted.convert("RGB"), notices)
+
+
+def to_8_bits(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
+    """A picture of 8-bit samples, and what had to be said."""
+    mode = image.mode
+    if mode == "I" or mode.startswith("I;16"):
+        scale = 1 / 257 if mode != "I" or largest_sample(image) > 255 else 1.0
+        return reduced(image, scale), (f"{mode} samples were reduced to 8 bits",)
+    if mode == "F":
+        return reduced(image, 255.0 if largest_sample(image) <= 1 else 1.0), (
+            "floating-point samples were reduced to 8 bits",
+        )
+    return image, ()
+
+
+def largest_sample(image: Image.Image) -> float:
+    return float(np.nanmax(np.nan_to_num(np.asarray(image), posinf=np.inf)))
+
+
+def reduced(image: Image.Image, scale: float) -> Image.Image:
+    """A picture of one wide channel, times the scale, as 8-bit grey; in bands, for they are wide in memory."""
+    samples = np.asarray(image)
+    grey = np.empty(samples.shape, np.uint8)
+    rows = max(1, BAND // image.width)
+    for top in range(0, image.height, rows):
+        band = np.nan_to_num(samples[top : top + rows].astype(np.float64)) * scale
+        grey[top : top + rows] = np.clip(np.rint(band), 0, 255)
+    return Image.fromarray(grey)
 
 
 def format_of(path: Path) -> str:
@@ -93,10 +161,14 @@ def format_of(path: Path) -> str:
 
 
 def encode_picture(image: Image.Image, format_name: str = "PNG") -> bytes:
-    """A picture's file: PNG and WebP without loss, JPEG and AVIF at high quality."""
+    """A picture's file in sRGB, which it says: PNG and WebP without loss, JPEG and AVIF at high quality.
+
+    Raises:
+        InputError: the format cannot hold it.
+    """
     buffer = io.BytesIO()
     try:
-        image.save(buffer, format_name, **SAVE_OPTIONS[format_name])
+        image.save(buffer, format_name, icc_profile=srgb_profile(), **SAVE_OPTIONS[format_name])
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"the picture cannot be written as {format_name}: {error}") from error
     return buffer.getvalue()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import zipfile
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,13 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from .bits.regions.maps import RegionMaps, grid_shape
-from .errors import InputError
+from .errors import InputError, LimitError, MiscError
 
 __all__ = ["from_json", "load_maps", "rasterise", "read_maps"]
 
 FINE = 8  # parts of a cell's side in which the area of boxes is counted
 MAX_VALUES = 1 << 22
 MAX_UNPACKED = 1 << 26  # bytes of all arrays of a .npz file
+MAX_BOXES = 4096
 
 
 def load_maps(data: bytes, width: int, height: int) -> RegionMaps:
@@ -42,15 +44,42 @@ def load_maps(data: bytes, width: int, height: int) -> RegionMaps:
 def read_maps(data: bytes) -> list[RegionMaps]:
     """Every map in the bytes of a .npy or .npz file; each array (items, rows, columns) is one picture's."""
     try:
-        if data[:2] == b"PK":
-            with zipfile.ZipFile(io.BytesIO(data)) as archive:
-                if sum(member.file_size for member in archive.infolist()) > MAX_UNPACKED:
-                    raise ValueError(f"they have more than {MAX_UNPACKED} bytes")
-        loaded = np.load(io.BytesIO(data), allow_pickle=False)
-        arrays = [loaded] if isinstance(loaded, np.ndarray) else [loaded[name] for name in loaded.files]
-    except Exception as error:  # damage shows as any error of numpy, zipfile or zlib
-        raise InputError(f"the region maps are not arrays of numpy: {error}") from error
+        files = members(data) if data[:2] == b"PK" else [data]
+        arrays = [array_of(each) for each in files]
+    except MiscError:
+        raise
+    except Exception as error:  # zipfile, its decoders and numpy's header have many kinds
+        raise InputError(f"the region maps are not arrays of numpy: {error or type(error).__name__}") from error
     return [maps_of(array) for array in arrays]
+
+
+def members(archive: bytes) -> list[bytes]:
+    """The files in an archive; none is unpacked further than all of them may have."""
+    found: list[bytes] = []
+    left = MAX_UNPACKED
+    with zipfile.ZipFile(io.BytesIO(archive)) as files:
+        for name in files.namelist():
+            with files.open(name) as file:
+                found.append(file.read(left + 1))
+            left -= len(found[-1])
+            if left < 0:
+                raise LimitError(f"the region maps have more than {MAX_UNPACKED} bytes when they are unpacked")
+    return found
+
+
+def array_of(data: bytes) -> npt.NDArray[Any]:
+    """The array of a .npy file; its header is compared with the bytes that are there before memory is allocated."""
+    file = io.BytesIO(data)
+    version = np.lib.format.read_magic(file)
+    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, fortran, dtype = read_header(file)
+    count = math.prod(shape)
+    if dtype.kind not in "biu" or count > MAX_VALUES:
+        raise InputError("region maps hold 0 and 1 alone")
+    if len(data) - file.tell() != count * dtype.itemsize:
+        raise ValueError("its header says another length")
+    values = np.frombuffer(data, dtype, count, file.tell())
+    return values.reshape(shape, order="F" if fortran else "C")
 
 
 def from_json(value: Any, width: int, height: int) -> RegionMaps:
@@ -63,10 +92,7 @@ def from_json(value: Any, width: int, height: int) -> RegionMaps:
         InputError: another shape or beyond the limits.
     """
     if isinstance(value, Mapping) and set(value) == {"masks"}:
-        try:
-            return maps_of(np.array(value["masks"]))
-        except ValueError as error:
-            raise InputError('"masks" is a list of items of rows of as many 0 and 1 each') from error
+        return masks_of(value["masks"])
     if not isinstance(value, Mapping) or not {"boxes"} <= set(value) <= {"boxes", "grid"}:
         raise InputError('region maps are an object with "masks", or with "boxes" and "grid"')
     grid = value.get("grid", 8)
@@ -75,8 +101,22 @@ def from_json(value: Any, width: int, height: int) -> RegionMaps:
     items = value["boxes"]
     if not isinstance(items, list) or not all(isinstance(boxes, list) and all(map(is_box, boxes)) for boxes in items):
         raise InputError('"boxes" is a list of items of boxes [x, y, width, height] in pixels')
+    if sum(map(len, items)) > MAX_BOXES:
+        raise LimitError(f"there are more than {MAX_BOXES} boxes")
     shape = grid_shape(width, height, int(grid))
     return maps_of(np.array([rasterise(boxes, width, height, shape) for boxes in items]).reshape(-1, *shape))
+
+
+def masks_of(masks: Any) -> RegionMaps:
+    """From lists of rows of 0 and 1, checked before numpy sees them: texts and deep lists cost it much memory."""
+    rows = [row for mask in masks if isinstance(mask, list) for row in mask] if isinstance(masks, list) else []
+    if not rows or not all(isinstance(mask, list) for mask in masks) or not all(isinstance(row, list) for row in rows):
+        raise InputError('"masks" is a list of items of rows of 0 and 1')
+    if any(len(mask) != len(masks[0]) for mask in masks) or any(len(row) != len(rows[0]) for row in rows):
+        raise InputError('"masks" is a list of items of rows of as many 0 and 1 each')
+    if not all(isinstance(cell, int) and cell in (0, 1) for row in rows for cell in row):
+        raise InputError("region maps hold 0 and 1 alone")
+    return maps_of(np.array(masks, np.int64))
 
 
 def is_box(value: Any) -> bool:

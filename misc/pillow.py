@@ -1,21 +1,37 @@
 """Pillow plugin: after `import misc.pillow`, `Image.open("x.misc")` and `image.save("x.misc", bpp=0.024)` work.
 
-Opening reads the container alone; the picture is drawn when its pixels are first asked for.
+Opening reads the container alone, and Pillow compares the size with `Image.MAX_IMAGE_PIXELS`; the picture is drawn when
+its pixels are first asked for. Errors are those that Pillow's users expect: OSError for a file, TypeError and
+ValueError for options, each with the codec's own error as its cause.
 """
 
 from __future__ import annotations
 
+import functools
+import inspect
 import io
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from PIL import Image, ImageFile
 
 from .bits import container
-from .errors import MiscError
+from .bits.container import MAX_SIDE
+from .errors import InputError, MiscError
+
+if TYPE_CHECKING:
+    from .codec import Codec
 
 __all__ = ["MiscImageFile"]
 
-OPTIONS = ("mode", "bpp", "max_bytes", "quality", "description", "regions", "seed")
+ALL_PIXELS = MAX_SIDE * MAX_SIDE  # Pillow has its own limit
+
+
+@functools.cache
+def codec() -> Codec:
+    """The embedded profile's codec, which admits what Pillow admitted."""
+    from .codec import Codec
+
+    return Codec(max_pixels=ALL_PIXELS)
 
 
 def accept(prefix: bytes) -> bool:
@@ -33,19 +49,42 @@ class MiscImageFile(ImageFile.ImageFile):
         assert self.fp is not None
         self._data: bytes | None = self.fp.read(container.MAX_BYTES + 1)
         try:
-            header, sections = container.read(self._data)
+            header, sections = container.read(self._data, max_pixels=ALL_PIXELS)
         except MiscError as error:
             raise SyntaxError(str(error)) from error  # what Pillow takes for "not this format"
         self._size = (header.width, header.height)
         self._mode = "RGB"
         self.info["sections"] = list(sections)
 
-    def load(self) -> Any:
-        """Draw the picture; raises the codec's errors."""
-        if self._data is not None:
-            from .codec import decode
+    def verify(self) -> None:
+        """Decode every stream, without drawing, and compare the checks.
 
-            pixels = decode(self._data).tobytes()
+        Raises:
+            OSError: one is damaged, or was written with other models.
+        """
+        if self._data is None:
+            raise RuntimeError("verify must be called directly after open")
+        from .bits import streams
+        from .profiles import load_profile
+
+        profile = load_profile()
+        try:
+            streams.decode(self._data, profile.entropy_model, profile.text_coders, max_pixels=ALL_PIXELS)
+        except MiscError as error:
+            raise OSError(str(error)) from error
+        super().verify()
+
+    def load(self) -> Any:
+        """Draw the picture.
+
+        Raises:
+            OSError: the file is damaged, or models that it needs are not here.
+        """
+        if self._data is not None:
+            try:
+                pixels = codec().decode(self._data).tobytes()
+            except MiscError as error:
+                raise OSError(str(error)) from error
             self._data = None
             self.fp = io.BytesIO(pixels)
             self.tile = [ImageFile._Tile("raw", (0, 0, *self.size), 0, self.mode)]
@@ -53,13 +92,26 @@ class MiscImageFile(ImageFile.ImageFile):
 
 
 def save(image: Image.Image, target: IO[bytes], filename: str | bytes) -> None:
-    """Encode with those of Pillow's save options that `misc.encode` knows."""
-    from .codec import encode
+    """Encode; Pillow's save options are the keywords of `Codec.encode`, such as bpp and mode.
 
+    Raises:
+        TypeError: there is no such option. ValueError: options that do not fit.
+        OSError: no file is as small as demanded, or the picture is too large.
+    """
     given: dict[str, Any] = getattr(image, "encoderinfo", {})
-    target.write(encode(image, **{name: given[name] for name in OPTIONS if name in given}))
+    known = [name for name in inspect.signature(codec().encode).parameters if name != "image"]
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        raise TypeError(f"a .misc file is saved with {', '.join(known)}, not {', '.join(unknown)}")
+    try:
+        target.write(codec().encode(image, **given))
+    except InputError as error:
+        raise ValueError(str(error)) from error
+    except MiscError as error:
+        raise OSError(str(error)) from error
 
 
 Image.register_open(MiscImageFile.format, MiscImageFile, accept)
 Image.register_save(MiscImageFile.format, save)
 Image.register_extension(MiscImageFile.format, ".misc")
+Image.register_mime(MiscImageFile.format, "image/x-misc")

@@ -83,7 +83,7 @@ def compress(
 
     text = description_file(describe) if describe else None
     map_bytes = read_bytes(regions, MAX_MAPS) if regions else None
-    picture = decode_picture(read_bytes(source, MAX_IMAGE))
+    picture = decode_picture(read_bytes(source, MAX_IMAGE), max_pixels)
     for notice in picture.notices:
         say(notice)
     maps = None if map_bytes is None else load_maps(map_bytes, *picture.image.size)

@@ -17,7 +17,8 @@ from PIL import Image
 from ...bits.text.description import Description
 from ...errors import DescriberError
 from .answer import describe_all
-from .endpoint import BAD_REQUEST, FORBIDDEN, OK, UNAUTHORISED, Endpoint, Reply, post
+from .endpoint import BAD_REQUEST, FORBIDDEN, OK, UNAUTHORISED, Endpoint, post
+from .exchange import Reply, kept_client
 
 __all__ = ["HttpDescriber"]
 
@@ -47,9 +48,9 @@ class HttpDescriber:
     def answer(self, picture: Image.Image, text: str, most_tokens: int) -> str:
         message = {"role": "user", "content": [image_part(picture), {"type": "text", "text": text}]}
         body: dict[str, Any] = {"model": self.endpoint.model, "messages": [message], "stream": False}
-        reply = post(self.endpoint, body | {"max_tokens": most_tokens, "temperature": 0}, self.sleep)
+        reply = post(kept_client(), self.endpoint, body | {"max_tokens": most_tokens, "temperature": 0}, self.sleep)
         if reply.status == BAD_REQUEST and (b"max_tokens" in reply.body or b"temperature" in reply.body):
-            reply = post(self.endpoint, body, self.sleep)  # some models refuse these two
+            reply = post(kept_client(), self.endpoint, body, self.sleep)  # some models refuse these two
         if reply.status != OK:
             raise DescriberError(self.failure(reply))
         return content(reply.body, self.endpoint.address)

@@ -16,7 +16,8 @@ from misc.bits.text.description import Description, to_json
 from misc.errors import DescriberError, InputError
 from misc.models.describer import endpoint as describer_endpoint
 from misc.models.describer.describer import describer_for
-from misc.models.describer.endpoint import Endpoint, endpoint_from, seconds_of
+from misc.models.describer.endpoint import Endpoint, endpoint_from
+from misc.models.describer.exchange import seconds_of
 from misc.models.describer.http import HttpDescriber
 from misc.profiles import load_profile
 from tests.support.images import sample_picture
