@@ -78,7 +78,8 @@ def state_of(path: Path, pinned: str, *, whole: Callable[[Path], str] = sha256, 
             if whole(path) == pinned:
                 write_stamp(stamp, facts)
                 return State.HERE
-    stamp.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        stamp.unlink(missing_ok=True)
     return State.DAMAGED
 
 

@@ -40,7 +40,8 @@ def load_hyperprior(path: Path, device: str | torch.device = "cpu") -> Hyperprio
     with refusing(path, "the pixel stream"):
         weights = load(path, "pt")
         model = filled(Hyperprior(**json.loads(weights.metadata["config"])), weights.tensors)
-    return model.eval().to(device)
+    model.eval().to(device)
+    return model
 
 
 def filled(model: Hyperprior, tensors: dict[str, Tensor]) -> Hyperprior:

@@ -82,4 +82,7 @@ def test_a_cache_that_cannot_be_written_is_no_hindrance(file: Path, monkeypatch:
     blocked = file.parent / "blocked"
     blocked.write_text("a file where a folder should be")
     monkeypatch.setenv("XDG_CACHE_HOME", str(blocked))
-    assert require(file, sha256(file)) == file
+    pinned = sha256(file)
+    assert require(file, pinned) == file
+    put(file, 0, keep_time=False)
+    assert state_of(file, pinned) is State.DAMAGED
