@@ -110,9 +110,6 @@ class DecoderProfile:
         scheduler: {"class": a scheduler of diffusers, ...what to change in its configuration}; the base's if empty.
         native: side of the pictures that it was trained on. tile: the longest side that is drawn in one piece.
         text_steps: calls of the network for a file without pixels, if not as many as for one with.
-        anchored: what the VAE loses of the pixel stream's picture is given back: the picture is that one plus this
-            share of the difference of two decodings, of the drawn latents and of its own; the lower the share, the
-            nearer to the pixel stream's picture and the less texture. 0: the decoding as it is.
     """
 
     base: HubPart
@@ -124,7 +121,6 @@ class DecoderProfile:
     native: int = 512
     tile: int = 768
     text_steps: int | None = None
-    anchored: float = 0.0
 
     def hub_parts(self) -> list[tuple[HubPart, bool]]:
         """All that is fetched, and whether it can be done without."""

@@ -72,7 +72,7 @@ class Decoder:
         parts: the networks, in evaluation mode; they are moved to the device and the data type.
         sampling: what is done unless a call says otherwise.
         native, tile: side that the networks were trained at, longest side drawn in one piece; a tile is a multiple of
-            what the networks need (64 for Stable Diffusion 1.5). text_steps, anchored: as `DecoderProfile`.
+            what the networks need (64 for Stable Diffusion 1.5). text_steps: as `DecoderProfile`.
         dtype: of UNet, ControlNets and text encoder; by default float16 on a GPU, float32 elsewhere.
         offload: keep only the network at work on the device. compiled: use torch.compile.
         batch: pictures that a GPU draws at once.
@@ -86,7 +86,6 @@ class Decoder:
         native: int = 512,
         tile: int = 768,
         text_steps: int | None = None,
-        anchored: float = 0.0,
         device: str | torch.device = "cpu",
         dtype: torch.dtype | None = None,
         offload: bool = False,
@@ -95,7 +94,7 @@ class Decoder:
     ) -> None:
         self.sampling = sampling
         self.native, self.tile = native, tile
-        self.text_steps, self.anchored = text_steps, anchored
+        self.text_steps = text_steps
         self.device = torch.device(device)
         self.dtype = dtype or (torch.float16 if self.device.type == "cuda" else torch.float32)
         self.offload = offload
@@ -168,16 +167,28 @@ class Decoder:
 
     def _draw(self, scenes: Sequence[Scene], sampling: Sampling, on_step: Callable[[], None]) -> list[Pixels]:
         """Pictures of scenes of one kind."""
+        latents, frame = self.latents(scenes, sampling, on_step)
+        with self._at_work(self.vae):
+            fields = decode(self.vae, latents, frame, self.tile // self.factor)
+        return [finished(field, scene, frame, sampling) for field, scene in zip(fields, scenes, strict=True)]
+
+    @torch.inference_mode()
+    def latents(
+        self, scenes: Sequence[Scene], sampling: Sampling, on_step: Callable[[], None] = lambda: None
+    ) -> tuple[Tensor, Frame]:
+        """Latents (B, C, rows, columns) float32 that the VAE decodes to images, and their sizes.
+
+        Args:
+            scenes: B of one kind. sampling: of all of them. on_step: called after every step.
+        """
         multiple = 2 ** (self.denoiser.levels - 1)
         frame = frame_of(scenes[0], native=self.native, tile=self.tile, factor=self.factor, multiple=multiple)
         pictures = [None if scene.draft is None else picture(scene.draft, frame) for scene in scenes]
         controls = [self._shown(part, scenes, pictures, frame) for part in self.controls]
-        shown, tile = joined(pictures), self.tile // self.factor
-        start: Tensor | None = None
+        shown, start = joined(pictures), None
         if shown is not None:
             with self._at_work(self.vae):
-                start = encode(self.vae, shown, frame, tile, self.device)
-        own = start if self.anchored else None
+                start = encode(self.vae, shown, frame, self.tile // self.factor, self.device)
         with self._at_work(self.text):
             guide = guide_of(self.text, scenes, frame, controls, sampling)
             items = []
@@ -191,12 +202,7 @@ class Decoder:
                 assert start is not None
                 drawn = self._sample(each, seeds, start, sampling, item_steps(sampling), on_step, stream=k + 1)
                 start = torch.lerp(start, drawn, mask.to(self.device))
-            latents = self._sample(guide, seeds, start, sampling, sampling.steps, on_step)
-        with self._at_work(self.vae):
-            fields = decode(self.vae, latents, frame, tile)
-            if own is not None and shown is not None:
-                fields = shown + self.anchored * (fields - decode(self.vae, own, frame, tile))
-        return [finished(field, scene, frame, sampling) for field, scene in zip(fields, scenes, strict=True)]
+            return self._sample(guide, seeds, start, sampling, sampling.steps, on_step), frame
 
     def _shown(
         self, part: ControlPart, scenes: Sequence[Scene], pictures: Sequence[Tensor | None], frame: Frame

@@ -86,10 +86,19 @@ def assembled(
     """
     device = prompts[0].states.device
     if sampling.guidance > 1 and (worded or sampling.negative):
-        prompts = [prompt_of(text, sampling.negative)] * len(prompts) + prompts
+        prompts = [negative_of(text, sampling.negative)] * len(prompts) + prompts
     prompt = stacked(prompts)
     times = None
     if prompt.pooled is not None:  # SDXL is told the size before and after cropping, and where it was cropped
         size = [float(frame.rows * frame.factor), float(frame.columns * frame.factor)]
         times = torch.tensor([[*size, 0.0, 0.0, *size]], device=device).repeat(len(prompts), 1)
     return Guide(prompt, planes.to(device), controls, sampling.guidance, times)
+
+
+def negative_of(text: TextEncoder, negative: str) -> Prompt:
+    """The keys (B = 1) that guidance leads away from."""
+    prompt = prompt_of(text, negative)
+    if negative or not text.zero_negative:
+        return prompt
+    pooled = None if prompt.pooled is None else torch.zeros_like(prompt.pooled)
+    return Prompt(torch.zeros_like(prompt.states), prompt.plane, pooled)

@@ -3,7 +3,7 @@
     flow matching:  strength s ─► levels s, s (n-1)/n, ... s/n ─► x = (1-s) latents + s noise ─► n steps
     diffusion:      the last n of n/s time steps, as in image-to-image (SDEdit, arXiv 2108.01073)
 
-`steps` is always the number of the network's calls.
+`steps` is the number of the network's calls, but for schedulers of second order and those that warm up.
 """
 
 from __future__ import annotations
@@ -17,22 +17,42 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...errors import InputError
+
 __all__ = ["sample", "timetable"]
 
 
 def timetable(scheduler: Any, steps: int, strength: float, device: torch.device) -> Tensor:
-    """Time steps for so many calls that begin at the noise of a strength; sets the scheduler to them."""
+    """Time steps for so many calls that begin at the noise of a strength; sets the scheduler to them.
+
+    A diffusion scheduler makes n = steps / strength of them, rounded, and all but the last `steps` are left out, as
+    diffusers' image-to-image pipelines do. Few steps have few strengths, steps / n: one step has 1, 1/2, 1/3 ...
+
+    Raises:
+        InputError: the scheduler has no such time steps.
+    """
     if is_flow(scheduler):
         scheduler.set_timesteps(sigmas=np.linspace(strength, strength / steps, steps), device=device)
         begin = 0
     else:
-        total = min(max(steps, round(steps / strength)), int(scheduler.config.num_train_timesteps))
-        scheduler.set_timesteps(total, device=device)
-        begin = max(0, len(scheduler.timesteps) - steps * int(getattr(scheduler, "order", 1)))
+        total = max(steps, round(steps / strength))
+        try:
+            if total > int(scheduler.config.num_train_timesteps):  # fewer would begin at more noise
+                raise ValueError(f"{total} steps")
+            scheduler.set_timesteps(total, device=device)
+        except ValueError as error:
+            name = type(scheduler).__name__
+            raise InputError(f"{name} has no {steps} steps at strength {strength:g}; take fewer steps") from error
+        begin = (total - steps) * order_of(scheduler)
     if hasattr(scheduler, "set_begin_index"):
         scheduler.set_begin_index(begin)
     times: Tensor = scheduler.timesteps[begin:]
     return times
+
+
+def order_of(scheduler: Any) -> int:
+    """Calls of the network in a step: 1, or 2 of a scheduler such as Heun's."""
+    return int(getattr(scheduler, "order", 1))
 
 
 def sample(
@@ -65,10 +85,12 @@ def sample(
     if seeds and "generator" in inspect.signature(scheduler.step).parameters:
         extra["generator"] = [torch.Generator().manual_seed(seed) for seed in seeds]
     scale = getattr(scheduler, "scale_model_input", lambda value, _: value)
-    for time in times:
+    more = len(times) - steps * order_of(scheduler)  # calls that some schedulers need beside their steps
+    for k, time in enumerate(times):
         prediction = predict(scale(current, time), time)
         current = scheduler.step(prediction, time, current, return_dict=False, **extra)[0]
-        on_step()
+        if k == len(times) - 1 or (k >= more and (k + 1) % order_of(scheduler) == 0):
+            on_step()
     return current
 
 

@@ -35,7 +35,13 @@ class TextFeatures:
 
 
 class TextEncoder(Protocol):
-    """Anything that encodes texts for cross-attention."""
+    """Anything that encodes texts for cross-attention.
+
+    Attributes:
+        zero_negative: whether an empty negative prompt is zeros instead of an empty text's features.
+    """
+
+    zero_negative: bool
 
     def encode(self, texts: Sequence[str]) -> TextFeatures:
         """Features of texts, on the encoder's device."""
@@ -52,6 +58,8 @@ class MiniLmText:
     Args:
         load: gives the tower when the first text comes; it may raise WeightsError then.
     """
+
+    zero_negative = False  # an empty text's features are zeros by themselves
 
     def __init__(self, load: Callable[[], TextTower]) -> None:
         self.load = load
@@ -85,11 +93,15 @@ class ClipText:
 
     Args:
         tokenizers, models: CLIPTokenizer and CLIPTextModel; the second model is a CLIPTextModelWithProjection.
+
+    SDXL's dropped texts were zeros in training, so its empty negative prompt is zeros too (diffusers'
+    `force_zeros_for_empty_prompt`); Stable Diffusion 1.5's was the empty text.
     """
 
     def __init__(self, tokenizers: Sequence[Any], models: Sequence[Any]) -> None:
         self.tokenizers = list(tokenizers)
         self.models = list(models)
+        self.zero_negative = len(self.models) > 1
 
     def encode(self, texts: Sequence[str]) -> TextFeatures:
         """As `TextEncoder.encode`."""

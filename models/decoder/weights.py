@@ -56,7 +56,6 @@ def load_decoder(
         native=chosen.native,
         tile=chosen.tile,
         text_steps=chosen.text_steps,
-        anchored=chosen.anchored,
         device=device,
         dtype=dtype,
         offload=offload,
