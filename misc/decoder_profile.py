@@ -10,6 +10,7 @@ from .errors import InputError
 
 __all__ = [
     "COLOURS",
+    "CONDITIONS",
     "FUSIONS",
     "CascadeProfile",
     "Control",
@@ -22,6 +23,7 @@ __all__ = [
 
 FUSIONS = ("regional", "sequential")
 COLOURS = ("wavelet", "adain", "none")
+CONDITIONS = ("draft", "upsampled")
 MAX_STEPS = 1000
 
 
@@ -109,7 +111,12 @@ class DecoderProfile:
         text: `clip`, or `minilm` of the profile's packages. vae: one to take instead of the base's.
         scheduler: {"class": a scheduler of diffusers, ...what to change in its configuration}; the base's if empty.
         native: side of the pictures that it was trained on. tile: the longest side that is drawn in one piece.
+        condition: what ControlNets and the noised start see of the pixel stream: `draft`, its own image, or
+            `upsampled`, that image drawn sharp by the profile's upsampler first.
         text_steps: calls of the network for a file without pixels, if not as many as for one with.
+
+    Raises:
+        InputError: there is no such condition.
     """
 
     base: HubPart
@@ -120,7 +127,12 @@ class DecoderProfile:
     scheduler: dict[str, Any] = field(default_factory=dict)
     native: int = 512
     tile: int = 768
+    condition: str = "draft"
     text_steps: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.condition not in CONDITIONS:
+            raise InputError(f"there is no condition {self.condition!r}; there is {', '.join(CONDITIONS)}")
 
     def hub_parts(self) -> list[tuple[HubPart, bool]]:
         """All that is fetched, and whether it can be done without."""

@@ -2,8 +2,8 @@
 
     description ─► text encoder ─► keys ─┐ regional attention
     regions ─────► masks ────────► bias ─┤
-    pixels ──────► ControlNets ──────────┼─► UNet, step by step, tile by tile ─► VAE ─► colours of the pixels ─► picture
-           └─────► VAE, noised to the strength ─┘
+    pixels ─► [upsampler] ─► ControlNets ┼─► UNet, step by step, tile by tile ─► VAE ─► colours of the pixels ─► picture
+                    └─► VAE, noised to the strength ─┘
     seed ────────► noise (Philox)
 
 Any subset of the streams is drawn, by any UNet, ControlNets, VAE and scheduler of diffusers.
@@ -36,6 +36,7 @@ from .fusion import calls, guide_of, in_sequence, item_guides, item_steps
 from .noise import gaussian
 from .sampling import sample
 from .scene import Frame, Scene, control, frame_of, joined, picture
+from .sharpen import Sharpener
 from .text_encoders import TextEncoder
 
 __all__ = ["ControlPart", "Decoder", "Parts", "Progress", "Scene"]
@@ -71,6 +72,7 @@ class Decoder:
     Args:
         parts: the networks, in evaluation mode; they are moved to the device and the data type.
         sampling: what is done unless a call says otherwise.
+        sharpener: draws the pixel stream's image sharp before ControlNets and VAE see it; None leaves it as it is.
         native, tile: side that the networks were trained at, longest side drawn in one piece; a tile is a multiple of
             what the networks need (64 for Stable Diffusion 1.5). text_steps: as `DecoderProfile`.
         dtype: of UNet, ControlNets and text encoder; by default float16 on a GPU, float32 elsewhere.
@@ -83,6 +85,7 @@ class Decoder:
         parts: Parts,
         sampling: Sampling,
         *,
+        sharpener: Sharpener | None = None,
         native: int = 512,
         tile: int = 768,
         text_steps: int | None = None,
@@ -92,7 +95,7 @@ class Decoder:
         compiled: bool = False,
         batch: int = 4,
     ) -> None:
-        self.sampling = sampling
+        self.sampling, self.sharpener = sampling, sharpener
         self.native, self.tile = native, tile
         self.text_steps = text_steps
         self.device = torch.device(device)
@@ -183,7 +186,8 @@ class Decoder:
         """
         multiple = 2 ** (self.denoiser.levels - 1)
         frame = frame_of(scenes[0], native=self.native, tile=self.tile, factor=self.factor, multiple=multiple)
-        pictures = [None if scene.draft is None else picture(scene.draft, frame) for scene in scenes]
+        conditions = [self._condition(scene) for scene in scenes]
+        pictures = [None if each is None else picture(each, frame) for each in conditions]
         controls = [self._shown(part, scenes, pictures, frame) for part in self.controls]
         shown, start = joined(pictures), None
         if shown is not None:
@@ -203,6 +207,12 @@ class Decoder:
                 drawn = self._sample(each, seeds, start, sampling, item_steps(sampling), on_step, stream=k + 1)
                 start = torch.lerp(start, drawn, mask.to(self.device))
             return self._sample(guide, seeds, start, sampling, sampling.steps, on_step), frame
+
+    def _condition(self, scene: Scene) -> Pixels | None:
+        """What stands for the pixel stream: its own image, or that drawn sharp."""
+        if self.sharpener is None or scene.draft is None:
+            return scene.draft
+        return self.sharpener.draw(scene.draft, scene.quality, scene.streams.seed)
 
     def _shown(
         self, part: ControlPart, scenes: Sequence[Scene], pictures: Sequence[Tensor | None], frame: Frame

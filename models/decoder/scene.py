@@ -31,7 +31,7 @@ class Scene:
     """What a decoder draws: the streams of a file and the image that the pixel stream gives by itself.
 
     Attributes:
-        streams: of the file; its latents are not looked at.
+        streams: of the file; of its pixels, the quality alone is looked at.
         draft: (height, width, 3) uint8, the pixel stream's own image; None if there is no pixel stream.
 
     Raises:
@@ -47,6 +47,13 @@ class Scene:
             raise InputError("there is nothing to draw: the file has neither a text nor pixels")
         if self.draft is not None and self.draft.shape != (height, width, 3):
             raise InputError(f"the draft is not {width}x{height}")
+
+    @property
+    def quality(self) -> int:
+        """The pixel stream's, 0 to 255; InputError if there is none."""
+        if self.streams.pixels is None:
+            raise InputError("the quality of a draft without pixel stream is not known")
+        return self.streams.pixels.quality
 
     def kind(self) -> tuple[int, int, bool, bool]:
         """What scenes have in common that can be drawn as one batch: size, and which streams there are."""

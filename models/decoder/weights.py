@@ -48,11 +48,13 @@ def load_decoder(
     chosen = decoder_table(profile)
     dtype = dtype or (torch.float16 if torch.device(device).type == "cuda" else torch.float32)
     parts = load_parts(profile, dtype)
+    from .cascade_weights import load_sharpener
     from .decoder import Decoder
 
     return Decoder(
         parts,
         chosen.sampling,
+        sharpener=load_sharpener(profile, str(device)) if chosen.condition == "upsampled" else None,
         native=chosen.native,
         tile=chosen.tile,
         text_steps=chosen.text_steps,
