@@ -4,8 +4,9 @@ BIN := .venv/bin
 PHOTO ?=
 MINUTES ?= 10
 SEED ?= 1
+N ?= 200
 
-.PHONY: help demo test fuzz lint clean
+.PHONY: help demo test fuzz kills lint clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -25,6 +26,9 @@ test: .venv/ready ## all tests, and the checks of `make lint`
 
 fuzz: .venv/ready ## mutated input for everything that reads files (MINUTES=10 SEED=1)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --minutes $(MINUTES) --seed $(SEED)
+
+kills: .venv/ready ## kill encode, decode and pull at random moments and look for half files and litter (N=200 SEED=1)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.kills --kills $(N) --seed $(SEED)
 
 lint: .venv/ready ## ruff, mypy and the layer contract
 	$(BIN)/python -m pytest tests/test_project.py

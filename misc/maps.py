@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .bits.regions.maps import RegionMaps, grid_shape
-from .errors import InputError, LimitError, MiscError
+from .errors import InputError, MiscError
 
 __all__ = ["from_json", "load_maps", "rasterise", "read_maps"]
 
@@ -58,12 +58,14 @@ def members(archive: bytes) -> list[bytes]:
     found: list[bytes] = []
     left = MAX_UNPACKED
     with zipfile.ZipFile(io.BytesIO(archive)) as files:
+        if sum(member.file_size for member in files.infolist()) > MAX_UNPACKED:  # a header may say less than there is
+            raise InputError(f"the region maps have more than {MAX_UNPACKED} bytes when they are unpacked")
         for name in files.namelist():
             with files.open(name) as file:
                 found.append(file.read(left + 1))
             left -= len(found[-1])
             if left < 0:
-                raise LimitError(f"the region maps have more than {MAX_UNPACKED} bytes when they are unpacked")
+                raise InputError(f"the region maps have more than {MAX_UNPACKED} bytes when they are unpacked")
     return found
 
 
@@ -102,7 +104,7 @@ def from_json(value: Any, width: int, height: int) -> RegionMaps:
     if not isinstance(items, list) or not all(isinstance(boxes, list) and all(map(is_box, boxes)) for boxes in items):
         raise InputError('"boxes" is a list of items of boxes [x, y, width, height] in pixels')
     if sum(map(len, items)) > MAX_BOXES:
-        raise LimitError(f"there are more than {MAX_BOXES} boxes")
+        raise InputError(f"there are more than {MAX_BOXES} boxes")
     shape = grid_shape(width, height, int(grid))
     return maps_of(np.array([rasterise(boxes, width, height, shape) for boxes in items]).reshape(-1, *shape))
 
