@@ -14,14 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from ...bits.arithmetic.transformer import GAIN_BITS, Config
 from ...bits.text.byte_pairs import WORDS
-from ...errors import WeightsError
+from ...weights.safe import load, refusing
 from .integers import TRANSFORMERS_PARTS
 
 __all__ = ["SMALL", "TERMINATOR", "load_floats", "new_llama", "split_words"]
@@ -67,14 +65,10 @@ def load_floats(path: Path) -> tuple[LlamaForCausalLM, Tokenizer]:
     Raises:
         WeightsError: the file is missing, damaged, or holds no such language model.
     """
-    try:
-        arrays = load_file(path)
+    with refusing(path, "the small language model"):
+        arrays = load(path).tensors
         facts = json.loads(arrays["facts"].tobytes())
         return network_of(Config(**facts["config"]), arrays), tokenizer_of(facts["tokens"], facts["merges"])
-    except FileNotFoundError as error:
-        raise WeightsError(f"the weights {path} are missing") from error
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise WeightsError(f"{path} does not hold a language model in integers") from error
 
 
 def network_of(config: Config, arrays: dict[str, npt.NDArray[Any]]) -> LlamaForCausalLM:

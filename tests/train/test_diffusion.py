@@ -17,7 +17,6 @@ from misc.models.decoder.decoder import ControlPart, Decoder, Parts, Scene
 from misc.models.decoder.noise import gaussian
 from misc.models.decoder.quarter_autoencoder import QUARTER, SCALING, QuarterAutoencoder, quarter_latents
 from misc.models.decoder.text_encoders import TextFeatures
-from misc.models.decoder.upsampler import Upsampler
 from misc.train import diffusion
 from misc.train.data.conditions import Kept, choose_conditions, show
 from misc.train.data.scene_batches import SceneBatch
@@ -160,17 +159,30 @@ def test_only_drafts_that_are_kept_are_made() -> None:
     torch.testing.assert_close(shown.control[:, :3], drafts)
 
 
+class Unsharpened(torch.nn.Module):
+    """In place of the upsampler: what was enlarged stays as it is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, draft: Tensor, quality: Tensor, noise: Tensor) -> Tensor:
+        return draft
+
+
 def decoder_of(generator: Generator, **changes: float) -> Decoder:
     scheduler = FlowMatchEulerDiscreteScheduler(num_train_timesteps=1000)
-    vae = QuarterAutoencoder(Upsampler(8, 4, 1).eval())
+    vae = QuarterAutoencoder(Unsharpened())
     parts = Parts(generator.unet, vae, scheduler, Letters(), (ControlPart(generator.controlnet),))  # type: ignore[arg-type]
     return Decoder(parts, Sampling(2, colour="none", **changes), native=64, tile=96, text_steps=3)  # type: ignore[arg-type]
 
 
 def test_training_and_drawing_are_one_function() -> None:
     generator = tiny_generator().eval()
+    for layer in (*generator.controlnet.controlnet_down_blocks, generator.controlnet.controlnet_mid_block):
+        torch.nn.init.normal_(layer.weight, std=0.2)
     decoder = decoder_of(generator, strength=0.4)
-    pixels = np.asarray(sample_picture(64, 48))
+    pixels = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
     images = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].float() / 255
     scene = SceneBatch(images, torch.zeros(1, 3, 12, 16), torch.tensor([False]), [["a dog", "dog, brown"]])
     kept = Kept(torch.tensor([True]), torch.tensor([True]), torch.tensor([False]))
@@ -183,6 +195,7 @@ def test_training_and_drawing_are_one_function() -> None:
     text = Description("a dog", (Item("dog", "brown"),))
     drawn = decoder.draw(Scene(Streams(64, 48, 3, text), pixels))
     assert np.abs(drawn - expected.clamp(0, 255).numpy()).max() < 0.6
+    assert ((drawn > 0) & (drawn < 255)).mean() > 0.5
     other = decoder.draw(Scene(Streams(64, 48, 4, text), pixels))
     assert (other != drawn).any()
 

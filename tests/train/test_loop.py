@@ -5,13 +5,14 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from accelerate import Accelerator, debug_launcher
+from accelerate import debug_launcher
 from accelerate.state import AcceleratorState
 from torch import nn
 
 from misc.errors import WeightsError
+from misc.train import loop
 from misc.train.loop import LEAST_RATE, Settings, data_seed, learning_rate, run
-from misc.train.processes import average_gradients, descend, new_accelerator, share_weights, stream_seed
+from misc.train.processes import average_gradients, descend, new_accelerator, stream_seed
 
 
 class Line:
@@ -26,10 +27,13 @@ class Line:
         self.seen: list[float] = []
         self.rates: list[float] = []
 
+    def inputs(self) -> torch.Tensor:
+        return torch.linspace(-1, 1, 9)[:, None]
+
     def step(self, step: int, done: float) -> dict[str, float]:
         self.seen.append(done)
         self.rates.append(self.optimizers[0].param_groups[0]["lr"])
-        x = torch.linspace(-1, 1, 9)[:, None]
+        x = self.inputs()
         loss = (self.line(x) - (3 * x - 1)).square().mean()
         descend(loss, self.line, self.optimizers, self.accelerator)
         return {"loss": loss.item(), **({"first": 1.0} if step == 0 else {})}
@@ -68,11 +72,26 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path) ->
     assert len(parts[1].seen) == 12
 
 
-def test_a_clock_ends_a_run(tmp_path: Path) -> None:
+class Ticks:
+    """A clock that goes on by a second whenever it is read."""
+
+    def __init__(self, seconds: float, _: object) -> None:
+        self.seconds = seconds
+
+    def read(self) -> float:
+        self.seconds += 1
+        return self.seconds
+
+
+def test_a_clock_ends_a_run_and_counts_all_sessions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "Clock", Ticks)
     task = Line()
-    result = run(task, Settings(tmp_path, minutes=0.2 / 60), task.accelerator)
-    assert 0 < result["steps"] < 1_000_000
-    assert task.seen[-1] > 0.9
+    result = run(task, Settings(tmp_path, minutes=0.5), task.accelerator)
+    assert result == {"steps": 29, "seconds": 30} | {name: result[name] for name in ("loss", "first")}
+    assert task.seen == pytest.approx([step / 30 for step in range(1, 30)])
+    more = Line()
+    assert run(more, Settings(tmp_path, minutes=1), more.accelerator)["seconds"] == 60
+    assert more.seen[0] == pytest.approx(31 / 60)
 
 
 def test_states_that_cannot_be_used_are_named(tmp_path: Path) -> None:
@@ -112,21 +131,42 @@ def test_seeds_differ_by_process_session_and_run(tmp_path: Path) -> None:
     assert after == [data_seed(tmp_path, 0, rank) for rank in ranks]  # type: ignore[arg-type]
 
 
+class Dots(Line):
+    """The same line, learned by dots at random places, from other weights in every process."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.drawn: list[torch.Tensor] = []
+        torch.nn.init.constant_(self.line.weight, float(self.accelerator.process_index))
+
+    def inputs(self) -> torch.Tensor:
+        self.drawn.append(torch.rand(9, 1))
+        return self.drawn[-1]
+
+
 def two_processes(out: Path) -> None:
     AcceleratorState._reset_state(True)  # what the parent process left
-    accelerator = Accelerator(cpu=True)
-    torch.manual_seed(accelerator.process_index)
-    line = nn.Linear(1, 1)
-    share_weights([line], accelerator)
-    line(torch.ones(1, 1) * accelerator.process_index).sum().backward()
-    average_gradients(line, accelerator)
-    seed = data_seed(out, 0, accelerator)
-    torch.save([line.weight.detach(), line.weight.grad, seed], out / f"{accelerator.process_index}.pt")
+    task = Dots()
+    rank, seed = task.accelerator.process_index, data_seed(out, 0, task.accelerator)
+    run(task, Settings(out, 3), task.accelerator)
+    torch.save([task.line.weight.detach(), torch.stack(task.drawn), seed], out / f"{rank}.pt")
 
 
-def test_two_processes_share_weights_and_gradients_but_not_batches(tmp_path: Path) -> None:
+def test_two_processes_learn_the_same_weights_from_batches_of_their_own(tmp_path: Path) -> None:
     debug_launcher(two_processes, (tmp_path,), num_processes=2)
-    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
-    assert torch.equal(first[0], second[0])
-    assert float(first[1]) == float(second[1]) == 0.5
-    assert first[2] != second[2]
+    (weight, drawn, seed), (other_weight, other_drawn, other_seed) = (
+        torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)
+    )
+    assert torch.equal(weight, other_weight)
+    assert not (drawn == other_drawn).any()
+    assert seed != other_seed
+    assert torch.load(tmp_path / "state.pt", weights_only=True)["step"] == 3
+
+
+def test_processes_average_their_gradients() -> None:
+    line = nn.Linear(2, 1)
+    line(torch.ones(1, 2)).sum().backward()
+    halved = SimpleNamespace(num_processes=2, reduce=lambda tensor, how: tensor / 2 if how == "mean" else tensor)
+    average_gradients(line, halved)  # type: ignore[arg-type]
+    assert line.weight.grad is not None
+    assert line.weight.grad.tolist() == [[0.5, 0.5]]

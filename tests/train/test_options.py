@@ -97,3 +97,14 @@ def test_a_mistyped_start_is_one_sentence(
     assert stop.value.code == 4
     assert capsys.readouterr().err == f"there are no weights at {typo}\n"
     assert not (tmp_path / "out").exists()
+
+
+def test_missing_photos_are_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["hyperprior", "--data", str(tmp_path / "none"), "--out", str(tmp_path / "out")]
+    monkeypatch.setattr(sys, "argv", arguments)
+    with pytest.raises(SystemExit) as stop:
+        main_of(hyperprior.main)
+    assert stop.value.code == 1
+    assert capsys.readouterr().err == f"{tmp_path / 'none'} does not exist\n"
