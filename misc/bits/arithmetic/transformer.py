@@ -24,16 +24,13 @@ import numpy as np
 import numpy.typing as npt
 
 from .exact_net import exact_matmul
+from .linear import ACTIVATION_LEVELS, PIECE, SUM_LIMIT, WEIGHT_LEVELS, Linear
 
-__all__ = ["Cache", "Config", "Transformer", "exact_exp", "round_rows"]
+__all__ = ["ACTIVATION_LEVELS", "WEIGHT_LEVELS", "Cache", "Config", "Transformer", "exact_exp", "round_rows"]
 
 Floats = npt.NDArray[np.floating[Any]]
 F64 = npt.NDArray[np.float64]
 
-ACTIVATION_LEVELS = 127
-WEIGHT_LEVELS = 127
-SUM_LIMIT = (1 << 24) - 1
-SPLIT = SUM_LIMIT // (ACTIVATION_LEVELS * WEIGHT_LEVELS)  # longest sum of int8 products that is exact in float32
 NORM_LEVELS = 1 << 20
 ATTENTION_LEVELS = 511  # 511 * 511 * 64 < 2^24
 GAIN_BITS, ANGLE_BITS, VALUE_BITS, SHARE_BITS = 16, 14, 12, 16
@@ -41,7 +38,6 @@ VALUE_LIMIT = 1 << 24
 EXP_STEPS, EXP_BITS = 4096, 40
 LOG2_E = 1.4426950408889634
 EXPONENT_BIAS, MANTISSA_BITS = 1023, 52  # of float64
-PIECE = 1 << 20  # weights that are float32 at a time
 
 
 @dataclass(frozen=True)
@@ -93,46 +89,6 @@ def round_rows(x: F64, levels: int) -> tuple[F64, F64]:
     _, exponent = np.frexp(largest / levels)
     scale = np.ldexp(1.0, exponent)
     return np.rint(x / scale), scale
-
-
-class Linear:
-    """x W^T with int8 weights and a power of two for each output.
-
-    Args:
-        parts: weight (outputs, inputs) and exponent (outputs,) of each matrix; they take one input, and the outputs
-            follow one another.
-    """
-
-    def __init__(self, *parts: tuple[npt.NDArray[np.int8], npt.NDArray[np.int8]]) -> None:
-        weights, exponents = zip(*parts, strict=True)
-        self.weight = weights[0] if len(parts) == 1 else np.concatenate(weights)
-        self.scale: F64 = np.ldexp(1.0, np.concatenate(exponents).astype(np.int32))
-
-    def __call__(self, integers: F64, scale: F64, buffer: npt.NDArray[np.float32]) -> F64:
-        """integers: (T, inputs) in [-127, 127]; scale: (T, 1). Returns (T, outputs).
-
-        The buffer, of `PIECE` numbers or of one row if that is more, is written over.
-        """
-        outputs, inputs = self.weight.shape
-        x = integers.astype(np.float32)
-        sums: F64 = np.empty((len(x), outputs))
-        rows = max(1, PIECE // inputs)
-        for top in range(0, outputs, rows):
-            weight = self.weight[top : top + rows]
-            piece = buffer[: weight.size].reshape(weight.shape)
-            np.copyto(piece, weight)
-            np.copyto(sums[:, top : top + rows], self._sums(x, piece))
-        return sums * scale * self.scale
-
-    @staticmethod
-    def _sums(x: Floats, weight: Floats) -> Floats:
-        """x W^T, by parts that are exact in float32."""
-        parts = -(-weight.shape[1] // SPLIT)
-        if parts == 1:
-            return exact_matmul(x, weight.T, SUM_LIMIT)
-        columns = zip(np.array_split(x, parts, axis=1), np.array_split(weight, parts, axis=1), strict=True)
-        first, *others = [exact_matmul(some, part.T, SUM_LIMIT).astype(np.float64) for some, part in columns]
-        return sum(others, first)
 
 
 @dataclass
