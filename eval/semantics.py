@@ -52,7 +52,7 @@ from .regions import compare
 
 __all__ = ["caption_scores", "localisation", "name_counts", "retrieval", "text_tasks"]
 
-GRID, RASTER, CELLS = 16, 64, 8
+GRID, RASTER = 16, 64
 TEXTS = 100
 SOMEBODY = "man woman boy girl child kid baby guy lady player person people skier surfer rider"
 PEOPLE = frozenset(SOMEBODY.split())
@@ -197,7 +197,7 @@ def measure(data: Path, limit: int, profile: str) -> dict[str, Any]:
     maps: list[RegionMaps] = []
     for found, image, _ in named:
         square = image.convert("RGB").resize((512, 512))
-        maps.append(locate(clip, square, [item.name for item in found.items], CELLS))
+        maps.append(locate(clip, square, [item.name for item in found.items]))
     result["regions"] = compare([each for each in maps if len(each.masks) == 3])
     result["seconds"] = seconds(seen, captioned[0][0].convert("RGB").resize((768, 512)))
     return result

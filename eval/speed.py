@@ -27,7 +27,7 @@ from rich.table import Table
 from ..bits.regions.maps import RegionMaps
 from ..bits.streams import Streams
 from ..bits.text.description import Description, Item
-from ..decoder_profile import DecoderProfile
+from ..decoder_profile import DecoderProfile, SamplingChanges
 from ..models.decoder.decoder import Decoder, Parts
 from ..models.decoder.scene import Scene
 from ..models.decoder.text_encoders import ClipText
@@ -142,7 +142,7 @@ def ours(
         text = Description(PROMPT, ITEMS if regions else ())
         maps = RegionMaps(masks) if regions else None
         scene = Scene(Streams(*image.size, 0, text, maps), np.asarray(image))
-        return decoder.draw(scene, steps=steps)
+        return decoder.draw(scene, changes=SamplingChanges(steps=steps))
 
     return draw
 

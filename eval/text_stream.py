@@ -135,12 +135,12 @@ def measure(data: Path, limit: int, profile_name: str, *, floats: bool) -> dict[
         some = texts[:: max(1, len(texts) // limit)][:limit]
         rows = {"raw": Cost(8.0 * sum(len(t.encode()) for t in some), sum(map(len, some)), len(some), 1e-9, None).row()}
         rows |= {name: other_cost(pack, some).row() for name, pack in OTHERS.items()}
-        rows |= {coder.name: coder_cost(coder, some).row() for coder in profile.text_coders if coder.available}
+        rows |= {coder.name: coder_cost(coder, some).row() for coder in profile.text_coders.values() if coder.available}
         if floats and profile.language_model.path.is_file():
             rows["SmolLM2, floats (estimate)"] = floating_cost(profile, some).row()
         result[kind] = {"texts": len(some), "of": len(texts), "coders": rows}
     result["dlsvc_sentence_bits"] = {
-        c.name: 8 * len(c.pack(DLSVC_SENTENCE)) for c in profile.text_coders if c.available
+        c.name: 8 * len(c.pack(DLSVC_SENTENCE)) for c in profile.text_coders.values() if c.available
     }
     if profile.language_model.path.is_file():
         result["skeletons"] = words_again(profile, some[: max(1, limit // 5)])

@@ -1,8 +1,10 @@
-"""MISC: an image codec for ultra-low bitrates. A photo becomes text, regions and pixels, and is drawn from them.
+"""MISC: an image codec for ultra-low bitrates. An image becomes text, regions and pixels, and is drawn from them.
 
 >>> import misc
 >>> data = misc.encode(image, bpp=0.024)
->>> picture = misc.decode(data)
+>>> drawn = misc.decode(data)
+
+`encode` and `decode` are those of `misc.Codec()`, the embedded profile's codec.
 """
 
 from __future__ import annotations
@@ -10,15 +12,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .codec import Codec, decode, encode
+    from .codec import Codec, default_codec
+    from .decoder_profile import SamplingChanges
 
-__all__ = ["Codec", "decode", "encode"]
+    encode, decode = default_codec().encode, default_codec().decode
+
+__all__ = ["Codec", "SamplingChanges", "decode", "encode"]
 
 
 def __getattr__(name: str) -> Any:
     """Import the codec when it is first used, so that `import misc` is quick."""
-    if name in __all__:
-        from . import codec
+    if name not in __all__:
+        raise AttributeError(f"module 'misc' has no attribute {name!r}")
+    from . import codec, decoder_profile
 
-        return getattr(codec, name)
-    raise AttributeError(f"module 'misc' has no attribute {name!r}")
+    if name in ("encode", "decode"):
+        return getattr(codec.default_codec(), name)
+    return codec.Codec if name == "Codec" else decoder_profile.SamplingChanges

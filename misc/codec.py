@@ -1,38 +1,34 @@
-"""The codec: a picture to the bytes of a `.misc` file and back.
+"""The codec: an image to the bytes of a `.misc` file and back.
 
-encode: image ─► Hyperprior.analyse ─► PixelLatents ─┐
-                 description ──────────► Description ─┼─► misc.bits.streams ─► bytes
-                 regions ──────────────► RegionMaps ──┘
-decode: bytes ─► misc.bits.streams ─► PixelLatents ─► Hyperprior.synthesise ─► draft ─┐
-                                     Description, RegionMaps ────────────────────────┴─► Decoder.draw ─► image
+encode: image, plan of `misc.modes` ─┬─► Semantics ──► Description, RegionMaps ─┐
+                                     └─► Hyperprior ─► PixelLatents ────────────┴─► Streams ─► bytes
+decode: bytes ─► Streams ─┬─► Hyperprior ─► draft ─► Decoder ─► image
+                          └─► text (skeletons in words), regions ──┘
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+import warnings
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from .bits import streams
+from .bits import streams as exact
 from .bits.container import MAX_PIXELS, MAX_SIDE, Section
-from .bits.pixels import latents
-from .bits.regions.maps import RegionMaps
-from .bits.streams import Streams, pixel_section
-from .bits.text import TextCoder
-from .bits.text.consonants import Consonants, choose, skeletons
-from .bits.text.description import MAX_WORDS, Description
-from .bits.text.lzw import Lzw, fold
-from .errors import BitstreamError, BudgetError, InputError, LimitError, WeightsError
-from .images import to_rgb
-from .modes import MODES, Mode
+from .bits.regions.maps import DEFAULT_GRID, RegionMaps, check_grid
+from .bits.streams import Streams
+from .bits.text.description import Description
+from .decoder_profile import SamplingChanges
+from .errors import BitstreamError, InputError, LimitError, WeightsError
+from .images import upright
+from .modes import MODES, Notice, plan_of, see_missing, write_streams
 from .profiles import load_profile
-from .rate_control import best_within, shortfall
+from .rate_control import best_within, budget_of, check_budget
 
 if TYPE_CHECKING:
     from .models.decoder.cascade import Cascade
@@ -41,10 +37,14 @@ if TYPE_CHECKING:
     from .models.hyperprior.hyperprior import Hyperprior
     from .models.semantics import Semantics
 
-__all__ = ["Codec", "decode", "encode"]
+__all__ = ["MODES", "Codec", "default_codec"]
 
-DEFAULT_BPP = 0.024
 Pixels = npt.NDArray[np.uint8]
+
+
+def warn(notice: str) -> None:
+    """Give a notice as a warning of Python's."""
+    warnings.warn(notice, stacklevel=3)
 
 
 class Codec:
@@ -53,13 +53,25 @@ class Codec:
     Args:
         profile: a name of `misc.profiles.profile_names`.
         device: a torch device; the GPU when there is one, else the CPU.
-        max_pixels: the largest picture that is encoded or decoded.
+        describer: who describes, as `misc.models.describer.describer.describer_for`; the profile's own if None.
+        max_pixels: the largest image that is encoded or decoded.
+        notice: called with a sentence where a file holds or an image shows less than it could.
     """
 
-    def __init__(self, profile: str = "embedded", *, device: str | None = None, max_pixels: int = MAX_PIXELS) -> None:
+    def __init__(
+        self,
+        profile: str = "embedded",
+        *,
+        device: str | None = None,
+        describer: str | None = None,
+        max_pixels: int = MAX_PIXELS,
+        notice: Notice = warn,
+    ) -> None:
         self.profile = load_profile(profile)
         self.device = device
+        self.describer = describer
         self.max_pixels = max_pixels
+        self.notice = notice
 
     @functools.cached_property
     def hyperprior(self) -> Hyperprior:
@@ -73,7 +85,7 @@ class Codec:
         """Describer and locator."""
         from .models.semantics import Semantics
 
-        return Semantics(self.profile, self.device)
+        return Semantics(self.profile, self.device, self.describer)
 
     @functools.cached_property
     def decoder(self) -> Decoder | Cascade:
@@ -91,83 +103,77 @@ class Codec:
 
         return self.device or ("cuda" if torch.cuda.is_available() else "cpu")
 
-    def see(self, image: Image.Image, items: int = 3) -> tuple[Description, RegionMaps | None]:
-        """What is in a picture and where, for `encode`.
+    def see(
+        self, image: Image.Image, items: int = 3, grid: int = DEFAULT_GRID
+    ) -> tuple[Description, RegionMaps | None]:
+        """What is in an image and where, for `encode`.
 
         Args:
             image: any mode of Pillow. items: how many things to name and to locate, at most.
+            grid: cells of the region maps on the shorter side, 4, 8, 12 or 16.
 
         Raises:
             DescriberError: the describer found no words. WeightsError: describer or locator are not here.
         """
-        return self.semantics.see(to_rgb(image).image, items)
+        return self.semantics.see(upright(image), items, check_grid(grid))
 
     def encode(
         self,
         image: Image.Image,
         *,
-        mode: Mode = "misc",
+        mode: str | None = None,
+        streams: Collection[str] | None = None,
         bpp: float | None = None,
         max_bytes: int | None = None,
         quality: int | None = None,
         description: Description | None = None,
         regions: RegionMaps | None = None,
+        grid: int = DEFAULT_GRID,
         seed: int = 0,
         verify: bool = True,
     ) -> bytes:
-        """Bytes of a `.misc` file.
+        """Bytes of a `.misc` file. Text and regions that it needs and that are not given are described and located.
 
         Args:
-            image: any mode of Pillow.
-            mode: `pixel`; `text`; `text+map`, text and regions; `dlsvc`, text in 26 letters by LZW; `micro`, as many
-                skeletons of the text's words as the limit admits; or `misc`, which has every stream that can be had.
+            image: any mode of Pillow; turned upright as its EXIF data say.
+            mode: as `misc.modes`: `dlsvc`, `micro`, `text`, `text+map`, `pixel` or `misc`, which is the default.
+            streams: instead of a mode, which of `text`, `regions` and `pixels` the file holds.
             bpp: bits of the whole file a pixel, at most (0.024 unless another limit is given).
             max_bytes: bytes of the whole file, at most. quality: of the pixel stream, 0 to 255, instead of a limit.
-            description: the text stream. seed: of the decoder's noise.
-            regions: the region stream, one map for each of the text's items, if it has any; left out in modes without
-                regions, and when no cell is set.
+            description: the text stream.
+            regions: the region stream, one map for each of the text's items, if it has any; left out when no cell is
+                set. grid: cells of maps that are made here on the shorter side, 4, 8, 12 or 16.
+            seed: of the decoder's noise, 0 to 2^32 - 1.
             verify: decode the file's symbols again and compare them, before it is returned.
 
         Raises:
-            InputError: options that do not fit. LimitError: the picture is too large.
-            WeightsError: weights are missing or damaged, or the file does not decode to what was encoded.
+            InputError: options that do not fit. LimitError: the image is too large.
             BudgetError: no file is as small as demanded; the message names the least.
+            WeightsError: a stream cannot be made (mode misc leaves it out), or the file does not decode to what was
+                encoded. DescriberError: the describer found no words.
         """
-        if mode not in MODES:
-            raise InputError(f"there is no mode {mode!r}; there is {', '.join(MODES)}")
-        if sum(limit is not None for limit in (bpp, max_bytes, quality)) > 1:
-            raise InputError("give one of bpp, max_bytes and quality")
-        if mode not in ("pixel", "misc") and description is None:
-            raise InputError(f"mode {mode} needs a description")
-        if mode == "text+map" and regions is None:
-            raise InputError("mode text+map needs region maps")
-        if quality is not None and not 0 <= quality <= 255:
-            raise InputError("the quality is between 0 and 255")
+        plan = plan_of(mode, streams)
         self._check_size(image.size)
-        budget = max_bytes
-        if bpp is not None or (max_bytes is None and quality is None and mode in ("pixel", "misc")):
-            budget = math.floor((DEFAULT_BPP if bpp is None else bpp) * image.width * image.height / 8)
-        content = Streams(*image.size, seed)
-        coders: Sequence[TextCoder] = self.profile.text_coders
-        if description is not None and mode != "pixel":
-            text, coders = self._text(content, description, mode, budget)
-            content = dataclasses.replace(content, text=text)
-        if regions is not None and regions.masks.any() and mode in ("text+map", "misc"):
-            content = dataclasses.replace(content, regions=regions)
-        sections = streams.pack(content, self.profile.entropy_model, coders)
-        if mode not in ("pixel", "misc"):
-            data = self._write(content, sections)
-            if budget is not None and len(data) > budget:
-                raise BudgetError(shortfall(len(data), budget, image.size))
+        image = upright(image)
+        with_pixels = "pixels" in plan.streams
+        budget = budget_of(image.size, bpp=bpp, max_bytes=max_bytes, quality=quality, pixels=with_pixels)
+        seen = see_missing(plan, image, description, regions, check_grid(grid), self.semantics, self.notice)
+        content = write_streams(plan, Streams(*image.size, seed, *seen), budget, self.profile.exact_models, self.notice)
+        sections = exact.pack(content, self.profile.exact_models, coder=plan.coder)
+        if not with_pixels:
+            data = exact.write(content, sections, self.profile.exact_models)
+            check_budget(len(data), budget, image.size)
             return self._verified(data, verify)
-        pixels = np.asarray(to_rgb(image).image)
+        pixels = np.asarray(image)
+
+        def code(guess: int) -> bytes:
+            section = {"pixels": self._pixel_section(pixels, guess)}
+            return exact.write(content, sections | section, self.profile.exact_models)
+
         if budget is None:
             assert quality is not None
-            return self._verified(self._write(content, sections | self._pixels(pixels, quality)), verify)
-        data = best_within(
-            lambda guess: self._write(content, sections | self._pixels(pixels, guess)), budget, image.size
-        )
-        return self._verified(data, verify)
+            return self._verified(code(quality), verify)
+        return self._verified(best_within(code, budget, image.size), verify)
 
     def decode(
         self,
@@ -177,12 +183,12 @@ class Codec:
         draft: bool = False,
         partial: bool = False,
         progress: Progress | None = None,
-        **sampling: Any,
+        sampling: SamplingChanges | None = None,
     ) -> Image.Image:
-        """The picture of a `.misc` file.
+        """The image of a `.misc` file.
 
         Args:
-            seed: of the noise, instead of the file's. draft: the pixel stream's own picture, without a generator; all
+            seed: of the noise, instead of the file's. draft: the pixel stream's own image, without a generator; all
                 that a profile without a decoder draws.
             partial: draw a file that was cut at the end of a section from the sections that it still has.
             progress, sampling: as `draw`.
@@ -191,14 +197,12 @@ class Codec:
             BitstreamError, LimitError, ModelMismatchError: as `misc.bits.streams.decode`.
             InputError, WeightsError: as `draw`.
         """
-        return self.draw(self.streams(data, partial=partial), seed=seed, draft=draft, progress=progress, **sampling)
+        content = self.streams(data, partial=partial)
+        return self.draw(content, seed=seed, draft=draft, progress=progress, sampling=sampling)
 
     def streams(self, data: bytes, *, partial: bool = False) -> Streams:
         """The streams of a `.misc` file, without drawing."""
-        profile = self.profile
-        return streams.decode(
-            data, profile.entropy_model, profile.text_coders, max_pixels=self.max_pixels, partial=partial
-        )
+        return exact.decode(data, self.profile.exact_models, max_pixels=self.max_pixels, partial=partial)
 
     def draw(
         self,
@@ -207,20 +211,19 @@ class Codec:
         seed: int | None = None,
         draft: bool = False,
         progress: Progress | None = None,
-        **sampling: Any,
+        sampling: SamplingChanges | None = None,
     ) -> Image.Image:
-        """The picture of streams.
+        """The image of streams.
 
         Args:
             seed, draft: as `decode`. progress: called with the steps done and all steps.
-            sampling: steps, guidance, strength or fusion, as `misc.decoder_profile.Sampling`, where they are not
-                to be the profile's.
+            sampling: what is to be other than the profile says.
 
         Raises:
-            InputError: such a choice is out of its range, or the profile has nothing that it could be of.
+            InputError: a change is out of its range, or the profile has nothing that it could be of.
             WeightsError: the streams need a part that the profile does not have, or whose weights are not here.
         """
-        return self.draw_many([content], seed=seed, draft=draft, progress=progress, **sampling)[0]
+        return self.draw_many([content], seed=seed, draft=draft, progress=progress, sampling=sampling)[0]
 
     def draw_many(
         self,
@@ -229,19 +232,20 @@ class Codec:
         seed: int | None = None,
         draft: bool = False,
         progress: Progress | None = None,
-        **sampling: Any,
+        sampling: SamplingChanges | None = None,
     ) -> list[Image.Image]:
-        """Pictures of many streams, each as `draw` alone; a GPU draws those of one size together."""
-        if sampling and self.profile.decoder is None and not draft:
-            raise InputError(f"profile {self.profile.name} has no generator whose {', '.join(sampling)} to choose")
+        """Images of many streams, each as `draw` alone; a GPU draws those of one size together."""
+        given = {} if sampling is None else sampling.given()
+        if given and self.profile.decoder is None and not draft:
+            raise InputError(f"profile {self.profile.name} has no generator whose {', '.join(given)} to choose")
         if draft or not self.profile.draws:
             return [Image.fromarray(self._draft(content)) for content in contents]
         decoder = self.decoder
         scenes = [self._scene(content, seed) for content in contents]
-        return [Image.fromarray(drawn) for drawn in decoder.draw_many(scenes, progress=progress, **sampling)]
+        return [Image.fromarray(drawn) for drawn in decoder.draw_many(scenes, progress=progress, changes=sampling)]
 
     def _draft(self, content: Streams) -> Pixels:
-        """The pixel stream's own picture."""
+        """The pixel stream's own image."""
         if content.pixels is None:
             if self.profile.draws:
                 raise InputError("a file without pixels has no draft")
@@ -249,33 +253,24 @@ class Codec:
         return self.hyperprior.synthesise(content.pixels, content.width, content.height)
 
     def _scene(self, content: Streams, seed: int | None) -> Scene:
-        """What the decoder is given of streams."""
+        """What the decoder is given of streams: skeletons of words in words, and the draft."""
         from .models.decoder.scene import Scene
 
-        draft = None if content.pixels is None else self._draft(content)
-        return Scene(content if seed is None else self.decoder.reseed(content, seed), draft)
+        if content.text is not None and content.text.consonants:
+            from .models.language_model.skeleton import expand_description
 
-    def _text(
-        self, content: Streams, text: Description, mode: str, budget: int | None
-    ) -> tuple[Description, Sequence[TextCoder]]:
-        """The text as the mode has it, and the coders that may code it."""
-        if mode == "dlsvc":
-            return Description(fold(text.overall)), (Lzw(),)
-        if mode == "micro":
-            words, coders = " ".join(text.fields()), (Consonants(),)
-            empty = dataclasses.replace(content, text=Description())
-            overhead = len(streams.encode(empty, self.profile.entropy_model, coders))
-            chosen = words if budget is None else choose(words, 8 * max(0, budget - overhead))
-            return Description(" ".join(skeletons(chosen).split()[:MAX_WORDS])), coders
-        return text, self.profile.text_coders
+            try:
+                words = expand_description(content.text, self.profile.language_model.checked())
+                content = dataclasses.replace(content, text=words)
+            except WeightsError as error:
+                self.notice(f"the text is drawn by its consonants: {error}")
+        if seed is not None:
+            content = self.decoder.reseed(dataclasses.replace(content, seed=seed), seed)
+        return Scene(content, None if content.pixels is None else self._draft(content))
 
-    def _pixels(self, pixels: Pixels, quality: int) -> dict[str, Section]:
+    def _pixel_section(self, pixels: Pixels, quality: int) -> Section:
         """The image's pixel section at a quality."""
-        found = self.hyperprior.analyse(pixels, quality)
-        return {"pixels": pixel_section(found, latents.pack(found, self.hyperprior.entropy_model))}
-
-    def _write(self, content: Streams, sections: dict[str, Section]) -> bytes:
-        return streams.write(content, sections, self.profile.entropy_model)
+        return exact.pixel_section(*self.hyperprior.encode(pixels, quality))
 
     def _verified(self, data: bytes, verify: bool) -> bytes:
         """The bytes, once their symbols are decoded and found to be those that were encoded."""
@@ -289,21 +284,10 @@ class Codec:
     def _check_size(self, size: tuple[int, int]) -> None:
         width, height = size
         if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE) or width * height > self.max_pixels:
-            raise LimitError(f"a picture of {width}x{height} is beyond the limit of {self.max_pixels} pixels")
+            raise LimitError(f"an image of {width}x{height} is beyond the limit of {self.max_pixels} pixels")
 
 
 @functools.cache
 def default_codec() -> Codec:
+    """The embedded profile's codec, of which `misc.encode` and `misc.decode` are."""
     return Codec()
-
-
-def encode(image: Image.Image, *, mode: Mode = "misc", bpp: float | None = None, **options: object) -> bytes:
-    """`Codec.encode` with the embedded profile."""
-    return default_codec().encode(image, mode=mode, bpp=bpp, **options)  # type: ignore[arg-type]
-
-
-def decode(
-    data: bytes, *, seed: int | None = None, draft: bool = False, partial: bool = False, **sampling: Any
-) -> Image.Image:
-    """`Codec.decode` with the embedded profile."""
-    return default_codec().decode(data, seed=seed, draft=draft, partial=partial, **sampling)

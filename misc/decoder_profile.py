@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,7 @@ __all__ = [
     "DecoderProfile",
     "HubPart",
     "Sampling",
+    "SamplingChanges",
     "decoder_from",
     "hub_part",
 ]
@@ -100,6 +102,26 @@ class Sampling:
             raise InputError(f"there is no fusion {self.fusion!r}; there is {', '.join(FUSIONS)}")
         if self.colour not in COLOURS:
             raise InputError(f"there is no colour correction {self.colour!r}; there is {', '.join(COLOURS)}")
+
+
+@dataclass(frozen=True)
+class SamplingChanges:
+    """What is to be other than a profile's `Sampling` says; None leaves a value as it is."""
+
+    steps: int | None = None
+    guidance: float | None = None
+    strength: float | None = None
+    fusion: str | None = None
+    colour: str | None = None
+    negative: str | None = None
+
+    def given(self) -> dict[str, Any]:
+        """The changes that are not None, by name."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+    def apply(self, sampling: Sampling) -> Sampling:
+        """The changed sampling; InputError if a value is out of its range."""
+        return dataclasses.replace(sampling, **self.given())
 
 
 @dataclass(frozen=True)

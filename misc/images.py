@@ -24,7 +24,7 @@ from .bits.container import MAX_PIXELS, MAX_SIDE
 from .colour import srgb_profile, to_srgb
 from .errors import InputError, LimitError, MiscError
 
-__all__ = ["FORMATS", "Picture", "decode_picture", "encode_picture", "format_of", "psnr", "to_rgb"]
+__all__ = ["FORMATS", "Picture", "decode_picture", "encode_picture", "format_of", "psnr", "to_rgb", "upright"]
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".avif": "AVIF"}
 SAVE_OPTIONS: dict[str, dict[str, int | bool]] = {
@@ -118,6 +118,12 @@ def to_rgb(image: Image.Image) -> Picture:
             notices += ("transparency was laid on white",)
         return Picture(Image.alpha_composite(white, layer).convert("RGB"), notices)
     return Picture(converted if converted.mode == "RGB" else converted.convert("RGB"), notices)
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """The image as 8-bit sRGB, turned as its EXIF data say; InputError if they or its samples are damaged."""
+    with one_error():
+        return to_rgb(ImageOps.exif_transpose(image)).image
 
 
 def to_8_bits(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .bits.regions.maps import RegionMaps, grid_shape
+from .bits.regions.maps import DEFAULT_GRID, RegionMaps, check_grid, grid_shape
 from .errors import InputError, MiscError
 
 __all__ = ["from_json", "load_maps", "rasterise", "read_maps"]
@@ -85,10 +85,10 @@ def array_of(data: bytes) -> npt.NDArray[Any]:
 
 
 def from_json(value: Any, width: int, height: int) -> RegionMaps:
-    """From {"masks": [ROWS OF 0 AND 1, ...]} or {"boxes": [[[x, y, width, height], ...], ...], "grid": 4, 8 or 16}.
+    """From {"masks": [ROWS OF 0 AND 1, ...]} or {"boxes": [[[x, y, width, height], ...], ...], "grid": 4, 8, 12 or 16}.
 
-    There is one entry an item; boxes are in pixels of the picture, and `grid`, 8 if it is missing, is the number of
-    cells on its shorter side.
+    There is one entry an item; boxes are in pixels of the picture, and `grid`, 8 if it is missing, is the number
+    of cells on its shorter side.
 
     Raises:
         InputError: another shape or beyond the limits.
@@ -97,15 +97,15 @@ def from_json(value: Any, width: int, height: int) -> RegionMaps:
         return masks_of(value["masks"])
     if not isinstance(value, Mapping) or not {"boxes"} <= set(value) <= {"boxes", "grid"}:
         raise InputError('region maps are an object with "masks", or with "boxes" and "grid"')
-    grid = value.get("grid", 8)
-    if grid not in (4, 8, 16):
-        raise InputError('"grid" is 4, 8 or 16')
+    grid = value.get("grid", DEFAULT_GRID)
+    if not isinstance(grid, int):
+        raise InputError('"grid" is a whole number')
     items = value["boxes"]
     if not isinstance(items, list) or not all(isinstance(boxes, list) and all(map(is_box, boxes)) for boxes in items):
         raise InputError('"boxes" is a list of items of boxes [x, y, width, height] in pixels')
     if sum(map(len, items)) > MAX_BOXES:
         raise InputError(f"there are more than {MAX_BOXES} boxes")
-    shape = grid_shape(width, height, int(grid))
+    shape = grid_shape(width, height, check_grid(grid))
     return maps_of(np.array([rasterise(boxes, width, height, shape) for boxes in items]).reshape(-1, *shape))
 
 

@@ -1,10 +1,164 @@
-"""Modes: which streams a file gets."""
+"""Modes: what a file holds, what each mode needs and what it leaves out.
+
+mode      streams                 text
+dlsvc     text                    the whole in 26 letters, by LZW
+micro     text                    skeletons of as many words as the limit admits
+text      text                    as it is
+text+map  text, regions           as it is
+pixel     pixels
+misc      text, regions, pixels   as it is; without text or regions where they cannot be had
+"""
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+import dataclasses
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
 
-__all__ = ["MODES", "Mode"]
+from .bits.container import SECTIONS
+from .bits.regions.maps import RegionMaps
+from .bits.streams import ExactModels, Streams, encode
+from .bits.text.description import MAX_WORDS, Description
+from .bits.text.lzw import fold
+from .errors import InputError, WeightsError
+from .rate_control import choose_skeletons
 
-Mode = Literal["dlsvc", "micro", "text", "text+map", "pixel", "misc"]
-MODES: tuple[str, ...] = get_args(Mode)
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from .models.semantics import Semantics
+
+__all__ = ["MODES", "Mode", "Notice", "Plan", "plan_of", "see_missing", "write_streams"]
+
+Notice = Callable[[str], None]
+
+
+class Mode(StrEnum):
+    """What a file holds, by name."""
+
+    DLSVC = "dlsvc"
+    MICRO = "micro"
+    TEXT = "text"
+    TEXT_MAP = "text+map"
+    PIXEL = "pixel"
+    MISC = "misc"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a file is to hold.
+
+    Attributes:
+        streams: names of its streams, of text, regions and pixels.
+        optional: those of them that are left out where the models that make them are not here.
+        coder: name of the text coder; empty for whichever needs the fewest bytes.
+    """
+
+    streams: frozenset[str]
+    optional: frozenset[str] = frozenset()
+    coder: str = ""
+
+
+TEXT, REGIONS, PIXELS = (frozenset([name]) for name in SECTIONS)
+
+PLANS: Mapping[Mode, Plan] = {
+    Mode.DLSVC: Plan(TEXT, coder="lzw"),
+    Mode.MICRO: Plan(TEXT, coder="consonants"),
+    Mode.TEXT: Plan(TEXT),
+    Mode.TEXT_MAP: Plan(TEXT | REGIONS),
+    Mode.PIXEL: Plan(PIXELS),
+    Mode.MISC: Plan(TEXT | REGIONS | PIXELS, optional=TEXT | REGIONS),
+}
+MODES = tuple(str(mode) for mode in PLANS)
+
+
+def plan_of(mode: str | None = None, streams: Collection[str] | None = None) -> Plan:
+    """The plan of a mode, or of streams by name, which are all needed then; mode misc if neither is given.
+
+    Raises:
+        InputError: both are given, or there is no such mode or stream.
+    """
+    if mode is not None and streams is not None:
+        raise InputError("give a mode or streams, not both")
+    if streams is not None:
+        if isinstance(streams, str) or not streams or not set(streams) <= set(SECTIONS):
+            raise InputError(f"the streams are one or more of {', '.join(SECTIONS)}")
+        return Plan(frozenset(streams))
+    try:
+        return PLANS[Mode(mode or Mode.MISC)]
+    except ValueError:
+        raise InputError(f"there is no mode {mode!r}; there is {', '.join(MODES)}") from None
+
+
+def see_missing(
+    plan: Plan,
+    image: Image.Image,
+    text: Description | None,
+    maps: RegionMaps | None,
+    grid: int,
+    semantics: Semantics,
+    notice: Notice,
+) -> tuple[Description | None, RegionMaps | None]:
+    """Text and regions that a plan needs: those that are given, the others by describer and locator.
+
+    Args:
+        image: RGB. grid: cells of the maps on the shorter side. notice: is told of streams that are left out.
+
+    Raises:
+        WeightsError, DescriberError: a stream that the plan needs cannot be made.
+        InputError: there is no item to locate.
+    """
+    missing = {name for name, given in (("text", text), ("regions", maps)) if given is None} & plan.streams
+    try:
+        if "regions" in missing and text is None:
+            text, maps = semantics.see(image, grid=grid)
+        elif "regions" in missing:
+            assert text is not None
+            maps = semantics.locate(image, text, grid)
+        elif "text" in missing:
+            text = semantics.describe(image)
+    except WeightsError as error:
+        if not missing <= plan.optional or (semantics.describer_name is not None and text is None):
+            raise
+        left = "text and region streams are" if "text" in missing else "region stream is"
+        notice(f"the {left} left out: {error}")
+    if maps is None and "regions" in plan.streams - plan.optional:
+        raise InputError("the text names no item, so there are no regions to write")
+    return text, maps
+
+
+def write_streams(plan: Plan, seen: Streams, budget: int | None, models: ExactModels, notice: Notice) -> Streams:
+    """Streams as the plan has them: only its own, the text as its coder keeps it, no maps in which no cell is set.
+
+    Args:
+        seen: text and regions of the image. budget: bytes of the whole file, at most; for mode micro.
+        notice: is told of words that are left out.
+
+    Raises:
+        InputError: nothing is left of the text. BudgetError: mode micro has no word that is short enough.
+    """
+    text, maps = seen.text, seen.regions
+    if "regions" not in plan.streams or (maps is not None and not maps.masks.any()):
+        maps = None
+    if "text" not in plan.streams or text is None:
+        text = None
+    elif plan.coder == "lzw":
+        text = fold_text(text, notice)
+    elif plan.coder == "consonants":
+        empty = dataclasses.replace(seen, text=Description(consonants=True), regions=None)
+        text = choose_skeletons(text, len(encode(empty, models)), budget, (seen.width, seen.height))
+    elif "pixels" not in plan.streams and not any(text.fields()):
+        raise InputError("the text is empty, and nothing could be drawn from the file")
+    return dataclasses.replace(seen, text=text, regions=maps)
+
+
+def fold_text(text: Description, notice: Notice) -> Description:
+    """The description of the whole in letters a to z and spaces, at most 64 words."""
+    words = fold(text.overall).split()
+    if not words:
+        raise InputError("mode dlsvc keeps letters from a to z, and this text has none")
+    if len(words) > MAX_WORDS:  # a hyphen parts two words here
+        notice(f"mode dlsvc keeps the first {MAX_WORDS} of {len(words)} words")
+    return Description(" ".join(words[:MAX_WORDS]))

@@ -69,7 +69,7 @@ class MiscImageFile(ImageFile.ImageFile):
 
         profile = load_profile()
         try:
-            streams.decode(self._data, profile.entropy_model, profile.text_coders, max_pixels=ALL_PIXELS)
+            streams.decode(self._data, profile.exact_models, max_pixels=ALL_PIXELS)
         except MiscError as error:
             raise OSError(str(error)) from error
         super().verify()

@@ -11,8 +11,9 @@ from typing import Any
 
 from .bits.pixels import entropy_model
 from .bits.pixels.entropy_model import LatentModel
-from .bits.text import WEIGHTLESS, TextCoder
-from .bits.text.language_model import LARGE_TOKENS, SMALL_TOKENS, LanguageModel
+from .bits.streams import ExactModels
+from .bits.text import Coders, make_coders
+from .bits.text.language_model import ModelFile
 from .decoder_profile import CascadeProfile, DecoderProfile, HubPart, decoder_from, hub_part
 from .errors import InputError
 from .weights.checks import State, cache_folder, digest, require, state_of
@@ -21,7 +22,7 @@ from .weights.safe import load, refusing
 
 __all__ = ["Derived", "Part", "Profile", "load_profile", "profile_names"]
 
-SMALL_NAME, SMALL_NUMBER = "lm-small", 5
+SMALL_NAME = "lm-small"
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,9 @@ class Part:
 
 @dataclass(frozen=True)
 class Derived:
-    """A language model that `pull` makes from a package's file: its coder's name and number, its digest."""
+    """A language model that `pull` makes from a package's file: its coder's name, its digest."""
 
     name: str
-    number: int
     source: str
     digest: str
 
@@ -126,14 +126,19 @@ class Profile:
         return entropy_model.load(self.hyperprior.checked())
 
     @functools.cached_property
-    def text_coders(self) -> tuple[TextCoder, ...]:
-        """All text coders; those whose weights are missing say so in `available`."""
+    def text_coders(self) -> Coders:
+        """All text coders by number; those whose weights are missing say so in `available`."""
         large, small = self.language_model, self.small_language_model
-        return (
-            *WEIGHTLESS,
-            LanguageModel(large.name, large.number, large.path, LARGE_TOKENS, large.checked),
-            LanguageModel(SMALL_NAME, SMALL_NUMBER, small.path, SMALL_TOKENS, small.checked),
-        )
+        files = {
+            large.name: ModelFile(large.path, large.digest, large.checked),
+            SMALL_NAME: ModelFile(small.path, small.sha256, small.checked),
+        }
+        return make_coders(files)
+
+    @property
+    def exact_models(self) -> ExactModels:
+        """Every model that reads symbols."""
+        return ExactModels(self.entropy_model, self.text_coders)
 
 
 def profile_names() -> list[str]:

@@ -21,7 +21,7 @@ from PIL import Image
 from torch import Tensor
 from transformers import Dinov2Model
 
-from ..bits.regions.maps import RegionMaps, grid_shape
+from ..bits.regions.maps import DEFAULT_GRID, RegionMaps, grid_shape
 from .clip.embedded import ClipHeads
 from .towers.detector import Detector, Thing
 from .towers.text_features import TextTower
@@ -29,8 +29,7 @@ from .towers.vision import patch_tokens, to_input
 
 __all__ = ["SCORE", "DenseClip", "EmbeddedClip", "locate", "maps_of", "similarity"]
 
-GRID = 16
-CELLS = 8
+PATCHES = 16  # of the vision tower along a side
 FINE = 4  # samples of the similarity along a side of a cell
 WRITING = 64  # places along a side where things write their names
 SCORE, TRUST = 0.1, 0.75  # score that they need for it, and the power of it with which they write
@@ -65,7 +64,7 @@ class EmbeddedClip:
         self.tower, self.text, self.heads, self.detector = tower, text, heads, detector
 
     def embed_patches(self, image: Image.Image) -> Tensor:
-        dense = self.look(patch_tokens(self.tower, to_input(image, GRID, GRID)[None]))[1][0]
+        dense = self.look(patch_tokens(self.tower, to_input(image, PATCHES, PATCHES)[None]))[1][0]
         return self.write(dense, self.detector.find(image.convert("RGB"), SCORE) if self.detector else ())
 
     def write(self, dense: Tensor, things: Sequence[Thing]) -> Tensor:
@@ -93,16 +92,16 @@ class EmbeddedClip:
         return self.heads.encode_text(self.text.embed(texts))
 
 
-def locate(clip: DenseClip, image: Image.Image, names: Sequence[str], cells: int = CELLS) -> RegionMaps:
-    """Masks of named items in a picture.
+def locate(clip: DenseClip, image: Image.Image, names: Sequence[str], grid: int = DEFAULT_GRID) -> RegionMaps:
+    """Masks of named items in an image.
 
     Args:
-        image: RGB, of any size. names: of at most 16 items. cells: 4, 8 or 16 on the picture's shorter side.
+        image: RGB, of any size. names: of at most 16 items. grid: cells on the image's shorter side, one of GRIDS.
 
     Returns:
         masks (items, rows, columns), one for each name; a name that stands out nowhere has an empty mask.
     """
-    return maps_of(clip.embed_patches(image), clip.embed_texts(names), image.size, cells)
+    return maps_of(clip.embed_patches(image), clip.embed_texts(names), image.size, grid)
 
 
 def inside(box: tuple[float, float, float, float], rows: int, columns: int) -> Tensor:
@@ -118,9 +117,9 @@ def inside(box: tuple[float, float, float, float], rows: int, columns: int) -> T
     return weight
 
 
-def maps_of(dense: Tensor, texts: Tensor, size: tuple[int, int], cells: int = CELLS) -> RegionMaps:
-    """As `locate`, from embeddings (rows, columns, C) and (items, C); size: width and height of the picture."""
-    rows, columns = grid_shape(*size, cells)
+def maps_of(dense: Tensor, texts: Tensor, size: tuple[int, int], grid: int = DEFAULT_GRID) -> RegionMaps:
+    """As `locate`, from embeddings (rows, columns, C) and (items, C); size: width and height of the image."""
+    rows, columns = grid_shape(*size, grid)
     coarse = similarity(dense, texts, rows, columns, smooth=3)
     return RegionMaps(
         np.stack([threshold(each) for each in coarse]) if len(coarse) else np.zeros((0, rows, columns), bool)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from ..bits.regions.maps import RegionMaps
+from ..bits.regions.maps import DEFAULT_GRID, RegionMaps
 from ..bits.text.description import Description
 from ..errors import WeightsError
 
@@ -39,11 +39,12 @@ class Semantics:
 
     Args:
         device: a torch device; the GPU when there is one, else the CPU.
+        describer: who describes, a name of `misc.models.describer.describer.describer_for`; the profile's own if None.
     """
 
-    def __init__(self, profile: Profile, device: str | None = None) -> None:
+    def __init__(self, profile: Profile, device: str | None = None, describer: str | None = None) -> None:
         self.profile = profile
-        self._given = device
+        self._given, self.describer_name = device, describer
 
     @functools.cached_property
     def device(self) -> str:
@@ -81,7 +82,13 @@ class Semantics:
 
     @functools.cached_property
     def own_describer(self) -> Describer:
-        """Who describes unless another is asked for: the hub's model that the profile names, else the embedded one."""
+        """Who describes: whoever was asked for, else the hub's model that the profile names, else the embedded one."""
+        if self.describer_name not in (None, "embedded"):
+            from .describer.describer import describer_for
+
+            return describer_for(self.describer_name, self.profile, self._given)
+        if self.describer_name is not None:
+            return self.describer
         part = self.profile.hub.get("describer")
         if part is None:
             return self.describer
@@ -128,36 +135,42 @@ class Semantics:
 
         return load_dense_clip(part, self.device)
 
-    def see(self, image: Image.Image, items: int = 3) -> tuple[Description, RegionMaps | None]:
-        """Description and masks of a picture by the profile's own models, from one look of the tower.
+    def describe(self, image: Image.Image, items: int = 3) -> Description:
+        """What is in an RGB image; at most so many items."""
+        return self.own_describer.describe(image, items)
+
+    def see(
+        self, image: Image.Image, items: int = 3, grid: int = DEFAULT_GRID
+    ) -> tuple[Description, RegionMaps | None]:
+        """Description and masks of an image; by the embedded models from one look of the tower.
 
         Args:
-            image: RGB. items: how many things to name, at most.
+            image: RGB. items: how many things to name, at most. grid: cells of the masks on the shorter side.
         """
         from .describer.embedded import GRID
         from .locator import SCORE, maps_of
         from .towers.vision import patch_tokens, to_input
 
-        if self.profile.hub:
-            description = self.own_describer.describe(image, items)
-            return description, self.locate(image, description)
+        if self.profile.hub or self.describer_name not in (None, "embedded"):
+            description = self.describe(image, items)
+            return description, self.locate(image, description, grid)
         patches = patch_tokens(self.tower, to_input(image, GRID, GRID)[None])
         things = self.detector.find(image.convert("RGB"), SCORE) if self.detector else []
         description = self.describer.describe_patches(patches[0], items, things)
         names = [item.name for item in description.items]
         dense = self.clip.write(self.clip.look(patches)[1][0], things)
-        return description, maps_of(dense, self.clip.embed_texts(names), image.size) if names else None
+        return description, maps_of(dense, self.clip.embed_texts(names), image.size, grid) if names else None
 
-    def locate(self, image: Image.Image, description: Description, cells: int = 8) -> RegionMaps | None:
+    def locate(self, image: Image.Image, description: Description, grid: int = DEFAULT_GRID) -> RegionMaps | None:
         """A mask for every item of a description, or None where there are no items.
 
         Args:
-            image: RGB. cells: on the picture's shorter side, 4, 8 or 16.
+            image: RGB. grid: cells on the shorter side, one of GRIDS.
         """
         from .locator import locate
 
         names = [item.name for item in description.items]
-        return locate(self.dense_clip, image, names, cells) if names else None
+        return locate(self.dense_clip, image, names, grid) if names else None
 
     def _part(self, name: str) -> Part:
         part: Part | None = getattr(self.profile, name)

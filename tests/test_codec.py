@@ -7,12 +7,17 @@ import pytest
 from PIL import Image
 
 import misc
+from misc.bits import container
+from misc.bits.pixels.entropy_model import LatentModel
 from misc.bits.regions.maps import RegionMaps
+from misc.bits.text import description
 from misc.bits.text.deflate import Deflate
 from misc.bits.text.description import Description, Item
 from misc.codec import Codec
-from misc.errors import BudgetError, InputError, LimitError, WeightsError
+from misc.errors import BudgetError, InputError, LimitError, ModelMismatchError, WeightsError
 from misc.images import psnr
+from misc.models.hyperprior.hyperprior import Hyperprior
+from misc.models.language_model import skeleton
 from misc.modes import MODES
 from tests.support.images import sample_picture
 
@@ -56,7 +61,7 @@ def test_budgets_hold_and_are_used(spare: int) -> None:
 
 
 def test_impossible_budgets_name_the_least() -> None:
-    with pytest.raises(BudgetError, match="smallest file of this picture has") as caught:
+    with pytest.raises(BudgetError, match="smallest file of this image has") as caught:
         codec().encode(picture(), mode="pixel", max_bytes=3)
     least = int(str(caught.value).split("has ")[1].split()[0])
     assert least == len(codec().encode(picture(), mode="pixel", quality=0))
@@ -72,7 +77,7 @@ def test_streams_of_every_mode() -> None:
         sections[mode] = (content.text, content.regions is not None, content.pixels is not None)
     assert sections == {
         "dlsvc": (Description("a cat on a bench"), False, False),
-        "micro": (Description("ct n bnch ct gr"), False, False),
+        "micro": (Description("ct n bnch ct gr", consonants=True), False, False),
         "text": (CAT, False, False),
         "text+map": (CAT, True, False),
         "pixel": (None, False, True),
@@ -91,26 +96,30 @@ def test_maps_that_say_nothing_are_left_out() -> None:
                 assert np.array_equal(content.regions.masks, MAP.masks)
         assert content.regions is None
         assert 3 <= sizes[0] - sizes[1] <= 8
-    assert codec().streams(codec().encode(picture(), quality=3, regions=MAP)).regions is not None
+    data = codec().encode(picture(), streams=("regions", "pixels"), quality=3, regions=MAP)
+    assert codec().streams(data).regions is not None
 
 
 def test_maps_that_do_not_fit() -> None:
-    with pytest.raises(InputError, match="needs region maps"):
-        codec().encode(picture(), mode="text+map", description=CAT)
-    with pytest.raises(InputError, match="do not fit a picture"):
-        codec().encode(picture(64, 64), quality=3, regions=MAP)
+    with pytest.raises(InputError, match="names no item"):
+        codec().encode(picture(), mode="text+map", description=Description("a cat"))
+    with pytest.raises(InputError, match="do not fit an image"):
+        codec().encode(picture(64, 64), streams=("regions", "pixels"), quality=3, regions=MAP)
     with pytest.raises(InputError, match="1 region maps for the text's 2 items"):
         codec().encode(picture(), description=Description("", (Item("a"), Item("b"))), regions=MAP)
 
 
 def test_text_counts_in_the_budget() -> None:
-    data = codec().encode(picture(), description=CAT, max_bytes=110)
+    data = codec().encode(picture(), streams=("text", "pixels"), description=CAT, max_bytes=110)
     assert len(data) <= 110
     assert codec().streams(data).text == CAT
 
 
 def test_only_a_text_needs_what_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    files = [codec().encode(picture(), mode=mode, description=CAT, quality=9) for mode in ("pixel", "dlsvc")]
+    files = [
+        codec().encode(picture(), mode="pixel", quality=9),
+        codec().encode(picture(), mode="dlsvc", description=CAT),
+    ]
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     without = Codec()
     assert without.decode(files[0]).size == picture().size
@@ -128,17 +137,17 @@ def test_the_draft_is_another_picture() -> None:
 
 
 def test_seeds_are_stored() -> None:
-    assert codec().streams(codec().encode(picture(), quality=9, seed=77)).seed == 77
+    assert codec().streams(codec().encode(picture(), mode="pixel", quality=9, seed=77)).seed == 77
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 50), (33, 31), (129, 65)])
 def test_sizes(size: tuple[int, int]) -> None:
-    data = codec().encode(picture(*size), quality=128)
+    data = codec().encode(picture(*size), mode="pixel", quality=128)
     assert codec().decode(data).size == size
 
 
 def test_the_same_bytes_every_time() -> None:
-    a, b = (Codec().encode(picture(), quality=140) for _ in range(2))
+    a, b = (Codec().encode(picture(), mode="pixel", quality=140) for _ in range(2))
     assert a == b
     assert np.array_equal(np.asarray(Codec().decode(a)), np.asarray(codec().decode(b)))
 
@@ -148,8 +157,6 @@ def test_options_that_do_not_fit() -> None:
         codec().encode(picture(), bpp=1, quality=3)
     with pytest.raises(InputError, match="no mode"):
         codec().encode(picture(), mode="jpeg")  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="description"):
-        codec().encode(picture(), mode="text")
     with pytest.raises(InputError, match="between"):
         codec().encode(picture(), quality=256)
     with pytest.raises(InputError, match="no profile"):
@@ -157,11 +164,11 @@ def test_options_that_do_not_fit() -> None:
     with pytest.raises(LimitError):
         Codec(max_pixels=100).encode(picture())
     with pytest.raises(LimitError):
-        Codec(max_pixels=100).decode(codec().encode(picture(), quality=3))
+        Codec(max_pixels=100).decode(codec().encode(picture(), mode="pixel", quality=3))
 
 
 def test_partial_files_keep_their_text() -> None:
-    data = codec().encode(picture(), description=CAT, quality=50)
+    data = codec().encode(picture(), streams=("text", "pixels"), description=CAT, quality=50)
     content = codec().streams(data[:-10], partial=True)
     assert (content.text, content.pixels) == (CAT, None)
 
@@ -176,7 +183,7 @@ def test_micro_takes_the_words_that_fit() -> None:
         "a boy in red boots is climbing a tree", (Item("boy", "red boots"), Item("tree", "green leaves"))
     )
     whole = codec().encode(picture(), mode="micro", description=text)
-    assert codec().streams(whole).text == Description("b n rd bts s clmbng tr b rd bts tr grn lvs")
+    assert codec().streams(whole).text == Description("b n rd bts s clmbng tr b rd bts tr grn lvs", consonants=True)
     small = codec().encode(picture(), mode="micro", description=text, max_bytes=14)
     assert 10 <= len(small) <= 14
     kept = codec().streams(small).text
@@ -185,9 +192,75 @@ def test_micro_takes_the_words_that_fit() -> None:
 
 
 def test_the_text_is_coded_by_the_best_coder_at_hand() -> None:
-    shorter = {len(codec().encode(picture(), mode=mode, quality=3, description=CAT)) for mode in ("misc", "pixel")}
+    both, alone = (
+        len(codec().encode(picture(), streams=names, quality=3, description=CAT))
+        for names in (["text", "pixels"], ["pixels"])
+    )
     text = len(codec().encode(picture(), mode="text", description=CAT))
-    assert max(shorter) - min(shorter) <= text
+    assert 0 < both - alone <= text
+
+
+def test_a_seed_out_of_range_is_not_drawn() -> None:
+    data = codec().encode(picture(), mode="pixel", quality=3)
+    for seed in (-1, 2**32):
+        with pytest.raises(InputError, match="seed"):
+            codec().decode(data, seed=seed)
+
+
+def test_every_guess_of_the_rate_is_coded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs: list[str] = []
+    for owner, name in ((LatentModel, "anchor_parameters"), (Hyperprior, "encode")):
+        whole = getattr(owner, name)
+
+        def counting(self: object, *rest: object, whole: object = whole, name: str = name) -> object:
+            runs.append(name)
+            return whole(self, *rest)  # type: ignore[operator]
+
+        monkeypatch.setattr(owner, name, counting)
+    codec().encode(picture(), mode="pixel", bpp=0.04, verify=False)
+    assert runs.count("anchor_parameters") == runs.count("encode") >= 2
+
+
+def test_skeletons_are_drawn_as_words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    drawn: list[Description | None] = []
+
+    class Draws:
+        def draw_many(self, scenes: list, **rest: object) -> list[np.ndarray]:  # type: ignore[type-arg]
+            drawn.extend(scene.streams.text for scene in scenes)
+            return [np.zeros((scene.streams.height, scene.streams.width, 3), np.uint8) for scene in scenes]
+
+    told: list[str] = []
+    ours = Codec(notice=told.append)
+    ours.decoder = Draws()  # type: ignore[assignment]
+    data = ours.encode(picture(), mode="micro", description=CAT)
+    with monkeypatch.context() as patched:
+        patched.setattr(type(ours.profile.language_model), "checked", lambda self: tmp_path)
+        patched.setattr(skeleton, "expand_line", lambda line, path: f"words of {line}")
+        ours.decode(data)
+    assert drawn == [Description("words of ct n bnch ct gr")]
+    assert not told
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    ours.decode(data)
+    assert drawn[1] == ours.streams(data).text
+    assert "drawn by its consonants" in told[0]
+    assert "misc pull" in told[0]
+
+
+def test_files_of_another_language_model_are_of_other_models(tmp_path: Path) -> None:
+    """Not damaged, which exit code 3 would say."""
+    data = codec().encode(picture(), mode="text", description=CAT)
+    copy = tmp_path / "other.safetensors"
+    copy.write_bytes(codec().profile.small_language_model.path.read_bytes()[:-1] + b"x")
+    for part, other in (("small_language_model", "weights"), ("language_model", "digest")):
+        value = str(copy) if other == "weights" else "0" * 64
+        changed = dataclasses.replace(getattr(codec().profile, part), **{other: value})
+        if other == "weights":
+            changed = dataclasses.replace(changed, sha256="")
+        stranger = Codec()
+        stranger.profile = dataclasses.replace(codec().profile, **{part: changed})
+        assert stranger.profile.exact_models.fingerprint != codec().profile.exact_models.fingerprint
+        with pytest.raises(ModelMismatchError, match="other models"):
+            stranger.streams(data)
 
 
 class Forgetful(Deflate):
@@ -200,10 +273,10 @@ class Forgetful(Deflate):
 def test_a_file_that_does_not_decode_is_not_given_away(monkeypatch: pytest.MonkeyPatch) -> None:
     broken = Codec()
     broken.profile = dataclasses.replace(broken.profile)
-    broken.profile.__dict__["text_coders"] = (Forgetful(),)
+    broken.profile.__dict__["text_coders"] = {1: Forgetful()}
     with pytest.raises(WeightsError, match="would not decode to what was encoded"):
         broken.encode(picture(), mode="text", description=CAT)
     with pytest.raises(WeightsError, match="would not decode"):
-        broken.encode(picture(), quality=3, description=CAT)
+        broken.encode(picture(), streams=("text", "pixels"), quality=3, description=CAT)
     data = broken.encode(picture(), mode="text", description=CAT, verify=False)
-    assert codec().streams(data).text == CAT
+    assert description.unpack(container.read(data)[1]["text"].payload) == CAT

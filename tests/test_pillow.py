@@ -18,7 +18,7 @@ from tests.support.images import sample_picture as picture
 
 def test_save_and_open(tmp_path: Path) -> None:
     path = tmp_path / "a.misc"
-    picture(96, 64).save(path, quality=120, seed=5)
+    picture(96, 64).save(path, mode="pixel", quality=120, seed=5)
     with Image.open(path) as image:
         assert (image.format, image.size, image.mode, image.info["sections"]) == ("MISC", (96, 64), "RGB", ["pixels"])
         assert np.array_equal(np.asarray(image), np.asarray(misc.decode(path.read_bytes())))
@@ -38,7 +38,7 @@ def test_other_files_are_not_taken(data: bytes) -> None:
 
 def test_pillows_own_limit_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.misc"
-    picture(96, 64).save(path, quality=120)
+    picture(96, 64).save(path, mode="pixel", quality=120)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 3000)
     with pytest.raises(Image.DecompressionBombError):
         Image.open(path)
@@ -47,16 +47,16 @@ def test_pillows_own_limit_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 @pytest.fixture
 def coded(tmp_path: Path) -> Path:
     path = tmp_path / "coded.misc"
-    picture(96, 64).save(path, quality=120)
+    picture(96, 64).save(path, mode="pixel", quality=120)
     return path
 
 
 def with_damage(text: str = "a grey cat") -> bytes:
     """A file of text whose check of symbols is wrong, and whose checksum is right."""
     content = streams.Streams(96, 64, text=Description(text))
-    whole = bytearray(streams.encode(content, load_profile().entropy_model))
+    whole = bytearray(streams.encode(content, load_profile().exact_models))
     whole[-2] ^= 1
-    whole[-1] = container.crc8(whole[:-1])
+    whole[-1] = container.crc8(whole[:-1], container.FILE_CRC)
     return bytes(whole)
 
 
@@ -100,7 +100,7 @@ def test_the_size_is_read_without_torch(coded: Path) -> None:
 
 
 def test_pillows_limit_may_be_lifted(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = streams.encode(streams.Streams(20_000, 10_000, text=Description("a cat")), load_profile().entropy_model)
+    data = streams.encode(streams.Streams(20_000, 10_000, text=Description("a cat")), load_profile().exact_models)
     with pytest.raises(Image.DecompressionBombError):
         Image.open(io.BytesIO(data))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)

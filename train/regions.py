@@ -21,13 +21,13 @@ import torch
 import typer
 
 from ..bits.regions.coder import Contexts, code_mask
-from ..bits.regions.maps import RegionMaps
+from ..bits.regions.maps import GRIDS, RegionMaps
 from ..maps import read_maps
 from .options import main_of
 
 __all__ = ["contexts_of", "fit", "module_text"]
 
-SIZES = {"NEAR": 256, "ROW": 64, "COLUMN": 64, "BORDER": 100, "EARLIER": 96, "SCALE": 48}
+SIZES = {"NEAR": 256, "ROW": 64, "COLUMN": 64, "BORDER": 100, "EARLIER": 96, "SCALE": 16 * len(GRIDS)}
 UNIT = 16
 LIMIT = 127
 HEADER = '''"""Tables of the region stream, as `misc.train.regions` fitted them: sixteenths of a logarithm of odds."""

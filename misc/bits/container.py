@@ -1,17 +1,18 @@
 """The `.misc` file: a header, the sections that are there, a checksum. docs/FORMAT.md has it byte by byte.
 
-    magic | version, flags | profile | size | [seed] | text | regions | pixels | CRC-8
-                                                       └─ [length] payload, check of its decoded symbols
+    magic | version, flags | size | fingerprint | [seed] | [check of all this] | text | regions | pixels | CRC-8
+                                                                                  └─ [length] payload, check
 
 Every section but the file's last has its length in front. The CRC covers all bytes before it, so no change of a
 single byte goes unnoticed; a section's check covers what its payload decodes to, so a drifting model is noticed.
+The header of a file that can be cut, one of two or more sections, has a check of its own.
 """
 
 from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import BitstreamError, LimitError, ModelMismatchError
@@ -21,6 +22,7 @@ __all__ = ["MAGIC", "MAX_PIXELS", "MAX_SIDE", "SECTIONS", "Header", "Section", "
 MAGIC = 0xB5
 VERSION = 1
 SECTIONS = ("text", "regions", "pixels")
+FINGERPRINT_BYTES = 2
 CHECK_BYTES = {"text": 1, "regions": 1, "pixels": 2}
 SEED_FLAG = 1 << 3
 UNIT = 128
@@ -44,7 +46,7 @@ class Header:
 
     Attributes:
         width, height: of the image, 1 to 65,535. seed: of the decoder's noise, 0 to 2^32 - 1.
-        fingerprint: of the exact models, 0 to 255.
+        fingerprint: of the exact models, 0 to 65,535.
     """
 
     width: int
@@ -68,16 +70,19 @@ def write(header: Header, sections: Mapping[str, Section]) -> bytes:
         raise LimitError(f"{header.width}x{header.height} is outside 1x1 to {MAX_SIDE}x{MAX_SIDE}")
     present = [name for name in SECTIONS if name in sections]
     flags = sum(1 << SECTIONS.index(name) for name in present) | (SEED_FLAG if header.seed else 0)
-    out = bytearray([MAGIC, (VERSION - 1) << 5 | flags, header.fingerprint])
+    out = bytearray([MAGIC, (VERSION - 1) << 5 | flags])
     out += varint(size_code(header.width, header.height))
+    out += header.fingerprint.to_bytes(FINGERPRINT_BYTES, "big")
     if header.seed:
         out += varint(header.seed)
+    if len(present) > 1:
+        out.append(crc8(out, HEADER_CRC))
     for name in present:
         section = sections[name]
         if name != present[-1]:
             out += varint(len(section.payload))
         out += section.payload + section.check.to_bytes(CHECK_BYTES[name], "big")
-    return bytes(out) + bytes([crc8(out)])
+    return bytes(out) + bytes([crc8(out, FILE_CRC)])
 
 
 def read(
@@ -88,8 +93,9 @@ def read(
     Args:
         fingerprint: the one of the models at hand; None accepts every file.
         max_pixels: the largest image that is accepted.
-        partial: accept a damaged checksum, and sections that are missing behind the first; whether what is there
-            is right must then be seen from the sections' own checks.
+        partial: accept a file of two or more sections whose checksum does not fit if its header's check does, as
+            the sections before its last, from the first on, that are whole; whether what they hold is right must
+            then be seen from their own checks.
 
     Raises:
         BitstreamError: not a MISC file, damaged, or cut. LimitError: larger than allowed.
@@ -99,44 +105,75 @@ def read(
         raise BitstreamError("this is not a MISC file")
     if len(data) > MAX_BYTES:
         raise LimitError(f"the file has more than {MAX_BYTES} bytes")
-    intact = crc8(data[:-1]) == data[-1]
+    intact = crc8(data[:-1], FILE_CRC) == data[-1]
     if not intact and not partial:
         raise BitstreamError("the file is damaged or incomplete: its checksum does not fit")
-    body = data[:-1] if intact else data
-    if len(body) < 3:
+    if intact and len(data) > 2 and data[1] >> 5 != VERSION - 1:
+        raise ModelMismatchError(f"the file has format version {(data[1] >> 5) + 1}; this program reads {VERSION}")
+    header, names, position = read_header(data[:-1] if intact else data)
+    if fingerprint is not None and header.fingerprint != fingerprint and (intact or len(names) > 1):
+        raise ModelMismatchError(
+            f"the file was written with other models ({header.fingerprint:04x}) than these ({fingerprint:04x})"
+        )
+    if header.width * header.height > max_pixels:
+        raise LimitError(f"an image of {header.width}x{header.height} is beyond the limit of {max_pixels} pixels")
+    if intact:
+        try:
+            return header, read_sections(data[:-1], position, names)
+        except BitstreamError:
+            if not partial:
+                raise
+    return header, read_leading_sections(data, position, names[:-1])
+
+
+def read_sections(body: bytes, position: int, names: Sequence[str]) -> dict[str, Section]:
+    """All sections; the last one's payload reaches up to its check at the end of the body."""
+    sections: dict[str, Section] = {}
+    for name in names:
+        sections[name], position = read_section(body, position, name, to_end=name == names[-1])
+    if position != len(body):
+        raise BitstreamError("the file goes on after its last section")
+    return sections
+
+
+def read_leading_sections(data: bytes, position: int, names: Sequence[str]) -> dict[str, Section]:
+    """The first of the sections with a length that a cut file still has; BitstreamError if it has none."""
+    sections: dict[str, Section] = {}
+    for name in names:
+        try:
+            sections[name], position = read_section(data, position, name, to_end=False)
+        except BitstreamError:
+            break
+    if not sections:
+        raise BitstreamError("the file is damaged or incomplete: no section of it can be told to be whole")
+    return sections
+
+
+def read_header(body: bytes) -> tuple[Header, list[str], int]:
+    """The header, the names of the sections that it announces, and the position after it."""
+    if len(body) < 2:
         raise BitstreamError("the file ends within its header")
     flags = body[1]
-    if flags >> 5 != VERSION - 1:
-        raise ModelMismatchError(f"the file has format version {(flags >> 5) + 1}; this program reads {VERSION}")
-    if flags & 1 << 4:
-        raise BitstreamError("the file has a section that this version does not know")
-    if fingerprint is not None and body[2] != fingerprint:
-        raise ModelMismatchError(
-            f"the file was written with other models ({body[2]:02x}) than these ({fingerprint:02x})"
-        )
-    code, position = read_varint(body, 3)
-    width, height = size_of(code)
-    if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE) or width * height > max_pixels:
-        raise LimitError(f"an image of {width}x{height} is beyond the limit of {max_pixels} pixels")
+    if flags >> 4 != (VERSION - 1) << 1:
+        raise BitstreamError("the file has a section or a version that this program does not know")
+    names = [name for i, name in enumerate(SECTIONS) if flags >> i & 1]
+    code, position = read_varint(body, 2)
+    fingerprint = int.from_bytes(body[position : position + FINGERPRINT_BYTES], "big")
+    position += FINGERPRINT_BYTES
     seed = 0
     if flags & SEED_FLAG:
         seed, position = read_varint(body, position)
-        if seed > MAX_SEED:
-            raise LimitError("the seed is beyond 32 bits")
-    names = [name for i, name in enumerate(SECTIONS) if flags >> i & 1]
-    sections: dict[str, Section] = {}
-    for name in names:
-        last = name == names[-1]
-        try:
-            section, position = read_section(body, position, name, to_end=last)
-        except BitstreamError:
-            if partial and sections:
-                break
-            raise
-        sections[name] = section
-    if intact and position != len(body):
-        raise BitstreamError("the file goes on after its last section")
-    return Header(width, height, seed, body[2]), sections
+    checked = position + (len(names) > 1)
+    if checked > len(body):
+        raise BitstreamError("the file ends within its header")
+    if checked > position and crc8(body[:position], HEADER_CRC) != body[position]:
+        raise BitstreamError("the file's header is damaged: its check does not fit")
+    if seed > MAX_SEED:
+        raise LimitError("the seed is beyond 32 bits")
+    width, height = size_of(code)
+    if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
+        raise LimitError(f"an image of {width}x{height} is beyond the limit of {MAX_SIDE} pixels a side")
+    return Header(width, height, seed, fingerprint), names, checked
 
 
 def read_section(body: bytes, position: int, name: str, *, to_end: bool) -> tuple[Section, int]:
@@ -202,18 +239,24 @@ def unpair(n: int) -> tuple[int, int]:
     return (rest, shell) if rest < shell else (shell, rest - shell)
 
 
-def crc8(data: bytes | bytearray) -> int:
-    """CRC-8 with polynomial 0x07 and start 0xff."""
+def crc_table(polynomial: int) -> bytes:
+    """Remainders of all bytes, for `crc8`; the polynomial is without its highest power."""
+
+    def remainder(value: int) -> int:
+        for _ in range(8):
+            value = (value << 1) ^ (0x100 | polynomial if value & 0x80 else 0)
+        return value
+
+    return bytes(map(remainder, range(256)))
+
+
+FILE_CRC = crc_table(0x07)
+HEADER_CRC = crc_table(0x2F)  # another one: the CRC of bytes that end in their own CRC is no longer theirs
+
+
+def crc8(data: bytes | bytearray, table: bytes) -> int:
+    """CRC-8 with start ff, not reflected."""
     crc = 0xFF
     for byte in data:
-        crc = CRC_TABLE[crc ^ byte]
+        crc = table[crc ^ byte]
     return crc
-
-
-def crc_row(value: int) -> int:
-    for _ in range(8):
-        value = (value << 1) ^ (0x107 if value & 0x80 else 0)
-    return value
-
-
-CRC_TABLE = bytes(crc_row(value) for value in range(256))

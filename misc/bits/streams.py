@@ -6,21 +6,24 @@ bytes ─► container ─► sections ─► unpack each, check its symbols ─
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import functools
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from ..errors import BitstreamError
+from ..errors import BitstreamError, InputError
 from . import container
-from .container import MAX_PIXELS, Header, Section, symbol_check
+from .container import FINGERPRINT_BYTES, MAX_PIXELS, MAX_SEED, Header, Section, symbol_check
 from .pixels import latents
 from .pixels.entropy_model import LatentModel
 from .pixels.latents import PixelLatents
 from .regions import coder as regions
+from .regions.coder import TABLES
 from .regions.maps import RegionMaps
-from .text import WEIGHTLESS, TextCoder, description
+from .text import WEIGHTLESS, Coders, description
 from .text.description import Description
 
-__all__ = ["Streams", "count_items", "decode", "encode", "pack", "pixel_section", "write"]
+__all__ = ["ExactModels", "Streams", "count_items", "decode", "encode", "pack", "pixel_section", "write"]
 
 
 @dataclass(frozen=True)
@@ -39,27 +42,50 @@ class Streams:
     regions: RegionMaps | None = None
     pixels: PixelLatents | None = None
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed <= MAX_SEED:
+            raise InputError(f"the seed is a whole number from 0 to {MAX_SEED}, not {self.seed}")
 
-def encode(streams: Streams, model: LatentModel, coders: Sequence[TextCoder] = WEIGHTLESS) -> bytes:
+
+@dataclass(frozen=True)
+class ExactModels:
+    """Every model that reads symbols: of the pixel stream, and of the text coders by their numbers."""
+
+    latents: LatentModel
+    coders: Coders = field(default_factory=lambda: WEIGHTLESS)
+
+    @functools.cached_property
+    def fingerprint(self) -> int:
+        """0 to 65,535: the low bytes of a CRC-32 over what tells these models, and the region tables, from others."""
+        parts = [self.latents.checksum.to_bytes(4, "big"), bytes(entry & 0xFF for table in TABLES for entry in table)]
+        parts += [bytes([number]) + coder.digest for number, coder in sorted(self.coders.items()) if coder.digest]
+        return zlib.crc32(b"".join(parts)) & ((1 << 8 * FINGERPRINT_BYTES) - 1)
+
+
+def encode(streams: Streams, models: ExactModels) -> bytes:
     """Bytes of a `.misc` file; text by whichever of the coders needs the fewest.
 
     Raises:
         InputError: the region maps do not fit the image or the text.
     """
-    return write(streams, pack(streams, model, coders), model)
+    return write(streams, pack(streams, models), models)
 
 
-def pack(streams: Streams, model: LatentModel, coders: Sequence[TextCoder] = WEIGHTLESS) -> dict[str, Section]:
-    """The sections of those streams that are there, by name; raises as `encode`."""
+def pack(streams: Streams, models: ExactModels, *, coder: str = "") -> dict[str, Section]:
+    """The sections of those streams that are there, by name; raises as `encode`.
+
+    Args:
+        coder: name of the text's coder; empty for whichever needs the fewest bytes.
+    """
     sections: dict[str, Section] = {}
     if streams.text is not None:
-        payload = description.pack(streams.text, coders)
+        payload = description.pack(streams.text, models.coders, coder)
         sections["text"] = Section(payload, symbol_check("text", streams.text.symbols()))
     if streams.regions is not None:
         payload = regions.pack(streams.regions, streams.width, streams.height, count_items(streams.text))
         sections["regions"] = Section(payload, symbol_check("regions", streams.regions.symbols()))
     if streams.pixels is not None:
-        sections["pixels"] = pixel_section(streams.pixels, latents.pack(streams.pixels, model))
+        sections["pixels"] = pixel_section(streams.pixels, latents.pack(streams.pixels, models.latents))
     return sections
 
 
@@ -68,9 +94,9 @@ def pixel_section(pixels: PixelLatents, payload: bytes) -> Section:
     return Section(payload, symbol_check("pixels", pixels.symbols()))
 
 
-def write(streams: Streams, sections: dict[str, Section], model: LatentModel) -> bytes:
+def write(streams: Streams, sections: Mapping[str, Section], models: ExactModels) -> bytes:
     """Bytes of a file with the size and seed of streams and with sections that `pack` made."""
-    return container.write(Header(streams.width, streams.height, streams.seed, model.fingerprint), sections)
+    return container.write(Header(streams.width, streams.height, streams.seed, models.fingerprint), sections)
 
 
 def count_items(text: Description | None) -> int:
@@ -78,28 +104,20 @@ def count_items(text: Description | None) -> int:
     return 0 if text is None else len(text.items)
 
 
-def decode(
-    data: bytes,
-    model: LatentModel,
-    coders: Sequence[TextCoder] = WEIGHTLESS,
-    *,
-    max_pixels: int = MAX_PIXELS,
-    partial: bool = False,
-) -> Streams:
+def decode(data: bytes, models: ExactModels, *, max_pixels: int = MAX_PIXELS, partial: bool = False) -> Streams:
     """Streams of a file.
 
     Args:
-        model: of the pixel stream. coders: of the text stream.
         max_pixels: the largest image that is accepted.
         partial: accept a file that was cut behind its first section, as the smaller file.
 
     Raises:
         BitstreamError, LimitError, ModelMismatchError: as `container.read`; also where symbols fail their check.
     """
-    header, sections = container.read(data, fingerprint=model.fingerprint, max_pixels=max_pixels, partial=partial)
+    header, sections = container.read(data, fingerprint=models.fingerprint, max_pixels=max_pixels, partial=partial)
     text = maps = pixels = None
     if "text" in sections:
-        text = description.unpack(sections["text"].payload, coders)
+        text = description.unpack(sections["text"].payload, models.coders)
         check_symbols("text", text.symbols(), sections["text"])
     if "regions" in sections:
         try:
@@ -111,7 +129,7 @@ def decode(
             maps = None
     if "pixels" in sections:
         try:
-            pixels = latents.unpack(sections["pixels"].payload, header.width, header.height, model)
+            pixels = latents.unpack(sections["pixels"].payload, header.width, header.height, models.latents)
             check_symbols("pixels", pixels.symbols(), sections["pixels"])
         except BitstreamError:
             if not partial or (text is None and maps is None):

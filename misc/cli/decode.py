@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 from ..bits.container import MAX_PIXELS
-from .console import Input, Json, ProfileOption, refuse_mixed_output, report, stepping
+from .console import Input, Json, ProfileOption, refuse_mixed_output, report, say, stepping
 from .files import MAX_FILE, check_target, read_bytes, write_bytes
-from .options import DecodeSeed, Draft, Force, Fusion, Guidance, MaxPixels, Output, Partial, Steps, Strength
+from .options import (
+    DecodeSeed,
+    Draft,
+    Force,
+    Fusion,
+    Guidance,
+    MaxPixels,
+    Output,
+    Partial,
+    Steps,
+    Strength,
+    sampling_changes,
+)
 
-__all__ = ["chosen", "decode"]
+__all__ = ["decode"]
 
 
 def decode(
@@ -29,7 +39,7 @@ def decode(
     profile: ProfileOption = "embedded",
     as_json: Json = False,
 ) -> None:
-    """Draw the picture of a .misc file (PNG, JPEG, WebP or AVIF by extension; PNG on standard output)."""
+    """Draw the image of a .misc file (PNG, JPEG, WebP or AVIF by extension; PNG on standard output)."""
     from ..codec import Codec
     from ..images import encode_picture, format_of
 
@@ -37,16 +47,10 @@ def decode(
     format_name = "PNG" if target == "-" else format_of(Path(target))
     check_target(target, (source,), force=force)
     data = read_bytes(source, MAX_FILE)
-    sampling = chosen(steps=steps, guidance=guidance, strength=strength, fusion=fusion)
+    sampling = sampling_changes(steps, guidance, strength, fusion)
+    codec = Codec(profile, max_pixels=max_pixels, notice=say)
     with stepping("decoding") as progress:
-        image = Codec(profile, max_pixels=max_pixels).decode(
-            data, seed=seed, draft=draft, partial=partial, progress=progress, **sampling
-        )
+        image = codec.decode(data, seed=seed, draft=draft, partial=partial, progress=progress, sampling=sampling)
     write_bytes(target, encode_picture(image, format_name))
     facts = {"width": image.width, "height": image.height, "bytes": len(data)}
     report(facts, as_json, f"{image.width}x{image.height} from {len(data)} bytes -> {target}")
-
-
-def chosen(**options: Any) -> dict[str, Any]:
-    """Those options that were given."""
-    return {name: str(v) if isinstance(v, StrEnum) else v for name, v in options.items() if v is not None}

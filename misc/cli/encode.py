@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..bits.container import MAX_PIXELS
+from ..bits.regions.maps import DEFAULT_GRID
 from ..errors import InputError
+from ..modes import Mode
 from .console import Input, Json, ProfileOption, refuse_mixed_output, report, say, working
-from .describe import DescriberOption, seen
+from .describe import DescriberOption
 from .files import MAX_DESCRIPTION, MAX_IMAGE, MAX_MAPS, MISC_FILE, check_target, read_bytes, write_bytes
 from .info import rate, size_line
 from .options import (
@@ -16,13 +19,14 @@ from .options import (
     Bytes,
     Describe,
     Force,
+    Grid,
     MaxPixels,
-    ModeName,
     ModeOption,
     Output,
     Quality,
     Regions,
     Seed,
+    StreamsOption,
     Verify,
 )
 
@@ -31,19 +35,40 @@ if TYPE_CHECKING:
     from ..codec import Codec
     from ..images import Picture
 
-__all__ = ["compress", "encode", "file_facts"]
+__all__ = ["EncodeOptions", "compress", "encode", "file_facts"]
+
+
+@dataclass(frozen=True)
+class EncodeOptions:
+    """What the command line says of encoding; the names are those of `misc encode`."""
+
+    mode: Mode | None
+    streams: str | None
+    bpp: float | None
+    max_bytes: int | None
+    quality: int | None
+    describe: str | None
+    describer: str | None
+    regions: str | None
+    grid: int
+    seed: int
+    profile: str
+    max_pixels: int
+    verify: bool = True
 
 
 def encode(
     source: Input,
     target: Output,
-    mode: ModeOption = ModeName.MISC,
+    mode: ModeOption = None,
+    streams: StreamsOption = None,
     bpp: Bpp = None,
     max_bytes: Bytes = None,
     quality: Quality = None,
     describe: Describe = None,
     describer: DescriberOption = None,
     regions: Regions = None,
+    grid: Grid = DEFAULT_GRID,
     seed: Seed = 0,
     max_pixels: MaxPixels = MAX_PIXELS,
     verify: Verify = True,
@@ -51,61 +76,49 @@ def encode(
     profile: ProfileOption = "embedded",
     as_json: Json = False,
 ) -> None:
-    """Compress a picture into a .misc file."""
+    """Compress an image into a .misc file."""
     refuse_mixed_output(target, as_json)
     check_target(target, (source, describe, regions), MISC_FILE, force)
-    data, _, codec = compress(
-        source, mode, bpp, max_bytes, quality, describe, describer, regions, seed, profile, max_pixels, verify
+    options = EncodeOptions(
+        mode, streams, bpp, max_bytes, quality, describe, describer, regions, grid, seed, profile, max_pixels, verify
     )
+    data, _, codec = compress(source, options)
     write_bytes(target, data)
     facts = file_facts(data, codec)
     report(facts, as_json, f"{size_line(facts)} -> {target}")
 
 
-def compress(
-    source: str,
-    mode: ModeName,
-    bpp: float | None,
-    max_bytes: int | None,
-    quality: int | None,
-    describe: str | None,
-    describer: str | None,
-    regions: str | None,
-    seed: int,
-    profile: str,
-    max_pixels: int,
-    verify: bool = True,
-) -> tuple[bytes, Picture, Codec]:
-    """The file of a picture, the picture, and the codec that made it."""
+def compress(source: str, options: EncodeOptions) -> tuple[bytes, Picture, Codec]:
+    """The file of an image, the image, and the codec that made it."""
     from ..codec import Codec
     from ..images import decode_picture
     from ..maps import load_maps
 
-    text = description_file(describe) if describe else None
-    map_bytes = read_bytes(regions, MAX_MAPS) if regions else None
-    picture = decode_picture(read_bytes(source, MAX_IMAGE), max_pixels)
+    text = read_description(options.describe) if options.describe else None
+    map_bytes = read_bytes(options.regions, MAX_MAPS) if options.regions else None
+    picture = decode_picture(read_bytes(source, MAX_IMAGE), options.max_pixels)
     for notice in picture.notices:
         say(notice)
-    maps = None if map_bytes is None else load_maps(map_bytes, *picture.image.size)
-    codec = Codec(profile, max_pixels=max_pixels)
-    if mode is not ModeName.PIXEL:
-        text, maps = seen(picture.image, mode.value, codec, text, maps, describer)
+    codec = Codec(options.profile, describer=options.describer, max_pixels=options.max_pixels, notice=say)
     with working("encoding"):
         data = codec.encode(
             picture.image,
-            mode=mode.value,
-            bpp=bpp,
-            max_bytes=max_bytes,
-            quality=quality,
+            mode=options.mode,
+            streams=None if options.streams is None else options.streams.split(","),
+            bpp=options.bpp,
+            max_bytes=options.max_bytes,
+            quality=options.quality,
             description=text,
-            regions=maps,
-            seed=seed,
-            verify=verify,
+            regions=None if map_bytes is None else load_maps(map_bytes, *picture.image.size),
+            grid=options.grid,
+            seed=options.seed,
+            verify=options.verify,
         )
     return data, picture, codec
 
 
-def description_file(name: str) -> Description:
+def read_description(name: str) -> Description:
+    """The description in a JSON file; InputError if it holds none."""
     from ..bits.text.description import from_json
 
     try:
@@ -116,6 +129,7 @@ def description_file(name: str) -> Description:
 
 
 def file_facts(data: bytes, codec: Codec) -> dict[str, Any]:
+    """What a report says of a file."""
     from ..bits import container
 
     header, sections = container.read(data, max_pixels=codec.max_pixels)

@@ -41,7 +41,7 @@ def info(
         "height": header.height,
         "bytes": len(data),
         "bpp": rate(data, header),
-        "profile": f"{header.fingerprint:02x}",
+        "profile": f"{header.fingerprint:04x}",
         "seed": header.seed,
         "sections": {name: len(section.payload) for name, section in sections.items()},
         "overhead": len(data) - sum(len(section.payload) for section in sections.values()),
@@ -49,11 +49,12 @@ def info(
     lines = [size_line(facts), f"profile {facts['profile']}, seed {facts['seed']}, overhead {facts['overhead']} bytes"]
     if "text" in sections:
         payload = sections["text"].payload
-        coder = coder_of(payload[0] if payload else 0, load_profile(profile).text_coders)
+        number = payload[0] if payload else 0
+        coder = coder_of(number, load_profile(profile).text_coders)
         facts["text_coder"] = coder.name
         lines.append(f"text by {coder.name}")
     text = None
-    if "text" in sections and (show_text or coder in WEIGHTLESS):
+    if "text" in sections and (show_text or number in WEIGHTLESS):
         text = description.unpack(payload, load_profile(profile).text_coders)
         facts["text"] = description.to_json(text)
         lines += [f"text: {text.overall}", *(f"  {item.name}: {item.detail}" for item in text.items)]
@@ -78,7 +79,7 @@ def verify(
 
     data = read_bytes(source, MAX_FILE)
     models = load_profile(profile)
-    content = streams.decode(data, models.entropy_model, models.text_coders, max_pixels=max_pixels)
+    content = streams.decode(data, models.exact_models, max_pixels=max_pixels)
     facts: dict[str, Any] = {"width": content.width, "height": content.height, "bytes": len(data), "intact": True}
     line = f"{source}: intact"
     if content.regions is not None:

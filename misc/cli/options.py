@@ -7,6 +7,11 @@ from typing import Annotated
 
 import typer
 
+from ..bits.container import SECTIONS
+from ..bits.regions.maps import DEFAULT_GRID, GRIDS
+from ..decoder_profile import SamplingChanges
+from ..modes import Mode
+
 __all__ = [
     "Bpp",
     "Bytes",
@@ -16,9 +21,9 @@ __all__ = [
     "Force",
     "Fusion",
     "FusionName",
+    "Grid",
     "Guidance",
     "MaxPixels",
-    "ModeName",
     "ModeOption",
     "Output",
     "Partial",
@@ -26,20 +31,11 @@ __all__ = [
     "Regions",
     "Seed",
     "Steps",
+    "StreamsOption",
     "Strength",
     "Verify",
+    "sampling_changes",
 ]
-
-
-class ModeName(StrEnum):
-    """Modes of `encode`."""
-
-    DLSVC = "dlsvc"
-    MICRO = "micro"
-    TEXT = "text"
-    TEXT_MAP = "text+map"
-    PIXEL = "pixel"
-    MISC = "misc"
 
 
 class FusionName(StrEnum):
@@ -50,22 +46,44 @@ class FusionName(StrEnum):
 
 
 Output = Annotated[str, typer.Argument(metavar="OUT", help="a file, or - for standard output")]
-ModeOption = Annotated[ModeName, typer.Option(help="which streams to write; misc is all that can be had")]
+ModeOption = Annotated[Mode | None, typer.Option(help="which streams to write; misc, all that can be had, by default")]
+StreamsOption = Annotated[
+    str | None, typer.Option(metavar="NAMES", help=f"which streams to write, by name: of {','.join(SECTIONS)}")
+]
+Grid = Annotated[
+    int,
+    typer.Option(
+        metavar="|".join(map(str, GRIDS)),
+        help=f"cells of the region maps on the shorter side [default: {DEFAULT_GRID}]",
+    ),
+]
 Bpp = Annotated[float | None, typer.Option(min=0, help="bits of the whole file a pixel, at most [default: 0.024]")]
 Bytes = Annotated[int | None, typer.Option("--bytes", min=0, help="bytes of the whole file, at most")]
 Quality = Annotated[int | None, typer.Option(min=0, max=255, help="quality of the pixel stream instead of a size")]
 Describe = Annotated[str | None, typer.Option(metavar="FILE.json", help="the text: overall description and items")]
 Regions = Annotated[str | None, typer.Option(metavar="FILE", help="where the items are: .json, .npy or .npz")]
-Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="of the decoder's noise, stored in the file")]
-DecodeSeed = Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="of the noise, instead of the file's")]
-Draft = Annotated[bool, typer.Option("--draft", help="the pixel stream's own picture, without a generator")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="seed of the decoder's noise, stored in the file")]
+DecodeSeed = Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="seed of the noise, instead of the file's")]
+Draft = Annotated[bool, typer.Option("--draft", help="draw the pixel stream's own image, without a generator")]
 Force = Annotated[bool, typer.Option("--force", help="replace any file, also a read-only one")]
-Steps = Annotated[int | None, typer.Option(min=1, max=1000, help="of sampling [default: the profile's]")]
-Guidance = Annotated[float | None, typer.Option(min=1, max=100, help="by the text; 1 is none [default: the profile's]")]
-Strength = Annotated[
-    float | None, typer.Option(min=0, max=1, help="of the noise in the pixel stream's picture [default: the profile's]")
+Steps = Annotated[int | None, typer.Option(min=1, max=1000, help="number of sampling steps [default: the profile's]")]
+Guidance = Annotated[
+    float | None, typer.Option(min=1, max=100, help="scale of guidance by the text; 1 is none [default: the profile's]")
 ]
-Fusion = Annotated[FusionName | None, typer.Option(help="all items in one pass, or one after another as MISC did")]
+Strength = Annotated[
+    float | None,
+    typer.Option(min=0, max=1, help="share of noise in the draft that sampling starts from [default: the profile's]"),
+]
+Fusion = Annotated[
+    FusionName | None, typer.Option(help="how items are fused: all in one pass, or one after another as MISC did")
+]
 Verify = Annotated[bool, typer.Option("--verify/--no-verify", help="decode the new file's symbols and compare them")]
 Partial = Annotated[bool, typer.Option("--partial", help="accept a file that was cut at the end of a section")]
 MaxPixels = Annotated[int, typer.Option("--max-pixels", min=1, help="the largest image that is accepted, in pixels")]
+
+
+def sampling_changes(
+    steps: int | None, guidance: float | None, strength: float | None, fusion: FusionName | None
+) -> SamplingChanges:
+    """The options of sampling that were given."""
+    return SamplingChanges(steps, guidance, strength, None if fusion is None else fusion.value)

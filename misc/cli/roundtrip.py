@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from ..bits.container import MAX_PIXELS
+from ..bits.regions.maps import DEFAULT_GRID
 from .console import Input, Json, ProfileOption, refuse_mixed_output, report, stepping
-from .decode import chosen
 from .describe import DescriberOption
-from .encode import compress, file_facts
+from .encode import EncodeOptions, compress, file_facts
 from .files import check_target, write_bytes
 from .info import size_line
 from .options import (
@@ -21,15 +21,17 @@ from .options import (
     Draft,
     Force,
     Fusion,
+    Grid,
     Guidance,
     MaxPixels,
-    ModeName,
     ModeOption,
     Quality,
     Regions,
     Seed,
     Steps,
+    StreamsOption,
     Strength,
+    sampling_changes,
 )
 
 __all__ = ["roundtrip"]
@@ -37,14 +39,16 @@ __all__ = ["roundtrip"]
 
 def roundtrip(
     source: Input,
-    target: Annotated[str, typer.Argument(metavar="OUT.png", help="the picture as a decoder would draw it")],
-    mode: ModeOption = ModeName.MISC,
+    target: Annotated[str, typer.Argument(metavar="OUT.png", help="the image as a decoder would draw it")],
+    mode: ModeOption = None,
+    streams: StreamsOption = None,
     bpp: Bpp = None,
     max_bytes: Bytes = None,
     quality: Quality = None,
     describe: Describe = None,
     describer: DescriberOption = None,
     regions: Regions = None,
+    grid: Grid = DEFAULT_GRID,
     seed: Seed = 0,
     draft: Draft = False,
     steps: Steps = None,
@@ -62,12 +66,13 @@ def roundtrip(
     refuse_mixed_output(target, as_json)
     format_name = "PNG" if target == "-" else format_of(Path(target))
     check_target(target, (source, describe, regions), force=force)
-    data, picture, codec = compress(
-        source, mode, bpp, max_bytes, quality, describe, describer, regions, seed, profile, max_pixels
+    options = EncodeOptions(
+        mode, streams, bpp, max_bytes, quality, describe, describer, regions, grid, seed, profile, max_pixels
     )
-    sampling = chosen(steps=steps, guidance=guidance, strength=strength, fusion=fusion)
+    data, picture, codec = compress(source, options)
+    sampling = sampling_changes(steps, guidance, strength, fusion)
     with stepping("decoding") as progress:
-        image = codec.decode(data, draft=draft, progress=progress, **sampling)
+        image = codec.decode(data, draft=draft, progress=progress, sampling=sampling)
     write_bytes(target, encode_picture(image, format_name))
     facts = file_facts(data, codec) | {"psnr": round(psnr(picture.image, image), 3)}
     report(facts, as_json, f"{size_line(facts)}, {facts['psnr']:.2f} dB -> {target}")

@@ -35,13 +35,14 @@ def pack(
     if coder is None:
         write_bytes("-", shortest(text, coders))
         return
-    chosen = next((each for each in coders if each.name == coder), None)
-    if chosen is None:
-        raise InputError(f"there is no text coder {coder!r}; there is {', '.join(each.name for each in coders)}")
-    packed = chosen.pack(text)
-    if not chosen.keeps(text):
-        say(f"{coder} keeps only {chosen.unpack(packed)!r}")
-    write_bytes("-", bytes([chosen.number]) + packed)
+    numbers = {each.name: number for number, each in coders.items()}
+    if coder not in numbers:
+        raise InputError(f"there is no text coder {coder!r}; there is {', '.join(numbers)}")
+    number = numbers[coder]
+    packed = coders[number].pack(text)
+    if not coders[number].keeps(text):
+        say(f"{coder} keeps only {coders[number].unpack(packed)!r}")
+    write_bytes("-", bytes([number]) + packed)
 
 
 @app.command()
@@ -59,11 +60,9 @@ def unpack(
     chosen = load_profile(profile)
     text = coder_of(data[0], chosen.text_coders).unpack(data[1:])
     if expand:
-        from ..bits.text.language_model import load_model
-        from ..models.language_model import skeleton
+        from ..models.language_model.skeleton import expand_line
 
-        model = load_model(chosen.language_model.checked())
-        text = skeleton.expand(text, model, skeleton.Lexicon(model))
+        text = expand_line(text, chosen.language_model.checked())
     if sys.stdout is not None and sys.stdout.isatty():  # for eyes; a program gets the text as it is
         print_line(shown(text))
         return
@@ -79,8 +78,8 @@ def list_coders(
     from ..profiles import load_profile
 
     rows = [
-        {"name": each.name, "number": each.number, "lossless": each.lossless, "available": each.available}
-        for each in load_profile(profile).text_coders
+        {"name": each.name, "number": number, "lossless": each.lossless, "available": each.available}
+        for number, each in load_profile(profile).text_coders.items()
     ]
     lines = []
     for row in rows:

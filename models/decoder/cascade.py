@@ -19,6 +19,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from ...bits.streams import Streams
+from ...decoder_profile import SamplingChanges
 from ...errors import InputError, WeightsError
 from ..memory.recall import Recall
 from ..memory.store import Floats
@@ -54,8 +55,24 @@ class Cascade:
             raise WeightsError("this profile has no memory to draw a file without pixels from")
         return self._recall()
 
-    def draw_many(self, scenes: Sequence[Scene], *, progress: Callable[[int, int], None] | None = None) -> list[Pixels]:
-        """Images of scenes, each (height, width, 3) uint8, one after another."""
+    def draw_many(
+        self,
+        scenes: Sequence[Scene],
+        *,
+        progress: Callable[[int, int], None] | None = None,
+        changes: SamplingChanges | None = None,
+    ) -> list[Pixels]:
+        """Images of scenes, each (height, width, 3) uint8, one after another.
+
+        Args:
+            progress: called with the images done and all images.
+            changes: of a sampling, which this decoder does not have.
+
+        Raises:
+            InputError: there are changes.
+        """
+        if changes is not None and changes.given():
+            raise InputError(f"the embedded decoder has no {', '.join(changes.given())} to choose")
         images = []
         for done, scene in enumerate(scenes):
             images.append(self.draw(scene))

@@ -28,7 +28,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ...bits.streams import Streams
-from ...decoder_profile import Sampling
+from ...decoder_profile import Sampling, SamplingChanges
 from .autoencoding import decode, encode
 from .colour import correct
 from .denoiser import Denoiser, Guide, predictor
@@ -122,16 +122,16 @@ class Decoder:
             for net in (self.denoiser, self.vae, self.text):
                 net.to(self.device)
 
-    def draw(self, scene: Scene, *, progress: Progress | None = None, **changes: Any) -> Pixels:
+    def draw(self, scene: Scene, *, progress: Progress | None = None, changes: SamplingChanges | None = None) -> Pixels:
         """The picture of a scene, (height, width, 3) uint8; the same bytes as in any batch on a CPU.
 
         Args:
-            progress: called with the steps done and all steps. changes: of `Sampling`, such as steps=4.
+            progress: called with the steps done and all steps. changes: of the sampling.
 
         Raises:
             InputError: a change is out of its range.
         """
-        return self.draw_many([scene], progress=progress, **changes)[0]
+        return self.draw_many([scene], progress=progress, changes=changes)[0]
 
     def candidates(self, streams: Streams, count: int, tokens: object = None) -> list[int]:
         """Seeds that an encoder may try, of which each gives other noise."""
@@ -142,13 +142,13 @@ class Decoder:
         return dataclasses.replace(streams, seed=seed)
 
     @torch.inference_mode()
-    def draw_many(self, scenes: Sequence[Scene], *, progress: Progress | None = None, **changes: Any) -> list[Pixels]:
+    def draw_many(
+        self, scenes: Sequence[Scene], *, progress: Progress | None = None, changes: SamplingChanges | None = None
+    ) -> list[Pixels]:
         """Pictures of scenes, in their order: on a GPU those of one size in batches, else one after another."""
-        of_text = {"steps": self.text_steps} if self.text_steps else {}
-        choices = {
-            True: dataclasses.replace(self.sampling, **changes),
-            False: dataclasses.replace(self.sampling, **(of_text | changes)),
-        }
+        changes = changes or SamplingChanges()
+        of_text = SamplingChanges(steps=self.text_steps).apply(self.sampling)
+        choices = {True: changes.apply(self.sampling), False: changes.apply(of_text)}
         total, done = sum(calls(scene, choices[scene.draft is not None]) for scene in scenes), 0
         drawn: list[Pixels | None] = [None] * len(scenes)
         order = sorted(range(len(scenes)), key=lambda k: scenes[k].kind())

@@ -22,7 +22,7 @@ from compressai.ops import quantize_ste
 from torch import Tensor, nn
 
 from ...bits.pixels.entropy_model import LEVELS, LatentModel
-from ...bits.pixels.latents import UNIT, PixelLatents, pack, quantise, unpack
+from ...bits.pixels.latents import UNIT, PixelLatents, encode, unpack
 from . import tiling
 from .integers import INDEX_SLOPE, INDEX_START, SCALE_COUNT, SCALE_MIN, exact_arrays, scale_of
 from .transforms import GainUnit, Stage, Transform, level_weights, upsample
@@ -145,12 +145,20 @@ class Hyperprior(CompressionModel):  # type: ignore[misc]  # compressai is untyp
         return True
 
     @torch.inference_mode()
-    def analyse(self, image: npt.NDArray[np.uint8], quality: int) -> PixelLatents:
-        """image: (H, W, 3) uint8, any size; quality: 0 to 255. Borders are replicated to multiples of 32."""
+    def encode(self, image: npt.NDArray[np.uint8], quality: int) -> tuple[PixelLatents, bytes]:
+        """Latents of an image and their bytes, by one run of the networks.
+
+        Args:
+            image: (H, W, 3) uint8, any size; its borders are replicated to multiples of 32. quality: 0 to 255.
+        """
         q = torch.tensor([quality / 255], device=self.device)
         y = tiling.analyse(self.g_a, image, q).float() * self.gain(q)
         z = self.h_a(y)
-        return quantise(y[0].cpu().numpy(), z[0].cpu().numpy(), quality, self.entropy_model)
+        return encode(y[0].cpu().numpy(), z[0].cpu().numpy(), quality, self.entropy_model)
+
+    def analyse(self, image: npt.NDArray[np.uint8], quality: int) -> PixelLatents:
+        """The latents of `encode`."""
+        return self.encode(image, quality)[0]
 
     @torch.inference_mode()
     def synthesise(self, latents: PixelLatents, width: int, height: int) -> npt.NDArray[np.uint8]:
@@ -173,7 +181,7 @@ class Hyperprior(CompressionModel):  # type: ignore[misc]  # compressai is untyp
     def compress(self, x: Tensor, quality: int = 191) -> dict[str, Any]:
         """x: (B, 3, H, W) in [0, 1], H and W multiples of 64. Returns {"strings": [[bytes] * B], "shape": z's}."""
         images = (x.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
-        strings = [pack(self.analyse(image, quality), self.entropy_model) for image in images]
+        strings = [self.encode(image, quality)[1] for image in images]
         return {"strings": [strings], "shape": (x.shape[2] // 64, x.shape[3] // 64)}
 
     def decompress(self, strings: list[list[bytes]], shape: tuple[int, int]) -> dict[str, Tensor]:

@@ -8,17 +8,20 @@ where the model finds it likely. A skeleton that no word has stays as it is.
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from ...bits.arithmetic.transformer import Cache
 from ...bits.text.consonants import skeleton
-from ...bits.text.language_model import Model
+from ...bits.text.description import MAX_WORDS, Description
+from ...bits.text.language_model import Model, load_model
 
-__all__ = ["Lexicon", "expand", "word_accuracy"]
+__all__ = ["Lexicon", "expand", "expand_description", "expand_line", "word_accuracy"]
 
 CAPTIONS_PREFIX = 0
 
@@ -92,6 +95,32 @@ def expand(line: str, model: Model, lexicon: Lexicon, beam: int = 4) -> str:
         found.sort(key=lambda each: -each[0])
         kept = [before.with_tokens(model, tokens, word, score) for score, before, tokens, word in found[:beam]]
     return " ".join(kept[0].words)
+
+
+def expand_description(text: Description, path: Path) -> Description:
+    """The description in words; as it is if it holds words already.
+
+    Args:
+        path: of the language model's file.
+
+    Raises:
+        WeightsError: the model is not here.
+    """
+    if not text.consonants:
+        return text
+    return Description(" ".join(expand_line(text.overall, path).split()[:MAX_WORDS]))
+
+
+def expand_line(line: str, path: Path) -> str:
+    """As `expand`, by the language model of a file; WeightsError if it is not here."""
+    return expand(line, *load_lexicon(path))
+
+
+@functools.cache
+def load_lexicon(path: Path) -> tuple[Model, Lexicon]:
+    """A language model and the words that it knows."""
+    model = load_model(path)
+    return model, Lexicon(model)
 
 
 def word_accuracy(original: str, expanded: str) -> float:

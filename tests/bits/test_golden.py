@@ -13,7 +13,7 @@ from tests.support.machines import MACHINES, result_on
 
 FILES = sorted(FOLDER.glob("*.misc"))
 EXPECTED = json.loads((FOLDER / "expected.json").read_text())
-LATENT_MODEL = entropy_model.load(MODEL)
+MODELS = streams.ExactModels(entropy_model.load(MODEL))
 
 
 def test_the_set_is_whole() -> None:
@@ -22,16 +22,16 @@ def test_the_set_is_whole() -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_files_decode_to_their_symbols(path: Path) -> None:
-    content = streams.decode(path.read_bytes(), LATENT_MODEL)
+    content = streams.decode(path.read_bytes(), MODELS)
     assert facts(content) == EXPECTED[path.stem]
-    assert streams.encode(content, LATENT_MODEL) == path.read_bytes()
+    assert streams.encode(content, MODELS) == path.read_bytes()
 
 
 CHECK = """
 import json
 from misc.bits import streams
-from tests.bits.test_golden import FILES, LATENT_MODEL, facts
-print(json.dumps({path.stem: facts(streams.decode(path.read_bytes(), LATENT_MODEL)) for path in FILES}))
+from tests.bits.test_golden import FILES, MODELS, facts
+print(json.dumps({path.stem: facts(streams.decode(path.read_bytes(), MODELS)) for path in FILES}))
 """
 
 
@@ -45,7 +45,7 @@ def test_every_truncation_is_a_corrupt_file(path: Path) -> None:
     data = path.read_bytes()
     for length in range(len(data)):
         with pytest.raises(MiscError) as caught:
-            streams.decode(data[:length], LATENT_MODEL)
+            streams.decode(data[:length], MODELS)
         assert caught.value.exit_code == 3, length
 
 
@@ -57,7 +57,7 @@ def test_every_changed_byte_is_a_corrupt_file(path: Path) -> None:
             if value == data[at]:
                 continue
             with pytest.raises(MiscError) as caught:
-                streams.decode(data[:at] + bytes([value]) + data[at + 1 :], LATENT_MODEL)
+                streams.decode(data[:at] + bytes([value]) + data[at + 1 :], MODELS)
             assert caught.value.exit_code == 3, (at, value)
 
 
@@ -72,7 +72,7 @@ def test_changes_behind_the_checksum_meet_the_symbols_check() -> None:
         payload[at] ^= 0x10
         changed = sections | {"pixels": container.Section(bytes(payload), good.check)}
         with pytest.raises(MiscError, match="damaged"):
-            streams.decode(container.write(header, changed), LATENT_MODEL)
+            streams.decode(container.write(header, changed), MODELS)
         noticed += 1
     assert noticed > 20
 
@@ -81,6 +81,6 @@ def test_cut_after_the_text_is_a_text_file_when_asked() -> None:
     data = (FOLDER / "text_pixels.misc").read_bytes()
     payload = container.read(data)[1]["text"].payload
     end = data.index(payload) + len(payload) + 1
-    content = streams.decode(data[:end], LATENT_MODEL, partial=True)
+    content = streams.decode(data[:end], MODELS, partial=True)
     assert content.pixels is None
     assert facts(content)["text"] == EXPECTED["text_pixels"]["text"]

@@ -75,6 +75,14 @@ def test_nothing_of_the_old_file_is_lost(misc_command, photo: Path, tmp_path: Pa
         (["encode", "PHOTO", "-", "--json"], 2, "standard output"),
         (["encode", "PHOTO", "a.misc", "--mode", "jpeg"], 2, "jpeg"),
         (["encode", "PHOTO", "a.misc", "--quality", "256"], 2, "255"),
+        (["encode", "PHOTO", "a.misc", "--bpp", "nan"], 2, "equal to 0"),
+        (["encode", "PHOTO", "a.misc", "--bpp", "inf"], 1, "bits a pixel"),
+        (["encode", "PHOTO", "a.misc", "--seed", str(2**32)], 2, str(2**32 - 1)),
+        (["encode", "PHOTO", "a.misc", "--seed", "-1"], 2, "equal to 0"),
+        (["encode", "PHOTO", "a.misc", "--grid", "5"], 1, "4, 8, 12 or 16"),
+        (["encode", "PHOTO", "a.misc", "--streams", "text,sound"], 1, "text, regions, pixels"),
+        (["encode", "PHOTO", "a.misc", "--streams", "text,pixels"], 4, "misc pull"),
+        (["encode", "PHOTO", "a.misc", "--streams", "text", "--mode", "pixel"], 1, "not both"),
         (["nosuch"], 2, "nosuch"),
         (["decode", "PHOTO", "a.png"], 3, "not a MISC file"),
         (["decode", "DAMAGED", "a.png"], 3, "checksum"),
@@ -134,14 +142,14 @@ def test_maps_from_files(misc_command, photo: Path, tmp_path: Path) -> None:
         (b"{", "neither JSON nor arrays"),
         (b"[]", "an object with"),
         (b'{"masks": [[[0, 2]]]}', "0 and 1 alone"),
-        (b'{"masks": [[0], [0, 1]]}', "as many 0 and 1"),
-        (b'{"masks": [[[0, 1]]]}', "do not fit a picture of 192x128"),
-        (b'{"masks": "0"}', "0 and 1 alone"),
+        (b'{"masks": [[0], [0, 1]]}', "rows of 0 and 1"),
+        (b'{"masks": [[[0, 1]]]}', "do not fit an image of 192x128"),
+        (b'{"masks": "0"}', "rows of 0 and 1"),
         (b'{"boxes": [[[1, 2, 3]]]}', "list of items of boxes"),
         (b'{"boxes": [[[1, 2, 3, NaN]]]}', "list of items of boxes"),
         (b'{"boxes": 3}', "list of items of boxes"),
-        (b'{"boxes": [[]], "grid": 5}', "4, 8 or 16"),
-        (b'{"boxes": [[]], "grid": [4]}', "4, 8 or 16"),
+        (b'{"boxes": [[]], "grid": 5}', "4, 8, 12 or 16"),
+        (b'{"boxes": [[]], "grid": [4]}', "whole number"),
         (b"PK\x03\x04", "not arrays of numpy"),
         (b"\x93NUMPY\x01\x00", "not arrays of numpy"),
     ],
@@ -177,7 +185,7 @@ def test_info_and_verify_are_quick_and_load_no_torch(tmp_path: Path) -> None:
 
     path = tmp_path / "t.misc"
     content = streams.Streams(1024, 1024, 0, from_json(DESCRIPTION))
-    path.write_bytes(streams.encode(content, load_profile().entropy_model))
+    path.write_bytes(streams.encode(content, load_profile().exact_models))
     for name in ("info", "verify"):
         seconds = []
         for _ in range(3):

@@ -24,7 +24,7 @@ def coded(tmp_path: Path) -> Path:
     """A file whose text holds terminal commands."""
     path = tmp_path / "attack.misc"
     text = Description(f"a cat{ATTACK}", (Item(f"cat{ATTACK}", ATTACK),))
-    path.write_bytes(streams.encode(streams.Streams(128, 128, 0, text), load_profile().entropy_model))
+    path.write_bytes(streams.encode(streams.Streams(128, 128, 0, text), load_profile().exact_models))
     return path
 
 
@@ -111,7 +111,7 @@ def test_unpacked_text_is_raw_for_programs_and_shown_to_eyes() -> None:
 def test_every_encoding_of_the_terminal(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "a.misc"
     text = Description("a café, 猫")
-    path.write_bytes(streams.encode(streams.Streams(128, 128, 0, text), load_profile().entropy_model))
+    path.write_bytes(streams.encode(streams.Streams(128, 128, 0, text), load_profile().exact_models))
     environment = os.environ | {"PYTHONIOENCODING": encoding}
     encoding = encoding.removesuffix(":strict")
     done = subprocess.run([*MISC, "info", path], env=environment, capture_output=True)

@@ -36,7 +36,7 @@ def profile(index: Path, monkeypatch: pytest.MonkeyPatch) -> Profile:
     known = dataclasses.replace(
         load_profile(),
         packages={"tiny": package, "more": dataclasses.replace(package, version="1", use="training")},
-        language_model=Derived("lm-large", 4, "tiny", made),
+        language_model=Derived("lm-large", "tiny", made),
     )
     for module in (profiles, codec):
         monkeypatch.setattr(module, "load_profile", lambda name="embedded": known)

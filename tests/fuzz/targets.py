@@ -18,7 +18,7 @@ from PIL import Image
 
 import misc.pillow  # noqa: F401  # registers the plugin
 from misc.bits import container, streams
-from misc.bits.container import crc8
+from misc.bits.container import FILE_CRC, crc8
 from misc.bits.pixels import entropy_model, latents
 from misc.bits.regions import coder as regions
 from misc.bits.text import TextCoder, description
@@ -35,6 +35,7 @@ __all__ = ["Target", "targets"]
 CORPUS = Path(__file__).parent / "corpus"
 MAX_PIXELS = 1 << 21
 TINY = entropy_model.load(MODEL)
+MODELS = streams.ExactModels(TINY)
 SIZES = ((64, 64), (301, 211), (1025, 300), (1, 1), (2000, 7), (1536, 1024))
 
 
@@ -57,7 +58,7 @@ def targets() -> list[Target]:
     files = tuple(path.read_bytes() for path in sorted(GOLDEN.glob("*.misc")))
     payloads = [container.read(data)[1] for data in files]
     texts = tuple(json.loads((GOLDEN / "texts.json").read_text()))
-    coders = [coder for coder in load_profile().text_coders if coder.name != "lm-large"]
+    coders = [coder for coder in load_profile().text_coders.values() if coder.name != "lm-large"]
     own = tuple(of_profile(data) for data in files)
     pillow_errors = (OSError, Image.DecompressionBombError)  # what Pillow's users catch
     return [
@@ -86,19 +87,19 @@ def corpus(name: str) -> tuple[bytes, ...]:
 
 def with_check(data: bytes) -> bytes:
     """The file with its last byte made the checksum of the others."""
-    return data[:-1] + bytes([crc8(data[:-1])])
+    return data[:-1] + bytes([crc8(data[:-1], FILE_CRC)])
 
 
 def of_profile(data: bytes) -> bytes:
     """The file as one of the embedded profile; its pixels, if it has any, then fail their check."""
     header, sections = container.read(data)
-    return container.write(dataclasses.replace(header, fingerprint=load_profile().entropy_model.fingerprint), sections)
+    return container.write(dataclasses.replace(header, fingerprint=load_profile().exact_models.fingerprint), sections)
 
 
 def read_container(data: bytes, partial: bool = False) -> None:
-    content = streams.decode(data, TINY, max_pixels=MAX_PIXELS, partial=partial)
-    again = streams.decode(streams.encode(content, TINY), TINY, max_pixels=MAX_PIXELS)
-    if container.read(data, partial=partial)[0] != container.read(streams.encode(again, TINY))[0]:
+    content = streams.decode(data, MODELS, max_pixels=MAX_PIXELS, partial=partial)
+    again = streams.decode(streams.encode(content, MODELS), MODELS, max_pixels=MAX_PIXELS)
+    if container.read(data, partial=partial)[0] != container.read(streams.encode(again, MODELS))[0]:
         raise AssertionError("another header after writing again")
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from misc.bits import streams
 from misc.bits.pixels import entropy_model
 from misc.bits.regions.maps import RegionMaps
-from misc.bits.streams import Streams
+from misc.bits.streams import ExactModels, Streams
 from misc.bits.text.description import Description, Item, to_json
 
 FOLDER = Path(__file__).parent
@@ -65,6 +65,7 @@ def main() -> None:
 
     save_hyperprior(tiny_hyperprior(), MODEL)
     model = entropy_model.load(MODEL)
+    models = ExactModels(model)
     contents = {
         "text": Streams(1024, 1024, 0, TEXT),
         "pixels": Streams(160, 96, pixels=random_latents(model, 160, 96)),
@@ -74,10 +75,13 @@ def main() -> None:
         "text_regions": Streams(1024, 1024, 0, TEXT, BLOBS),
         "regions": Streams(1025, 300, regions=noise(3, 16, 55)),
         "regions_raw": Streams(64, 128, regions=RegionMaps(noise(4, 8, 4).masks[2:])),
+        "regions_12": Streams(640, 480, regions=noise(2, 12, 16)),
+        "consonants": Streams(768, 512, 0, Description("ct n bnch", consonants=True)),
+        "letters": Streams(768, 512, 0, Description("a cat on a bench")),
         "all": Streams(64, 64, 9, TEXT, BLOBS, random_latents(model, 64, 64, seed=3)),
     }
     for name, content in contents.items():
-        (FOLDER / f"{name}.misc").write_bytes(streams.encode(content, model))
+        (FOLDER / f"{name}.misc").write_bytes(streams.encode(content, models))
     expected = {name: facts(content) for name, content in contents.items()}
     (FOLDER / "expected.json").write_text(json.dumps(expected, indent=1, ensure_ascii=False) + "\n")
 

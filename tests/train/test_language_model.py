@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from misc.bits.text.language_model import LanguageModel
+from misc.bits.text.language_model import LanguageModel, ModelFile
 from misc.models.language_model import floats
 from misc.models.language_model.floats import SMALL, load_floats, new_llama
 from misc.train import language_model
@@ -34,7 +34,7 @@ def test_it_learns_and_writes_what_codes_texts(tmp_path: Path) -> None:
     task = LanguageModelTask(new_llama(TINY), tokenizer, itertools.repeat(batch), CAPTIONS, RECIPE, ACCELERATOR)
     assert_learns(task, tmp_path / "out", 12, lambda model: next_token_loss(model, batch), share=0.8)  # type: ignore[arg-type]
     weights = tmp_path / "out" / "language_model.safetensors"
-    coder = LanguageModel("tiny", 9, weights)
+    coder = LanguageModel("tiny", 384, ModelFile(weights))
     assert coder.unpack(coder.pack("A dog ünd ☂")) == "A dog ünd ☂"
     loaded, vocabulary = load_floats(weights)
     assert vocabulary.encode("A brown dog\nruns").ids == tokenizer.encode("A brown dog\nruns").ids

@@ -167,10 +167,10 @@ def test_missing_weights_are_one_sentence(
 
 def encoded(folder: Path) -> Path:
     """A file with pixels, of a small picture that lies beside it."""
-    from misc.codec import encode
+    from misc.codec import default_codec
     from tests.support.images import sample_picture
 
     image = sample_picture(64, 64)
     image.save(folder / "in.png")
-    (folder / "in.misc").write_bytes(encode(image, mode="pixel", quality=10))
+    (folder / "in.misc").write_bytes(default_codec().encode(image, mode="pixel", quality=10))
     return folder / "in.misc"

@@ -18,7 +18,7 @@ import torch
 import typer
 from rich.progress import track
 
-from ...bits.regions.maps import RegionMaps
+from ...bits.regions.maps import DEFAULT_GRID, GRIDS, RegionMaps
 from ...models.locator import EmbeddedClip, maps_of
 from ...models.semantics import Semantics
 from ...models.towers.detector import Thing
@@ -29,7 +29,7 @@ from .features import load_features
 
 __all__ = ["real_maps"]
 
-CELLS = (4, 8, 8, 8, 16)
+CELLS = (*GRIDS, *(DEFAULT_GRID,) * 2)
 SHAPES = ((1, 1), (4, 3), (3, 2), (3, 2), (16, 9), (3, 4), (2, 3))
 
 

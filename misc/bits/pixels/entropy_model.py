@@ -55,7 +55,7 @@ class LatentModel:
             layers h_s.0-2, first.0-1, context.0, second.0-1; `z_scale_index` (256, n); `frequencies` (scales, r + 2).
 
     Attributes:
-        checksum: CRC-32 of all arrays. fingerprint: its low byte. z_channels, y_channels: n and m.
+        checksum: CRC-32 of all arrays. z_channels, y_channels: n and m.
     """
 
     def __init__(self, arrays: Mapping[str, Array]) -> None:
@@ -82,7 +82,6 @@ class LatentModel:
             raise WeightsError(f"the pixel stream's weights lack {error.args[0]}") from error
         content = (arrays[name].astype("<i4").tobytes() for name in sorted(arrays))
         self.checksum = functools.reduce(lambda crc, part: zlib.crc32(part, crc), content, 0)
-        self.fingerprint = self.checksum & 0xFF
         self.z_channels = self._z_scale_index.shape[1]
         self.y_channels = len(self._first_heads[0].weight)
 

@@ -23,7 +23,7 @@ from ...errors import BitstreamError
 from ..arithmetic.range_coder import RangeDecoder, RangeEncoder
 from .entropy_model import SYMBOL_LIMIT, UNIT_BITS, Array, Floats, LatentModel
 
-__all__ = ["PixelLatents", "pack", "quantise", "shapes", "unpack"]
+__all__ = ["PixelLatents", "encode", "pack", "quantise", "shapes", "unpack"]
 
 STRIDE = 32
 UNIT = 1 << UNIT_BITS
@@ -83,14 +83,36 @@ def least_bytes(shape: tuple[int, int]) -> int:
     return 0 if positions <= FREE_POSITIONS else positions // POSITIONS_A_BYTE
 
 
-def quantise(y: Floats, z: Floats, quality: int, model: LatentModel) -> PixelLatents:
-    """Round float latents, y (m, h, w) and z (n, rows, columns), to what the stream can carry."""
-    z_symbols = whole(z)
+def payload_of(quality: int, coder: RangeEncoder, shape: tuple[int, int]) -> bytes:
+    """Bytes of the stream from all that was coded, filled up to the least."""
+    return (bytes([quality]) + coder.finish()).ljust(least_bytes(shape), b"\0")
+
+
+def encode(y: Floats, z: Floats, quality: int, model: LatentModel) -> tuple[PixelLatents, bytes]:
+    """Round float latents to what the stream can carry, and code them, by one run of the networks.
+
+    Args:
+        y: (m, h, w). z: (n, rows, columns). quality: 0 to 255.
+
+    Returns:
+        the latents, and the bytes that `pack` gives of them.
+    """
+    z_symbols, coder = whole(z), RangeEncoder()
+    model.encode(coder, z_symbols.reshape(-1), model.z_index(quality, (z.shape[1], z.shape[2])).reshape(-1))
 
     def code(means: Array, index: Array, mask: npt.NDArray[np.bool_]) -> Array:
-        return whole(y[:, mask] - means / UNIT) * UNIT + means
+        symbols = whole(y[:, mask] - means / UNIT)
+        model.encode(coder, symbols.reshape(-1), index.reshape(-1))
+        return symbols * UNIT + means
 
-    return PixelLatents(quality, z_symbols, walk(model, z_symbols, quality, (y.shape[1], y.shape[2]), code))
+    shape = (y.shape[1], y.shape[2])
+    latents = PixelLatents(quality, z_symbols, walk(model, z_symbols, quality, shape, code))
+    return latents, payload_of(quality, coder, shape)
+
+
+def quantise(y: Floats, z: Floats, quality: int, model: LatentModel) -> PixelLatents:
+    """The latents of `encode`."""
+    return encode(y, z, quality, model)[0]
 
 
 def whole(x: Floats) -> npt.NDArray[np.int32]:
@@ -112,9 +134,9 @@ def pack(latents: PixelLatents, model: LatentModel) -> bytes:
         model.encode(coder, ((values - means) // UNIT).reshape(-1), index.reshape(-1))
         return values
 
-    walk(model, z, quality, (latents.y.shape[1], latents.y.shape[2]), code)
-    data = bytes([quality]) + coder.finish()
-    return data.ljust(least_bytes((latents.y.shape[1], latents.y.shape[2])), b"\0")
+    shape = (latents.y.shape[1], latents.y.shape[2])
+    walk(model, z, quality, shape, code)
+    return payload_of(quality, coder, shape)
 
 
 def unpack(data: bytes, width: int, height: int, model: LatentModel) -> PixelLatents:

@@ -5,9 +5,9 @@
              cells before, distance to the border, earlier masks ─► six tables, summed ─► frequency of a set cell
 
     bytes: range coder: grid, [number of items], then every mask     or, when that is longer:
-           253 + grid (8 bits) | cells, row by row, first cell in the top bit
+           252 + grid (8 bits) | cells, row by row, first cell in the top bit
 
-The grid has 4, 8 or 16 cells on the picture's shorter side. The number of items is the text's, when that has items.
+The grid has 4, 8, 12 or 16 cells on the image's shorter side. The number of items is the text's, when that has items.
 A table's entries are in units of 1/16 of the natural logarithm of the odds; `misc.train.regions` fits them.
 """
 
@@ -30,7 +30,13 @@ RAW_BYTE = 256 - len(GRIDS)  # as a first byte, this and those above it mean raw
 EMPTY, MIXED, FULL = range(3)
 FIRST_KIND = (6, 248, 2)
 NEXT_KIND = ((144, 96, 16), FIRST_KIND, (32, 96, 128))  # after each kind
-GRID_KINDS = (40, 173, 40, len(GRIDS))  # of 256, as below; the last, never coded, is where raw cells' first bytes are
+GRID_KINDS = (
+    36,
+    150,
+    30,
+    36,
+    len(GRIDS),
+)  # of 256, as below; the last, never coded, is where raw cells' first bytes are
 COUNTS = (1, 24, 32, 95, 24, 20, 12, 8, 8, 4, 4, 4, 4, 4, 4, 4, 4)
 MARGIN = 3
 MAX_SCORE = 127
@@ -41,21 +47,19 @@ TABLES = (NEAR, ROW, COLUMN, BORDER, EARLIER, SCALE)
 
 
 def pack(maps: RegionMaps, width: int, height: int, items: int = 0) -> bytes:
-    """Bytes of the maps of a picture, at most one more than its cells take at a bit each.
+    """Bytes of the maps of an image, at most one more than its cells take at a bit each.
 
     Args:
-        width, height: of the picture. items: of the text; 0 if there are none.
+        width, height: of the image. items: of the text; 0 if there are none.
 
     Raises:
-        InputError: the maps have no grid of this picture, or are not as many as the text's items.
+        InputError: the maps have no grid of this image, or are not as many as the text's items.
     """
     count, *shape = maps.masks.shape
     shapes = grid_shapes(width, height)
     if tuple(shape) not in shapes:
         known = ", ".join(f"{rows}x{columns}" for rows, columns in shapes)
-        raise InputError(
-            f"maps of {shape[0]}x{shape[1]} cells do not fit a picture of {width}x{height}: it has {known}"
-        )
+        raise InputError(f"maps of {shape[0]}x{shape[1]} cells do not fit an image of {width}x{height}: it has {known}")
     if items and items != count:
         raise InputError(f"there are {count} region maps for the text's {items} items")
     grid = shapes.index((shape[0], shape[1]))
@@ -75,7 +79,7 @@ def pack(maps: RegionMaps, width: int, height: int, items: int = 0) -> bytes:
 
 
 def unpack(data: bytes, width: int, height: int, items: int = 0) -> RegionMaps:
-    """The maps of a picture of this size; `items` as in `pack`.
+    """The maps of an image of this size; `items` as in `pack`.
 
     Raises:
         BitstreamError: the bytes cannot be such maps.

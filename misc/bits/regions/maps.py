@@ -10,9 +10,10 @@ import numpy.typing as npt
 from ...errors import InputError
 from ..text.description import MAX_ITEMS
 
-__all__ = ["GRIDS", "MAX_ASPECT", "Mask", "RegionMaps", "grid_shape", "grid_shapes"]
+__all__ = ["DEFAULT_GRID", "GRIDS", "MAX_ASPECT", "Mask", "RegionMaps", "check_grid", "grid_shape", "grid_shapes"]
 
-GRIDS = (4, 8, 16)
+GRIDS = (4, 8, 12, 16)  # cells on an image's shorter side
+DEFAULT_GRID = 8
 MAX_ASPECT = 4
 
 Mask = npt.NDArray[np.bool_]
@@ -24,7 +25,7 @@ class RegionMaps:
 
     Attributes:
         masks: (items, rows, columns) bool, at most 16 items, in the order of the text's; rows and columns are one of
-            `grid_shapes` of the picture.
+            `grid_shapes` of the image.
     """
 
     masks: Mask
@@ -42,15 +43,21 @@ class RegionMaps:
         return bytes(self.masks.shape) + np.packbits(self.masks).tobytes()
 
 
-def grid_shape(width: int, height: int, cells: int) -> tuple[int, int]:
-    """Rows and columns of the grid with so many cells on the picture's shorter side, at most four times as many on the
-    longer.
-    """
+def check_grid(grid: int) -> int:
+    """The grid if it is one of GRIDS; InputError if it is not."""
+    if grid not in GRIDS:
+        *others, last = map(str, GRIDS)
+        raise InputError(f"the grid has {', '.join(others)} or {last} cells on the shorter side, not {grid}")
+    return grid
+
+
+def grid_shape(width: int, height: int, grid: int = DEFAULT_GRID) -> tuple[int, int]:
+    """Rows and columns of a grid: `grid` cells on the shorter side, at most four times as many on the longer."""
     short, long = sorted((width, height))
-    along = min(MAX_ASPECT * cells, (2 * cells * long + short) // (2 * short))
-    return (cells, along) if width >= height else (along, cells)
+    along = min(MAX_ASPECT * grid, (2 * grid * long + short) // (2 * short))
+    return (grid, along) if width >= height else (along, grid)
 
 
 def grid_shapes(width: int, height: int) -> list[tuple[int, int]]:
-    """Rows and columns of the grids that a picture can have, coarse to fine."""
-    return [grid_shape(width, height, cells) for cells in GRIDS]
+    """Rows and columns of the grids that an image can have, coarse to fine."""
+    return [grid_shape(width, height, grid) for grid in GRIDS]

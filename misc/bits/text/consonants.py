@@ -65,15 +65,15 @@ class Consonants:
     """The four-bit code; keeps skeletons of words only."""
 
     name = "consonants"
-    number = 3
     lossless = False
     available = True
+    digest = b""
 
     def keeps(self, text: str) -> bool:
-        return skeletons(text) == text
+        return set(text) <= set(SYMBOLS) and " ".join(text.split()) == text
 
     def pack(self, text: str) -> bytes:
-        line = skeletons(text)
+        line = text if self.keeps(text) else skeletons(text)
         if len(line) > MAX_LENGTH:
             raise LimitError(f"the skeletons are longer than {MAX_LENGTH} letters")
         numbers = [SYMBOLS.index(letter) for letter in line] + [0] * (len(line) % 2)

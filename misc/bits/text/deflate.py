@@ -25,9 +25,9 @@ class Deflate:
     """Raw deflate, of any text up to 65,536 bytes of UTF-8."""
 
     name = "deflate"
-    number = 1
     lossless = True
     available = True
+    digest = b""
 
     def keeps(self, text: str) -> bool:
         return True

@@ -9,12 +9,13 @@ symbol parts two fields. Whether a field is missing or empty is the same thing.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ...errors import BitstreamError, InputError
-from .registry import WEIGHTLESS, TextCoder, coder_of, shortest
+from .consonants import Consonants
+from .registry import WEIGHTLESS, Coders, coder_of, shortest
 
 __all__ = ["MAX_ITEMS", "MAX_LETTERS", "MAX_WORDS", "Description", "Item", "from_json", "pack", "to_json", "unpack"]
 
@@ -38,10 +39,15 @@ class Description:
     """Items and the description of the whole: at most 16 items, at most 800 characters and 64 words a part.
 
     A part holds no line feed. The limits are checked in the order of what they cost.
+
+    Attributes:
+        consonants: whether it holds skeletons of words, as the coder `consonants` keeps them, and no words; they are
+            turned into words before anything is drawn.
     """
 
     overall: str = ""
     items: tuple[Item, ...] = ()
+    consonants: bool = False
 
     def __post_init__(self) -> None:
         if len(self.items) > MAX_ITEMS:
@@ -65,12 +71,17 @@ class Description:
         return "\n".join(self.fields()).encode()
 
 
-def pack(description: Description, coders: Sequence[TextCoder] = WEIGHTLESS) -> bytes:
-    """Bytes by whichever of the coders needs the fewest."""
-    return shortest("\n".join(description.fields()).removesuffix("\n"), coders)
+def pack(description: Description, coders: Coders = WEIGHTLESS, name: str = "") -> bytes:
+    """Bytes by the coder of this name, or by whichever needs the fewest; `consonants` codes skeletons and no words."""
+    usable = {
+        number: coder
+        for number, coder in coders.items()
+        if isinstance(coder, Consonants) == description.consonants and name in ("", coder.name)
+    }
+    return shortest("\n".join(description.fields()).removesuffix("\n"), usable)
 
 
-def unpack(data: bytes, coders: Sequence[TextCoder] = WEIGHTLESS) -> Description:
+def unpack(data: bytes, coders: Coders = WEIGHTLESS) -> Description:
     """The description.
 
     Raises:
@@ -79,10 +90,11 @@ def unpack(data: bytes, coders: Sequence[TextCoder] = WEIGHTLESS) -> Description
     """
     if not data:
         raise BitstreamError("the text stream is empty")
-    overall, *parts = coder_of(data[0], coders).unpack(data[1:]).split("\n")
+    coder = coder_of(data[0], coders)
+    overall, *parts = coder.unpack(data[1:]).split("\n")
     parts += [""] * (len(parts) % 2)
     try:
-        return Description(overall, tuple(map(Item, parts[::2], parts[1::2])))
+        return Description(overall, tuple(map(Item, parts[::2], parts[1::2])), isinstance(coder, Consonants))
     except InputError as error:
         raise BitstreamError(f"the text stream is damaged: {error}") from error
 

@@ -14,6 +14,7 @@ is beyond its bytes is refused, by the encoder as by the decoder.
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,9 +30,8 @@ from ..arithmetic.range_coder import PRECISION, TOTAL, FrequencyTable, RangeDeco
 from ..arithmetic.transformer import Cache, Config, Transformer, exact_exp
 from .byte_pairs import BytePairs
 
-__all__ = ["LARGE_TOKENS", "SMALL_TOKENS", "LanguageModel", "Model", "frequencies", "load_model"]
+__all__ = ["LanguageModel", "Model", "ModelFile", "frequencies", "load_model"]
 
-LARGE_TOKENS, SMALL_TOKENS = 40, 384  # of a text by lm-large and by lm-small, with the last: under 2 seconds of work
 SHARE_BITS = 26
 SLACK_BITS = 32
 
@@ -133,30 +133,46 @@ def spread_shares(shares: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return counts
 
 
+@dataclass(frozen=True)
+class ModelFile:
+    """Where a language model lies.
+
+    Attributes:
+        sha256: what tells it from others, in hexadecimal, where that is pinned; else that of the file.
+        check: returns the path once the file is found to be sound; without it, the path is taken as it is.
+    """
+
+    path: Path
+    sha256: str = ""
+    check: Callable[[], Path] | None = None
+
+
 class LanguageModel:
     """The coder of one model file, which is read when it is first needed.
 
     Args:
-        name, number: of the coder. path: of the model file. most: tokens of a text, with the last; part of the format.
-        checked: returns the path once the file is found to be sound; without it, the path is taken as it is.
+        name: of the coder. most: tokens of a text, with the last; part of the format. file: of the model.
     """
 
-    def __init__(
-        self,
-        name: str,
-        number: int,
-        path: Path,
-        most: int = SMALL_TOKENS,
-        checked: Callable[[], Path] | None = None,
-    ) -> None:
-        self.name, self.number, self.path, self.most = name, number, path, most
-        self.checked = checked or (lambda: path)
+    def __init__(self, name: str, most: int, file: ModelFile) -> None:
+        self.name, self.most, self.file = name, most, file
+        self.path = file.path
         self.lossless = True
+
+    @functools.cached_property
+    def digest(self) -> bytes:
+        """SHA-256 of the model."""
+        if self.file.sha256:
+            return bytes.fromhex(self.file.sha256)
+        try:
+            return hashlib.sha256(self.path.read_bytes()).digest()
+        except OSError as error:
+            raise WeightsError(f"the language model {self.path.name} cannot be read: {error.strerror}") from error
 
     @functools.cached_property
     def model(self) -> Model:
         """The model, with room for the longest text behind the longest prefix."""
-        model = load_model(self.checked())
+        model = load_model(self.file.check() if self.file.check else self.path)
         longest = max(prefix.cache.length for prefix in model.prefixes)
         if longest + self.most > model.transformer.config.positions:
             raise WeightsError(f"the language model {self.path.name} has too few positions")

@@ -54,9 +54,9 @@ class Lzw:
     """LZW; loses case, digits, punctuation and accents."""
 
     name = "lzw"
-    number = 2
     lossless = False
     available = True
+    digest = b""
 
     def keeps(self, text: str) -> bool:
         return fold(text) == text

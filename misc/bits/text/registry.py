@@ -1,35 +1,39 @@
-"""Text coders, one a file, behind one interface and one number in the file.
+"""Text coders, one a file, behind one interface. The table CODERS gives each its number in the file.
 
-1 deflate    2 lzw    3 consonants    4 lm-large    5 lm-small
+A new coder is a file beside this one and a line in the table.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from ...errors import LimitError, ModelMismatchError
 from .consonants import Consonants
 from .deflate import Deflate
+from .language_model import LanguageModel, ModelFile
 from .lzw import Lzw
 
-__all__ = ["WEIGHTLESS", "TextCoder", "coder_of", "shortest"]
+__all__ = ["CODERS", "WEIGHTLESS", "Coders", "TextCoder", "coder_of", "make_coders", "shortest"]
 
 
 class TextCoder(Protocol):
     """What a text coder offers.
 
     Attributes:
-        name, number: on the command line, in the file. lossless: whether it keeps every text.
+        name: on the command line. lossless: whether it keeps every text.
         available: whether what it needs is on this machine.
+        digest: what tells its weights from others, for the file's fingerprint; empty if it has none.
     """
 
     name: str
-    number: int
     lossless: bool
 
     @property
     def available(self) -> bool: ...
+
+    @property
+    def digest(self) -> bytes: ...
 
     def keeps(self, text: str) -> bool:
         """Whether `unpack(pack(text)) == text`."""
@@ -41,10 +45,43 @@ class TextCoder(Protocol):
         """Text of any bytes, or BitstreamError; bounded in time and memory."""
 
 
-WEIGHTLESS: tuple[TextCoder, ...] = (Deflate(), Lzw(), Consonants())
+Coders = Mapping[int, TextCoder]
+MakeCoder = Callable[[Mapping[str, ModelFile]], TextCoder | None]
 
 
-def shortest(text: str, coders: Sequence[TextCoder]) -> bytes:
+def weightless(coder: TextCoder) -> MakeCoder:
+    """For a coder that needs no weights."""
+    return lambda files: coder
+
+
+def language_model(name: str, most: int) -> MakeCoder:
+    """For a coder of a language model's file, which a profile names; `most` tokens are under 2 seconds of work."""
+    return lambda files: LanguageModel(name, most, files[name]) if name in files else None
+
+
+CODERS: Mapping[int, MakeCoder] = {
+    1: weightless(Deflate()),
+    2: weightless(Lzw()),
+    3: weightless(Consonants()),
+    4: language_model("lm-large", 40),
+    5: language_model("lm-small", 384),
+}
+
+
+def make_coders(files: Mapping[str, ModelFile]) -> dict[int, TextCoder]:
+    """The coders by their numbers in the file; of those with weights, the ones whose file is given.
+
+    Args:
+        files: files of language models by coder's name; they need not be on this machine.
+    """
+    made = {number: make(files) for number, make in CODERS.items()}
+    return {number: coder for number, coder in made.items() if coder is not None}
+
+
+WEIGHTLESS: Coders = make_coders({})
+
+
+def shortest(text: str, coders: Coders) -> bytes:
     """Number (8 bits) and bytes of the coder that needs the fewest, among those that lose nothing of it.
 
     Raises:
@@ -52,10 +89,10 @@ def shortest(text: str, coders: Sequence[TextCoder]) -> bytes:
     """
     packed: list[bytes] = []
     refusals: list[LimitError] = []
-    for coder in coders:
+    for number, coder in coders.items():
         if coder.available and coder.keeps(text):
             try:
-                packed.append(bytes([coder.number]) + coder.pack(text))
+                packed.append(bytes([number]) + coder.pack(text))
             except LimitError as error:
                 refusals.append(error)
     if not packed:
@@ -63,9 +100,8 @@ def shortest(text: str, coders: Sequence[TextCoder]) -> bytes:
     return min(packed, key=len)
 
 
-def coder_of(number: int, coders: Sequence[TextCoder]) -> TextCoder:
+def coder_of(number: int, coders: Coders) -> TextCoder:
     """The coder of a number in a file; ModelMismatchError if there is none."""
-    for coder in coders:
-        if coder.number == number:
-            return coder
-    raise ModelMismatchError(f"the text was written by coder {number}, which is not here")
+    if number not in coders:
+        raise ModelMismatchError(f"the text was written by coder {number}, which is not here")
+    return coders[number]

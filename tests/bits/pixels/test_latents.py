@@ -66,8 +66,8 @@ def test_missing_tensors_are_named(hyperprior: Hyperprior) -> None:
 
 
 def test_fingerprints_follow_the_model() -> None:
-    assert MODEL.fingerprint == LatentModel(exact_arrays(tiny_hyperprior())).fingerprint
-    assert MODEL.fingerprint != LatentModel(exact_arrays(tiny_hyperprior(1))).fingerprint
+    assert MODEL.checksum == LatentModel(exact_arrays(tiny_hyperprior())).checksum
+    assert MODEL.checksum != LatentModel(exact_arrays(tiny_hyperprior(1))).checksum
 
 
 def test_quality_weights_are_hats() -> None:

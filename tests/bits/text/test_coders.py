@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from misc.bits.text import coder_of, shortest
+from misc.bits.text import WEIGHTLESS, coder_of, shortest
 from misc.bits.text.consonants import CONSONANTS, Consonants, choose, skeleton, skeletons
 from misc.bits.text.deflate import Deflate
 from misc.bits.text.lzw import Lzw, fold
@@ -35,16 +35,15 @@ def test_deflate_uses_its_dictionary() -> None:
 
 @given(TEXTS)
 def test_the_shortest_wins_and_loses_nothing(text: str) -> None:
-    coders = [Deflate(), Lzw(), Consonants()]
-    data = shortest(text, coders)
-    assert coder_of(data[0], coders).unpack(data[1:]) == text
+    data = shortest(text, WEIGHTLESS)
+    assert coder_of(data[0], WEIGHTLESS).unpack(data[1:]) == text
     assert len(data) <= 1 + len(Deflate().pack(text))
 
 
 def test_lossy_coders_are_not_chosen_for_what_they_lose() -> None:
     with pytest.raises(LimitError):
-        shortest("A cat", [Lzw(), Consonants()])
-    assert shortest("a cat", [Deflate(), Lzw()])[0] == Lzw.number
+        shortest("A cat", {2: Lzw(), 3: Consonants()})
+    assert shortest("a cat", {1: Deflate(), 2: Lzw()})[0] == 2
 
 
 @settings(deadline=None, max_examples=100)
@@ -56,7 +55,7 @@ def test_any_bytes_end_in_text_or_an_error_in_lzw(data: bytes) -> None:
         return
 
 
-LARGE = next(coder for coder in load_profile().text_coders if coder.name == "lm-large")
+LARGE = load_profile().text_coders[4]
 
 
 @pytest.mark.hub

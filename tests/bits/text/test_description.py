@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from misc.bits.text import coder_of
+from misc.bits.text import WEIGHTLESS, registry
 from misc.bits.text.deflate import DICTIONARY, Deflate
 from misc.bits.text.description import Description, Item, from_json, pack, to_json, unpack
+from misc.bits.text.registry import CODERS
 from misc.errors import BitstreamError, InputError, LimitError, MiscError, ModelMismatchError
 from misc.profiles import load_profile
 
@@ -62,7 +63,7 @@ def test_parts_have_at_most_800_characters() -> None:
 
 
 def test_the_bytes_are_fixed() -> None:
-    packed = pack(CAT, [Deflate()])
+    packed = pack(CAT, {1: Deflate()})
     assert packed[0] == 1
     assert (
         zlib.decompressobj(-15, DICTIONARY).decompress(packed[1:])
@@ -100,10 +101,46 @@ def test_unknown_coders_are_named() -> None:
         unpack(bytes([200, 1, 2]))
 
 
-def test_numbers_of_coders_are_unique() -> None:
-    coders = load_profile().text_coders
-    assert len({coder.number for coder in coders}) == len({coder.name for coder in coders}) == len(coders)
-    assert all(coder_of(coder.number, coders) is coder for coder in coders)
+def test_the_numbers_of_coders_are_one_table() -> None:
+    names = {number: coder.name for number, coder in load_profile().text_coders.items()}
+    assert names == {1: "deflate", 2: "lzw", 3: "consonants", 4: "lm-large", 5: "lm-small"}
+    assert set(names) == set(CODERS)
+    assert set(WEIGHTLESS) == {1, 2, 3}
+
+
+class Reversed:
+    """A stranger's coder: the letters from the last to the first."""
+
+    name = "reversed"
+    lossless = True
+    available = True
+    digest = b""
+
+    def keeps(self, text: str) -> bool:
+        return True
+
+    def pack(self, text: str) -> bytes:
+        return text[::-1].encode()
+
+    def unpack(self, data: bytes) -> str:
+        return data.decode()[::-1]
+
+
+def test_another_coder_is_one_line_of_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "CODERS", {**CODERS, 77: registry.weightless(Reversed())})
+    coders = registry.make_coders({})
+    assert set(coders) == {1, 2, 3, 77}
+    text = Description("ab", (Item("cd"),))
+    assert pack(text, {77: coders[77]}) == b"\x4ddc\nba"
+    assert unpack(b"\x4ddc\nba", coders) == text
+
+
+def test_skeletons_are_coded_by_consonants_alone_and_nothing_else_is() -> None:
+    for consonants in (False, True):
+        text = Description("ct n bnch", consonants=consonants)
+        data = pack(text)
+        assert (data[0] == 3) == consonants
+        assert unpack(data) == text
 
 
 def test_limits() -> None:

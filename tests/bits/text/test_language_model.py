@@ -13,7 +13,7 @@ from misc.bits.arithmetic.transformer import Cache, Transformer
 from misc.bits.text import shortest
 from misc.bits.text.byte_pairs import ALPHABET, BytePairs
 from misc.bits.text.deflate import Deflate
-from misc.bits.text.language_model import SLACK_BITS, LanguageModel, Model, frequencies
+from misc.bits.text.language_model import SLACK_BITS, LanguageModel, Model, ModelFile, frequencies
 from misc.errors import BitstreamError, LimitError, WeightsError
 from misc.models.language_model import integers as language_model
 from misc.models.language_model.integers import add_prefixes, digest
@@ -27,7 +27,7 @@ def coder(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
     path = tmp_path_factory.mktemp("lm") / "tiny.safetensors"
     arrays, facts = tiny_arrays()
     language_model.write(add_prefixes(CONFIG, arrays, facts, [["a cat", "the cat"], ["an ant\nin", "on"]]), path)
-    return LanguageModel("tiny", 9, path, most=125)
+    return LanguageModel("tiny", 125, ModelFile(path))
 
 
 @settings(deadline=None, max_examples=40)
@@ -48,12 +48,12 @@ def test_any_bytes_end_in_text_or_an_error(coder: LanguageModel, data: bytes) ->
 def test_long_texts_are_left_to_others(coder: LanguageModel) -> None:
     with pytest.raises(LimitError, match="too long"):
         coder.pack("x" * 500)
-    assert shortest("x" * 500, [Deflate(), coder])[0] == Deflate.number
+    assert shortest("x" * 500, {1: Deflate(), 9: coder})[0] == 1
 
 
 def certain(coder: LanguageModel) -> LanguageModel:
     """The coder with a model whose likeliest token is nearly certain."""
-    sure = LanguageModel(coder.name, coder.number, coder.path, coder.most)
+    sure = LanguageModel(coder.name, coder.most, coder.file)
     sure.model = dataclasses.replace(coder.model, sharpness=64.0)
     return sure
 
@@ -111,7 +111,7 @@ def test_an_encoder_leaves_a_text_of_certain_tokens_to_others(
 
 
 def test_missing_weights_say_what_fetches_them(tmp_path: Path) -> None:
-    missing = LanguageModel("lm-large", 4, tmp_path / "none.safetensors")
+    missing = LanguageModel("lm-large", 40, ModelFile(tmp_path / "none.safetensors"))
     assert not missing.available
     with pytest.raises(WeightsError, match="misc pull"):
         missing.unpack(b"abc")

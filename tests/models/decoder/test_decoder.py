@@ -18,7 +18,7 @@ from misc import cli, codec
 from misc.bits.regions.maps import RegionMaps
 from misc.bits.streams import Streams
 from misc.bits.text.description import Description, Item
-from misc.decoder_profile import Control, DecoderProfile, HubPart, Sampling
+from misc.decoder_profile import Control, DecoderProfile, HubPart, Sampling, SamplingChanges
 from misc.errors import InputError, WeightsError
 from misc.eval.decoder import files_of, gains_of, probe
 from misc.eval.random_parts import random_parts, save
@@ -77,7 +77,9 @@ def decoder() -> Decoder:
 @pytest.mark.parametrize("names", SUBSETS)
 def test_every_subset_of_streams_is_drawn(decoder: Decoder, names: tuple[str, ...], fusion: str) -> None:
     told: list[tuple[int, int]] = []
-    drawn = decoder.draw(scene(*names), fusion=fusion, progress=lambda *step: told.append(step))
+    drawn = decoder.draw(
+        scene(*names), changes=SamplingChanges(fusion=fusion), progress=lambda *step: told.append(step)
+    )
     assert (drawn.shape, drawn.dtype) == ((HEIGHT, WIDTH, 3), np.uint8)
     assert told[-1][0] == told[-1][1] == len(told)
     assert len(told) == (
@@ -88,8 +90,8 @@ def test_every_subset_of_streams_is_drawn(decoder: Decoder, names: tuple[str, ..
 def test_every_stream_and_the_seed_matter(decoder: Decoder) -> None:
     drawn = [decoder.draw(scene(*names)).tobytes() for names in SUBSETS]
     drawn.append(decoder.draw(scene(*SUBSETS[-1], seed=4)).tobytes())
-    drawn.append(decoder.draw(scene(*SUBSETS[-1]), fusion="sequential").tobytes())
-    drawn.append(decoder.draw(scene(*SUBSETS[-1]), strength=0.3).tobytes())
+    drawn.append(decoder.draw(scene(*SUBSETS[-1]), changes=SamplingChanges(fusion="sequential")).tobytes())
+    drawn.append(decoder.draw(scene(*SUBSETS[-1]), changes=SamplingChanges(strength=0.3)).tobytes())
     # Three channels show no masks: regions without a text change nothing.
     assert len(set(drawn)) == len(drawn) - (drawn[1] == drawn[3])
 
@@ -111,10 +113,10 @@ def test_nothing_to_draw_is_said() -> None:
 @pytest.mark.parametrize("names", SUBSETS)
 def test_flow_matching_with_masks_in_the_controlnet(names: tuple[str, ...]) -> None:
     flow = decoder_of(scheduler=FlowMatchEulerDiscreteScheduler())
-    drawn = flow.draw(scene(*names), steps=1, guidance=1.0)
+    drawn = flow.draw(scene(*names), changes=SamplingChanges(steps=1, guidance=1.0))
     assert drawn.shape == (HEIGHT, WIDTH, 3)
     if names == ("regions", "pixels"):
-        assert drawn.tobytes() != flow.draw(scene("pixels"), steps=1, guidance=1.0).tobytes()
+        assert drawn.tobytes() != flow.draw(scene("pixels"), changes=SamplingChanges(steps=1, guidance=1.0)).tobytes()
 
 
 def test_guidance_costs_nothing_where_no_text_guides() -> None:
@@ -122,9 +124,9 @@ def test_guidance_costs_nothing_where_no_text_guides() -> None:
     seen: list[int] = []
     step = decoder.step
     decoder.step = lambda latents, *rest: (seen.append(rest[1].shape[0]), step(latents, *rest))[1]
-    decoder.draw(scene("pixels"), steps=1, negative="")
-    decoder.draw(scene("pixels"), steps=1, negative="dull")
-    decoder.draw(scene("text", "pixels"), steps=1, negative="")
+    decoder.draw(scene("pixels"), changes=SamplingChanges(steps=1, negative=""))
+    decoder.draw(scene("pixels"), changes=SamplingChanges(steps=1, negative="dull"))
+    decoder.draw(scene("text", "pixels"), changes=SamplingChanges(steps=1, negative=""))
     assert seen == [1, 2, 2]
 
 
@@ -144,8 +146,8 @@ def test_sdxl_gets_both_encoders_and_the_size() -> None:
 
 def test_tiles_of_a_large_picture_agree_with_one_piece() -> None:
     large = Scene(Streams(90, 70, 1), pixels(0, 90, 70))
-    whole = decoder_of(tile=128).draw(large, steps=1, strength=0.3)
-    tiled = decoder_of(tile=32).draw(large, steps=1, strength=0.3)
+    whole = decoder_of(tile=128).draw(large, changes=SamplingChanges(steps=1, strength=0.3))
+    tiled = decoder_of(tile=32).draw(large, changes=SamplingChanges(steps=1, strength=0.3))
     assert tiled.shape == (70, 90, 3)
     assert np.abs(whole.astype(int) - tiled).mean() < 8
     seams = np.abs(np.diff(tiled.astype(int), axis=1)).mean((0, 2))
@@ -155,7 +157,7 @@ def test_tiles_of_a_large_picture_agree_with_one_piece() -> None:
 def test_colours_follow_the_pixel_stream(decoder: Decoder) -> None:
     drawn = decoder.draw(scene("pixels"))
     assert np.abs(drawn.mean((0, 1)) - pixels().mean((0, 1))).max() < 8
-    assert decoder.draw(scene("pixels"), colour="none").tobytes() != drawn.tobytes()
+    assert decoder.draw(scene("pixels"), changes=SamplingChanges(colour="none")).tobytes() != drawn.tobytes()
 
 
 def test_edges_are_a_second_control(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,10 +230,10 @@ def test_the_codec_draws_by_its_profiles_decoder(folder: Path, hyperprior: objec
     ours = codec.Codec()
     ours.profile = tiny_profile(folder)
     content = Streams(WIDTH, HEIGHT, 3, TEXT)
-    drawn = ours.draw(content, steps=1)
+    drawn = ours.draw(content, sampling=SamplingChanges(steps=1))
     assert drawn.size == (WIDTH, HEIGHT)
     assert isinstance(drawn, Image.Image)
-    assert drawn.tobytes() != ours.draw(content, steps=1, seed=4).tobytes()
+    assert drawn.tobytes() != ours.draw(content, sampling=SamplingChanges(steps=1), seed=4).tobytes()
     with pytest.raises(InputError, match="no draft"):
         ours.draw(content, draft=True)
 
@@ -262,14 +264,14 @@ def test_a_profile_without_decoder_has_nothing_to_choose() -> None:
     with pytest.raises(WeightsError, match="no generator"):
         plain.draw(Streams(8, 8, text=TEXT))
     with pytest.raises(InputError, match="steps"):
-        plain.draw(Streams(8, 8, text=TEXT), steps=2)
+        plain.draw(Streams(8, 8, text=TEXT), sampling=SamplingChanges(steps=2))
 
 
 def test_the_command_tells_every_step(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     coded, target = tmp_path / "a.misc", tmp_path / "a.png"
-    coded.write_bytes(codec.encode(sample_picture(64, 64), mode="pixel", quality=10))
+    coded.write_bytes(codec.default_codec().encode(sample_picture(64, 64), mode="pixel", quality=10))
     monkeypatch.setattr(codec, "load_profile", lambda name: tiny_profile(folder))
     options = ["--steps", "2", "--strength", "0.5", "--guidance", "2", "--fusion", "sequential", "--seed", "4"]
     pictures = []
