@@ -50,7 +50,8 @@ class MiscMode:
 
     def streams(self, data: bytes) -> dict[str, int]:
         """Bytes of text, regions and pixels, and of what holds them together."""
-        sizes = {name: len(section.payload) for name, section in container.read(data).sections()}
+        _, sections = container.read(data)
+        sizes = {name: len(section.payload) for name, section in sections.items()}
         return {**sizes, "overhead": len(data) - sum(sizes.values())}
 
     def content(self, data: bytes) -> dict[str, Any]:

@@ -9,14 +9,14 @@ The patches are those of HiFiC's FID/256 (Mentzer 2020, arXiv 2006.09965). The f
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from PIL import Image
-from transformers import Dinov2Model
 
-from ...models.towers.vision import patch_tokens, to_input
+if TYPE_CHECKING:
+    from transformers import Dinov2Model
 
 __all__ = ["SIDE", "frechet_distance", "patch_features", "patches"]
 
@@ -36,9 +36,12 @@ def patches(image: Image.Image) -> list[Image.Image]:
     return [image.crop(box) for box in boxes] or [image]
 
 
-@torch.inference_mode()
 def patch_features(tower: Dinov2Model, image: Image.Image) -> Features:
     """(patches, 384) mean tokens of an image's patches."""
+    import torch
+
+    from ...models.towers.vision import patch_tokens, to_input
+
     inputs = torch.stack([to_input(patch, GRID, GRID) for patch in patches(image)])
     return np.asarray(patch_tokens(tower, inputs).mean((1, 2)).cpu().numpy(), np.float32)
 

@@ -9,6 +9,7 @@ so that many decoded images of one original cost little more than the decoded im
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,14 +19,12 @@ from PIL import Image
 
 from ...errors import InputError, MiscError
 from ...images import psnr
-from .backbones import Distance, load_dists, load_lpips, load_vgg
 from .catalogue import METRICS
-from .fidelity import ms_ssim, ssim
 from .st_lpips import StLpips
-from .vision import Vision
 
 if TYPE_CHECKING:
     from ...models.semantics import Semantics
+    from .vision import Look, Vision
 
 __all__ = ["USUAL", "Figures", "Panel"]
 
@@ -33,6 +32,7 @@ USUAL = ("psnr", "st_lpips", "vit_patch", "vit_mean", "clip")
 KEPT = 2  # images of which something is kept: the original and the decoded one
 
 T = TypeVar("T")
+Distance = Callable[[Image.Image, Image.Image], float]
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,10 @@ class Panel:
         self.semantics = semantics
         self.missing: dict[str, str] = {}
         self._distances: dict[str, Distance] = {}
-        vision = Vision(semantics)
-        self._look = kept(vision.look)
-        self._caption = kept(vision.caption)
-        self._caption_in_clip = kept(lambda image: vision.embed_texts([self._caption(image)])[0])
-        self._caption_in_text = kept(lambda image: vision.embed_sentence(self._caption(image)))
+        self._look = kept(self._see)
+        self._caption = kept(self._describe)
+        self._caption_in_clip = kept(lambda image: self.vision.embed_texts([self._caption(image)])[0])
+        self._caption_in_text = kept(lambda image: self.vision.embed_sentence(self._caption(image)))
         loaders = self._loaders()
         for name in names:
             if name not in loaders:
@@ -74,6 +73,13 @@ class Panel:
                 self._distances[name] = loaders[name]()
             except (MiscError, ImportError) as error:
                 self.missing[name] = str(error)
+
+    @functools.cached_property
+    def vision(self) -> Vision:
+        """The vision tower and CLIP."""
+        from .vision import Vision
+
+        return Vision(self.semantics)
 
     def compare(self, original: Image.Image, image: Image.Image) -> dict[str, float]:
         """Figures of a decoded image, of every metric that can run.
@@ -108,17 +114,23 @@ class Panel:
                 values[name] = value
         return Figures(values, missing)
 
+    def _see(self, image: Image.Image) -> Look:
+        return self.vision.look(image)
+
+    def _describe(self, image: Image.Image) -> str:
+        return self.vision.caption(image)
+
     def _loaders(self) -> dict[str, Callable[[], Distance]]:
         """What gives each metric its function, or says why there is none."""
         look, caption, sentence = self._look, self._caption_in_clip, self._caption_in_text
         return {
             "psnr": lambda: lambda a, b: psnr(a.convert("RGB"), b.convert("RGB")),
-            "ssim": lambda: ssim,
-            "ms_ssim": lambda: ms_ssim,
+            "ssim": load_ssim,
+            "ms_ssim": load_ms_ssim,
             "st_lpips": load_st_lpips,
             "lpips": load_lpips,
             "dists": load_dists,
-            "vgg": lambda: load_vgg(self.semantics.profile.packages["vgg"].path).distance,
+            "vgg": lambda: load_vgg(self.semantics),
             "vit_patch": lambda: lambda a, b: look(a).structure(look(b)),
             "vit_mean": lambda: lambda a, b: look(a).content(look(b)),
             "clip": lambda: lambda a, b: look(a).clip(look(b)),
@@ -137,6 +149,36 @@ def kept(function: Callable[[Image.Image], T]) -> Callable[[Image.Image], T]:
         return pair[1]
 
     return remembering
+
+
+def load_ssim() -> Distance:
+    from .fidelity import ssim
+
+    return ssim
+
+
+def load_ms_ssim() -> Distance:
+    from .fidelity import ms_ssim
+
+    return ms_ssim
+
+
+def load_lpips() -> Distance:
+    from . import backbones
+
+    return backbones.load_lpips()
+
+
+def load_dists() -> Distance:
+    from . import backbones
+
+    return backbones.load_dists()
+
+
+def load_vgg(semantics: Semantics) -> Distance:
+    from . import backbones
+
+    return backbones.load_vgg(semantics.profile.packages["vgg"].path).distance
 
 
 def load_st_lpips() -> Distance:

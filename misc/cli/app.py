@@ -1,5 +1,5 @@
 """The command line: `misc encode`, `decode`, `info`, `verify`, `roundtrip`, `describe`, `pull`, `doctor`,
-`text`, `memory`.
+`text`, `memory`, `eval`.
 
 Results go to files and standard output, everything else to standard error. Exit codes: 0 done, 1 failed, 2 usage,
 3 corrupt file, 4 missing or other model.
@@ -21,6 +21,7 @@ from .decode import decode
 from .describe import describe
 from .doctor import doctor
 from .encode import encode
+from .eval import app as eval_app
 from .info import info, verify
 from .memory import app as memory_app
 from .pull import pull
@@ -40,6 +41,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+app.add_typer(eval_app)
 app.add_typer(text_app)
 app.add_typer(memory_app)
 for command in (encode, decode, roundtrip, describe, info, verify, pull, doctor):

@@ -1,0 +1,58 @@
+"""Figures that others have published, from a CSV: codec, dataset, bpp, metric, value, source.
+
+They are not measured here: other crops, other code and other versions of a metric stand behind them. Plots show them
+hollow and marked as published; no table of ours mixes them with measurements.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...errors import InputError
+from ..metrics.catalogue import METRICS
+
+__all__ = ["COLUMNS", "Row", "read_published"]
+
+COLUMNS = ("codec", "dataset", "bpp", "metric", "value", "source")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One published figure; of some codecs only the rate is known, and metric and value are empty."""
+
+    codec: str
+    dataset: str
+    bpp: float
+    metric: str
+    value: float | None
+    source: str
+
+
+def read_published(path: Path) -> list[Row]:
+    """All rows of a CSV.
+
+    Raises:
+        InputError: it cannot be read, or a row is not of this form; a figure without a source is refused.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read {path}") from error
+    reader = csv.DictReader(text.splitlines())
+    if tuple(reader.fieldnames or ()) != COLUMNS:
+        raise InputError(f"{path.name} has not the columns {', '.join(COLUMNS)}")
+    rows = []
+    for number, row in enumerate(reader, 2):
+        try:
+            value = float(row["value"]) if row["value"] else None
+            made = Row(row["codec"], row["dataset"], float(row["bpp"]), row["metric"], value, row["source"])
+        except (TypeError, ValueError) as error:
+            raise InputError(f"line {number} of {path.name} has no number where one belongs") from error
+        if not made.source or not made.codec or made.bpp <= 0:
+            raise InputError(f"line {number} of {path.name} lacks codec, rate or source")
+        if (made.value is None) != (made.metric == "") or (made.metric and made.metric not in METRICS):
+            raise InputError(f"line {number} of {path.name} has no metric of {', '.join(METRICS)}")
+        rows.append(made)
+    return rows

@@ -1,0 +1,183 @@
+"""A run: every codec on every photo at every rate, by files, in processes of their own, from where it stopped.
+
+photos ─► encode (a process a codec) ─► files ─► decode (another process, from the file alone) ─► images ─► measure
+                                                                                                       │
+                                   results.json, CompressAI's JSON, CSV, plots, tables, report.html ◄──┘
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from ..errors import InputError, MiscError
+from ..pool import run_jobs
+from .codecs import Setting
+from .metrics.catalogue import METRICS
+from .store import OWN, Photo, Place, Store
+
+__all__ = ["USUAL_METRICS", "Plan", "Progress", "metrics_of", "run"]
+
+USUAL_METRICS = tuple(name for name, metric in METRICS.items() if not metric.slow)
+VERSIONED = (
+    "torch",
+    "numpy",
+    "pillow",
+    "pillow-heif",
+    "pillow-jxl-plugin",
+    "compressai",
+    "transformers",
+    "constriction",
+)
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run is to do.
+
+    Attributes:
+        photos, settings: of the data set and the codecs. rates: bits a pixel. metrics: names of `METRICS`.
+        seed: of MISC's decoder. workers: processes at once. folder: where all goes.
+    """
+
+    photos: Sequence[Photo]
+    settings: Sequence[Setting]
+    rates: Sequence[float]
+    folder: Path
+    metrics: Sequence[str] = USUAL_METRICS
+    seed: int = 0
+    workers: int = 1
+
+    def facts(self) -> dict[str, Any]:
+        """What is the same in every run that goes on with this one, and what it was asked for last."""
+        return {
+            "photos": {photo.name: photo.sha256 for photo in self.photos},
+            "paths": {photo.name: str(photo.path) for photo in self.photos},
+            "seed": self.seed,
+            "versions": versions(),
+            "rates": list(self.rates),
+            "metrics": list(self.metrics),
+            "codecs": [setting.name for setting in self.settings],
+        }
+
+
+@dataclass
+class Troubles:
+    """What failed: codecs that could not be opened, and photos of a codec, each with one sentence."""
+
+    codecs: dict[str, str] = field(default_factory=dict)
+    photos: dict[str, dict[str, str]] = field(default_factory=dict)
+
+
+def versions() -> dict[str, str]:
+    """Of MISC, of Python and of the packages that codecs come from."""
+    found = {"misc-codec": metadata.version("misc-codec"), "python": platform.python_version()}
+    for name in VERSIONED:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def metrics_of(names: str) -> list[str]:
+    """Metrics from their names, parted by commas; `all` is all, and nothing those that are not slow.
+
+    Raises:
+        InputError: there is no such metric.
+    """
+    if not names:
+        return list(USUAL_METRICS)
+    wanted = list(METRICS) if names == "all" else names.split(",")
+    for name in wanted:
+        if name not in METRICS:
+            raise InputError(f"there is no metric {name!r}; there is {', '.join(METRICS)}")
+    return wanted
+
+
+def run(plan: Plan, progress: Progress) -> Troubles:
+    """Do what of a plan is not done yet.
+
+    Args:
+        progress: called with what is being done, how many photos of it are done, and how many there are.
+
+    Returns:
+        what failed; the rest is finished, in the plan's folder.
+
+    Raises:
+        InputError: the folder is of another run, is in use, or cannot be written. WeightsError: no metric can run.
+    """
+    store, troubles = Store(plan.folder), Troubles()
+    with claimed(plan.folder):
+        store.open(plan.facts(), plan.settings)
+        work = Work(plan, store, troubles, progress)
+        for setting in plan.settings:
+            setup = {"setting": asdict(setting)}
+            try:
+                work.do("encoding", setup, work.jobs(setting, lambda place: not place.encoded), f"{setting.name}: ")
+                work.do("decoding", setup, work.jobs(setting, lambda place: place.to_decode), f"{setting.name}: ")
+            except MiscError as error:  # a rival that is not installed does not stop the others
+                troubles.codecs[setting.name] = str(error)
+        jobs = [job for each in plan.settings for job in work.jobs(each, lambda place: place.to_measure(plan.metrics))]
+        jobs.sort(key=lambda job: job["name"])  # so that what is computed of an original serves all codecs
+        work.do("measuring", {"metrics": list(plan.metrics)}, jobs)
+    return troubles
+
+
+@dataclass(frozen=True)
+class Work:
+    """Jobs of a plan, and what becomes of them."""
+
+    plan: Plan
+    store: Store
+    troubles: Troubles
+    progress: Progress
+
+    def jobs(self, setting: Setting, wanted: Callable[[Place], bool]) -> list[dict[str, Any]]:
+        """For every photo of which a codec's files are wanted: the photo, and their places and rates."""
+        plan, found = self.plan, []
+        rates = {OWN: max(plan.rates)} if setting.one_rate else {f"{rate:g}": rate for rate in plan.rates}
+        failed = self.troubles.photos.get(setting.name, {})
+        for photo in plan.photos:
+            places = {label: self.store.place(setting, label, photo.name) for label in rates}
+            points = [{"stem": p.stem, "bpp": rates[label]} for label, p in places.items() if wanted(p)]
+            if points and photo.name not in failed:
+                original = str(self.store.folder / "originals" / f"{photo.name}.npy")
+                job = {"codec": setting.name, "name": photo.name, "photo": str(photo.path)}
+                found.append({**job, "points": points, "original": original})
+        return found
+
+    def do(self, what: str, setup: dict[str, Any], jobs: list[dict[str, Any]], label: str = "") -> None:
+        """Jobs by the function of this name in `misc.eval.stages`; what fails is noted."""
+        outcomes = run_jobs(f"misc.eval.stages:{what}", setup, jobs, self.plan.workers, self.store.folder / "log.txt")
+        for done, outcome in enumerate(outcomes, 1):
+            if outcome.error:
+                failed = self.troubles.photos.setdefault(outcome.job["codec"], {})
+                failed[outcome.job["name"]] = f"{what}: {outcome.error}"
+            self.progress(f"{label}{what}", done, len(jobs))
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """A folder that no other run works in meanwhile.
+
+    Raises:
+        InputError: one does, or the folder cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise InputError(f"another run works in {folder}") from error
+    except (FileExistsError, NotADirectoryError, PermissionError) as error:
+        raise InputError(f"cannot write to {folder}: {error.strerror}") from error

@@ -1,0 +1,167 @@
+"""The folder of a run: finished work lies in files that appear whole or not at all, so a run goes on where it stopped.
+
+OUT/run.json                                    data set, rates, seed, versions
+OUT/codecs/CODEC/setting.json                   how the codec was opened
+OUT/codecs/CODEC/RATE/PHOTO.encode.json, .bin   seconds, bytes of parts; the file. Or why there is no such file
+OUT/codecs/CODEC/RATE/PHOTO.decode.json, .png   seconds, text and regions; the image that was decoded
+OUT/codecs/CODEC/RATE/PHOTO.figures.json, .npy  metrics; features for the Fréchet distance
+OUT/originals/PHOTO.npy                         the same features of the original
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..cli.files import write_bytes
+from ..errors import InputError
+from .codecs.codec import Setting
+
+__all__ = ["OWN", "Photo", "Place", "Store", "find_photos", "parse_rates", "read_json", "write_json"]
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm"}
+OWN = "own"  # the rate of a codec that has one file an image
+POINTS = 7  # of a range of rates
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo of the data set: its file, and the SHA-256 of that."""
+
+    path: Path
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one file of one codec lies: CODEC/RATE/PHOTO without its endings."""
+
+    stem: str
+
+    def file(self, ending: str) -> Path:
+        """The path with an ending, such as `bin`."""
+        return Path(f"{self.stem}.{ending}")
+
+    @property
+    def encoded(self) -> bool:
+        """Whether there is a file, or a reason why there is none."""
+        return self.file("bin").is_file() or "none" in (read_json(self.file("encode.json")) or {})
+
+    @property
+    def to_decode(self) -> bool:
+        """Whether there is a file that was not decoded."""
+        return self.file("bin").is_file() and not self.file("png").is_file()
+
+    def to_measure(self, metrics: Sequence[str]) -> bool:
+        """Whether there is a decoded image of which not all of these metrics were tried."""
+        if not self.file("png").is_file():
+            return False
+        known = read_json(self.file("figures.json")) or {"values": {}, "missing": {}}
+        return not set(metrics) <= {*known["values"], *known["missing"]}
+
+
+@dataclass(frozen=True)
+class Store:
+    """The folder of one run."""
+
+    folder: Path
+
+    def open(self, facts: dict[str, Any], settings: Sequence[Setting]) -> None:
+        """Begin or go on.
+
+        Raises:
+            InputError: the folder holds a run of other photos, or of a codec that was opened otherwise.
+        """
+        known = read_json(self.folder / "run.json")
+        if known and any(known[key] != facts[key] for key in ("photos", "seed", "versions")):
+            key = next(key for key in ("photos", "seed", "versions") if known[key] != facts[key])
+            raise InputError(f"{self.folder} holds a run with other {key}: give another folder")
+        for setting in settings:
+            place = self.codec(setting.name) / "setting.json"
+            former = read_json(place)
+            if former and former != asdict(setting):
+                raise InputError(f"{self.folder} holds another codec that is named {setting.name}: give another folder")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if not former:
+                write_json(place, asdict(setting))
+        (self.folder / "originals").mkdir(exist_ok=True)
+        write_json(self.folder / "run.json", facts)
+
+    def codec(self, name: str) -> Path:
+        """The folder of a codec."""
+        return self.folder / "codecs" / name.replace("/", "_").replace(":", "-")
+
+    def place(self, setting: Setting, rate: str, photo: str) -> Place:
+        """Where a codec's file of a photo at a rate lies; the folder is made."""
+        folder = self.codec(setting.name) / rate
+        folder.mkdir(parents=True, exist_ok=True)
+        return Place(str(folder / photo))
+
+
+def find_photos(dataset: Path, limit: int | None = None) -> list[Photo]:
+    """Photos of a folder, by name, or the one photo of a file.
+
+    Raises:
+        InputError: there are none.
+    """
+    if dataset.is_file():
+        paths = [dataset]
+    elif dataset.is_dir():
+        paths = sorted(path for path in dataset.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+    else:
+        raise InputError(f"there is no {dataset}")
+    if not paths:
+        raise InputError(f"there are no photos in {dataset} ({', '.join(sorted(SUFFIXES))})")
+    return [Photo(path.resolve(), hashlib.sha256(path.read_bytes()).hexdigest()) for path in paths[:limit]]
+
+
+def parse_rates(text: str) -> list[float]:
+    """Bits a pixel from `0.01,0.024`, or from `0.003..0.05` or `0.003..0.05:9`, which are spaced evenly in octaves.
+
+    Raises:
+        InputError: it is neither.
+    """
+    try:
+        first, dots, rest = text.partition("..")
+        if dots:
+            last, _, count = rest.partition(":")
+            ends = float(first), float(last)
+            rates = [float(rate) for rate in np.geomspace(*ends, int(count or POINTS))] if min(ends) > 0 else []
+        else:
+            rates = [float(rate) for rate in text.split(",")]
+    except ValueError as error:
+        raise InputError(f"rates are given as 0.01,0.024 or 0.003..0.05, not {text!r}") from error
+    if not rates or not all(0 < rate < 100 for rate in rates):
+        raise InputError(f"rates are above 0 and below 100 bits a pixel, not {text!r}")
+    return sorted({float(f"{rate:.4g}") for rate in rates})
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds, or None where there is none."""
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file that appears whole or not at all."""
+    write_bytes(str(path), (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def write_array(path: Path, array: Any) -> None:
+    """Write a NumPy file that appears whole or not at all."""
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    write_bytes(str(path), buffer.getvalue())

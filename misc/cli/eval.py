@@ -1,0 +1,143 @@
+"""`misc eval`: codecs compared by files; what it runs lies in `misc.eval`, which is imported when it is asked for."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import InputError
+from .console import say
+
+__all__ = ["app"]
+
+app = typer.Typer(name="eval", help="Compare codecs by what they write and draw.", no_args_is_help=True)
+
+Folder = Annotated[Path, typer.Option("--out", metavar="DIR", help="where all goes; a run there goes on")]
+PublishedOption = Annotated[Path | None, typer.Option(metavar="FILE.csv", help="published figures, over the plots")]
+
+
+@app.command()
+def run(
+    dataset: Annotated[Path, typer.Argument(help="a folder of photos")],
+    out: Folder,
+    codecs: Annotated[str, typer.Option(help="names parted by commas; `rivals` are all of today's formats")] = (
+        "misc:text,misc:pixel,misc:misc,rivals"
+    ),
+    bpp: Annotated[str, typer.Option(help="bits a pixel: 0.01,0.024 or 0.003..0.05 or 0.003..0.05:9")] = "0.003..0.05",
+    codec_cmd: Annotated[
+        list[str] | None, typer.Option(help="'name: enc {in} {out} {bpp} / dec {in} {out}', a codec by command")
+    ] = None,
+    metrics: Annotated[str, typer.Option(help="names parted by commas, or all [default: all but the slow ones]")] = "",
+    limit: Annotated[int | None, typer.Option(min=1, help="photos, at most")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="processes at once [default: one a core]")] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="of the decoder's noise")] = 0,
+    published: PublishedOption = None,
+) -> None:
+    """Encode, decode in another process from the file alone, measure, report; goes on where it stopped."""
+    from ..pool import usual_workers
+
+    with needing_extra():
+        from ..eval.codecs import expand
+        from ..eval.report import collect
+        from ..eval.report.all import write_report
+        from ..eval.run import Plan, metrics_of
+        from ..eval.run import run as run_plan
+        from ..eval.store import Store, find_photos, parse_rates
+
+    plan = Plan(
+        photos=find_photos(dataset, limit),
+        settings=expand([name for name in codecs.split(",") if name], codec_cmd or [], seed),
+        rates=parse_rates(bpp),
+        folder=out,
+        metrics=metrics_of(metrics),
+        seed=seed,
+        workers=workers or usual_workers(),
+    )
+    with progress_bars() as progress:
+        troubles = run_plan(plan, progress)
+    results = collect(Store(out), troubles.codecs, troubles.photos)
+    write_report(results, out, published)
+    for name, problem in troubles.codecs.items():
+        say(f"{name} did not run: {problem}")
+    for name, photos in troubles.photos.items():
+        for photo, problem in photos.items():
+            say(f"{name}, {photo}: {problem}")
+    say(f"{len(plan.photos)} photos, {len(plan.settings)} codecs -> {out / 'report.html'}")
+    if troubles.codecs or any(troubles.photos.values()):
+        raise typer.Exit(1)
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="a folder of `misc eval run`")],
+    published: PublishedOption = None,
+) -> None:
+    """Write tables, plots and the page of a run again."""
+    with needing_extra():
+        from ..eval.report import load
+        from ..eval.report.all import write_report
+
+    write_report(load(folder), folder, published)
+    say(f"-> {folder / 'report.html'}")
+
+
+@app.command()
+def published(
+    file: Annotated[Path, typer.Argument(help="codec, dataset, bpp, metric, value, source")] = Path(
+        "docs/results/published.csv"
+    ),
+) -> None:
+    """Show what others have published, with its source; `--published` lays it over plots."""
+    with needing_extra():
+        from ..eval.report.published import read_published
+
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("codec", "data", "µbpp", "metric", "value", "source", title="published, not measured here")
+    for row in read_published(file):
+        value = "" if row.value is None else f"{row.value:g}"
+        table.add_row(row.codec, row.dataset, f"{1e6 * row.bpp:.0f}", row.metric, value, row.source)
+    Console().print(table)
+
+
+@contextmanager
+def needing_extra() -> Iterator[None]:
+    """Say which packages `misc eval` needs, if they are not installed.
+
+    Raises:
+        InputError: they are not.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise InputError(f"`misc eval` needs {error.name}: pip install 'misc-codec[eval]'") from error
+
+
+@contextmanager
+def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
+    """Progress by codec and stage: a bar when a person is watching, else a line when a stage is done.
+
+    Yields:
+        a function to be called with what is done, how many photos of it are, and how many there are.
+    """
+    if not sys.stderr.isatty():
+        yield lambda what, done, total: say(f"{what}: {total} photos") if done == total else None
+        return
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+    with Progress(console=Console(stderr=True)) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def progress(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done)
+
+        yield progress

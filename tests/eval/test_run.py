@@ -1,0 +1,156 @@
+"""A run by files: every codec from the file alone, from where it was killed, with what failed told apart."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from misc.errors import InputError
+from misc.eval.codecs import expand
+from misc.eval.report import collect
+from misc.eval.run import Plan, Troubles, metrics_of, run
+from misc.eval.store import Store, find_photos, parse_rates
+from tests.support.images import sample_picture
+
+RATES = (0.5, 1.0, 2.0, 4.0)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(3):
+        sample_picture(96, 64, seed=number).save(folder / f"{number}.png")
+    return folder
+
+
+def go(photos: Path, out: Path, codecs: list[str], commands: tuple[str, ...] = (), rates: object = RATES) -> Troubles:
+    plan = Plan(find_photos(photos), expand(codecs, commands), tuple(rates), out, ["psnr"], workers=2)  # type: ignore[arg-type]
+    return run(plan, lambda *_: None)
+
+
+def logging_codec(folder: Path, seconds: float = 0) -> str:
+    """A codec by command that notes every photo that it encodes or decodes, and takes its time."""
+    script = folder / "codec.py"
+    script.write_text(
+        "import shutil, sys, time\n"
+        f"open({str(folder / 'calls')!r}, 'a').write(sys.argv[1] + chr(10))\n"
+        f"time.sleep({seconds})\n"
+        "shutil.copy(sys.argv[2], sys.argv[3])\n"
+    )
+    python = f"{sys.executable} {script}"
+    return f"slow: {python} enc {{in}} {{out}} {{bpp}} / {python} dec {{in}} {{out}}"
+
+
+def test_all_is_measured_by_the_bytes_on_disk(photos: Path, tmp_path: Path) -> None:
+    troubles = go(photos, tmp_path / "out", ["jpeg", "webp/2"])
+    results = collect(Store(tmp_path / "out"), troubles.codecs, troubles.photos)
+    assert not troubles.codecs
+    assert not any(troubles.photos.values())
+    for name, codec in results.codecs.items():
+        assert set(codec.points) == {"0.png", "1.png", "2.png"}
+        for photo, by_rate in codec.points.items():
+            for rate, point in by_rate.items():
+                file = Store(tmp_path / "out").codec(name) / rate / f"{photo}.bin"
+                assert point.bytes == file.stat().st_size
+                assert point.bpp == pytest.approx(8 * point.bytes / (96 * 64))
+                assert point.bpp <= float(rate)
+                assert point.streams == {"file": point.bytes}
+                assert point.values["psnr"] > 10
+    jpeg = results.codecs["jpeg"]
+    assert jpeg.mean("4", "psnr") > jpeg.mean("2", "psnr")
+    assert all("smallest file" in reason for by_rate in jpeg.none.values() for reason in by_rate.values())
+
+
+def test_the_decoder_sees_the_file_alone(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    go(photos, out, ["jpeg"], rates=(2.0,))
+    for path in out.glob("codecs/jpeg/*/*.png"):
+        path.unlink()
+    first, second = (out / "codecs/jpeg/2" / f"{k}.png.bin" for k in (0, 1))
+    first.write_bytes(second.read_bytes())
+    for path in out.glob("codecs/jpeg/*/*.figures.json"):
+        path.unlink()
+    go(photos, out, ["jpeg"], rates=(2.0,))
+    images = [(out / "codecs/jpeg/2" / f"{k}.png.png").read_bytes() for k in (0, 1)]
+    assert images[0] == images[1]
+
+
+def test_finished_work_is_not_repeated_after_kill_9(photos: Path, tmp_path: Path) -> None:
+    out, calls = tmp_path / "out", tmp_path / "calls"
+    arguments = ["eval", "run", str(photos), "--out", str(out), "--codecs", "", "--bpp", "50,60", "--workers", "1"]
+    command = [sys.executable, "-m", "misc", *arguments, "--metrics", "psnr", "--codec-cmd", logging_codec(tmp_path, 1)]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline and len(list(out.glob("codecs/*/*/*.bin"))) < 3:
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    time.sleep(0.2)
+    finished = {path: path.stat().st_mtime_ns for path in out.glob("codecs/*/*/*.bin")}
+    assert 3 <= len(finished) < 6
+    begun = len(calls.read_text().split())
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 0, done.stderr
+    assert {path: path.stat().st_mtime_ns for path in finished} == finished
+    assert calls.read_text().split()[begun:].count("enc") == 6 - len(finished)
+    assert calls.read_text().split().count("dec") == 6
+    before = calls.read_text()
+    subprocess.run(command, stderr=subprocess.DEVNULL, check=True)
+    assert calls.read_text() == before
+    assert json.loads((out / "results.json").read_text())["codecs"]["slow"]["points"]["2.png"]["60"]["bytes"] > 0
+
+
+def test_a_bad_photo_and_a_missing_rival_stop_nobody(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (photos / "1b.png").write_bytes(b"not an image")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    troubles = go(photos, tmp_path / "out", ["compressai:bmshj2018-hyperprior", "webp"], rates=(4.0,))
+    assert "no weights in torch's cache" in troubles.codecs["compressai:bmshj2018-hyperprior"]
+    assert troubles.photos["webp"] == {"1b.png": "encoding: the input is not a picture of a known format"}
+    results = collect(Store(tmp_path / "out"), troubles.codecs, troubles.photos)
+    assert set(results.codecs["webp"].points) == {"0.png", "1.png", "2.png"}
+
+
+def test_a_folder_is_of_one_run(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    go(photos, out, ["jpeg"], rates=(4.0,))
+    sample_picture(96, 64, seed=9).save(photos / "0.png")
+    with pytest.raises(InputError, match="other photos"):
+        go(photos, out, ["jpeg"], rates=(4.0,))
+
+
+@pytest.mark.parametrize(
+    ("text", "rates"),
+    [
+        ("0.024", [0.024]),
+        ("0.05,0.01", [0.01, 0.05]),
+        ("0.01..0.04:3", [0.01, 0.02, 0.04]),
+    ],
+)
+def test_rates(text: str, rates: list[float]) -> None:
+    assert parse_rates(text) == pytest.approx(rates)
+    assert len(parse_rates("0.003..0.05")) == 7
+
+
+@pytest.mark.parametrize("text", ["", "a", "0", "-1..2", "1..b", "0.1..0.2:0"])
+def test_bad_rates_are_one_sentence(text: str) -> None:
+    with pytest.raises(InputError, match="rates are"):
+        parse_rates(text)
+
+
+def test_bad_demands_are_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="there is no"):
+        find_photos(tmp_path / "nothing")
+    with pytest.raises(InputError, match="no photos in"):
+        find_photos(tmp_path)
+    with pytest.raises(InputError, match="no metric 'fid'"):
+        metrics_of("psnr,fid")
+    with pytest.raises(InputError, match="no codec to run"):
+        expand([])
