@@ -1,15 +1,13 @@
-"""Closed-loop encoding: the encoder draws what the decoder would draw, and keeps what is most like its photo.
+"""Closed-loop encoding: the encoder draws what the decoder would draw, and keeps what is most like the photo.
 
-    streams ─► decoder.candidates ─► seeds ─► drawn, some of them ─► Likeness to the photo ─► the best seed, in the file
+    file ─► decoder.candidates ─► seeds ─► the same file with each ─► decoded ─► Likeness to the photo ─► the best file
 
-Seeds are noises where a file has pixels. Where it has none, each names a photo of the memory; those come in the order of
-their structure's likeness to the photo, so that few of them have to be drawn.
+Seeds are noises where a file has pixels. Where it has none, each names a photo of the memory; those come in the order
+of their structure's likeness to the photo, so that few of them have to be drawn.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,15 +15,18 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from .bits.streams import Streams
+from .bits.streams import reseed
+from .errors import WeightsError
 from .models.towers.vision import patch_tokens, to_input
 
 if TYPE_CHECKING:
+    from .codec import Codec
     from .models.semantics import Semantics
 
-__all__ = ["DRAWN", "Likeness", "choose_best"]
+__all__ = ["DRAWN", "METRICS", "Likeness", "choose_seed", "settle"]
 
 DRAWN = 4  # candidates of a file without pixels that are drawn
+METRICS = ("vit_patch", "clip")  # choose, and so are no fair report of what was chosen
 GRID = 16
 
 
@@ -33,10 +34,9 @@ class Likeness:
     """How much images are like one photo: the sum of two cosines, of ViT patch tokens and of CLIP embeddings.
 
     Args:
-        semantics: whose vision tower and CLIP look. photo: RGB.
+        semantics: whose vision tower and CLIP look.
+        photo: RGB.
     """
-
-    metrics = ("vit_patch", "clip")
 
     def __init__(self, semantics: Semantics, photo: Image.Image) -> None:
         self.semantics = semantics
@@ -46,8 +46,8 @@ class Likeness:
         """Patch tokens (16, 16, 384) and embedding (256,) of an image."""
         tokens = patch_tokens(self.semantics.tower, to_input(image, GRID, GRID)[None])
         with torch.inference_mode():
-            embedding = self.semantics.clip_heads.encode_image(tokens)
-        return tokens[0], embedding[0]
+            embedding = self.semantics.clip_heads.encode_image(tokens.to(self.semantics.device))
+        return tokens[0].cpu(), embedding[0].cpu()
 
     def score(self, image: Image.Image) -> float:
         """At most 2, for the photo itself."""
@@ -56,15 +56,38 @@ class Likeness:
         return float(structure + embedding @ self.embedding)
 
 
-def choose_best(
-    content: Streams, seeds: Iterable[int], draw: Callable[[Streams], Image.Image], likeness: Likeness
-) -> Streams:
-    """The streams with the seed whose image is most like the photo; the first of equal ones.
+def choose_seed(codec: Codec, data: bytes, photo: Image.Image, count: int, budget: int | None) -> bytes:
+    """The same file with the seed whose image is most like the photo.
 
     Args:
-        content: what is written but for its seed. seeds: at least one. draw: gives the image of streams.
+        codec: draws. data: a file of it, whose seed is 0.
+        photo: RGB, of the file's size. count: seeds that are tried, 2 or more.
+        budget: bytes of the file, at most; a seed that does not fit is not tried.
+
+    Raises:
+        WeightsError: what draws or compares is not here.
     """
-    tried = [dataclasses.replace(content, seed=seed) for seed in seeds]
-    if len(tried) == 1:
-        return tried[0]
-    return max(tried, key=lambda streams: likeness.score(draw(streams)))
+    likeness = Likeness(codec.semantics, photo)
+    content = codec.words_of(codec.streams(data))
+    seeds = codec.decoder.candidates(content, count, likeness.tokens.numpy())
+    if content.pixels is None and codec.profile.decoder is None:
+        seeds = seeds[:DRAWN]
+    files = [reseed(data, seed) for seed in seeds]
+    files = [data, *(file for file in files if budget is None or len(file) <= budget)]
+    return max(dict.fromkeys(files), key=lambda file: likeness.score(codec.decode(file)))
+
+
+def settle(codec: Codec, data: bytes, budget: int | None) -> bytes:
+    """The same file without pixels, which means one photo of the memory on every machine.
+
+    Its seed becomes the number of the likeliest photo where floats might decide otherwise elsewhere. Where what finds
+    photos is not here, or two bytes more are too many, the file stays as it is.
+    """
+    if codec.profile.decoder is not None or codec.profile.cascade is None:
+        return data
+    try:
+        settled = codec.decoder.settle(codec.words_of(codec.streams(data)))
+    except WeightsError:
+        return data
+    file = reseed(data, settled.seed)
+    return file if budget is None or len(file) <= budget else data

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MODES", "Codec", "default_codec"]
 
+SEED_BYTES = 2  # of the seeds that a closed loop tries, at most
 Pixels = npt.NDArray[np.uint8]
 
 
@@ -129,7 +130,8 @@ class Codec:
         description: Description | None = None,
         regions: RegionMaps | None = None,
         grid: int = DEFAULT_GRID,
-        seed: int = 0,
+        seed: int | None = None,
+        candidates: int = 1,
         verify: bool = True,
     ) -> bytes:
         """Bytes of a `.misc` file. Text and regions that it needs and that are not given are described and located.
@@ -143,7 +145,8 @@ class Codec:
             description: the text stream.
             regions: the region stream, one map for each of the text's items, if it has any; left out when no cell is
                 set. grid: cells of maps that are made here on the shorter side, 4, 8, 12 or 16.
-            seed: of the decoder's noise, 0 to 2^32 - 1.
+            seed: of the decoder's noise, 0 to 2^32 - 1; if not given, 0 or what the encoder chooses.
+            candidates: seeds that the encoder tries; it writes the one whose image is most like the photo.
             verify: decode the file's symbols again and compare them, before it is returned.
 
         Raises:
@@ -153,17 +156,20 @@ class Codec:
                 encoded. DescriberError: the describer found no words.
         """
         plan = plan_of(mode, streams)
+        if candidates < 1 or (candidates > 1 and seed is not None):
+            raise InputError("the number of candidates is 1 or more, and no seed is given with it")
         self._check_size(image.size)
         image = upright(image)
         with_pixels = "pixels" in plan.streams
         budget = budget_of(image.size, bpp=bpp, max_bytes=max_bytes, quality=quality, pixels=with_pixels)
         seen = see_missing(plan, image, description, regions, check_grid(grid), self.semantics, self.notice)
-        content = write_streams(plan, Streams(*image.size, seed, *seen), budget, self.profile.exact_models, self.notice)
+        start = Streams(*image.size, seed or 0, *seen)
+        content = write_streams(plan, start, budget, self.profile.exact_models, self.notice)
         sections = exact.pack(content, self.profile.exact_models, coder=plan.coder)
         if not with_pixels:
             data = exact.write(content, sections, self.profile.exact_models)
             check_budget(len(data), budget, image.size)
-            return self._verified(data, verify)
+            return self._verified(data if seed is not None else self._seeded(data, image, candidates, budget), verify)
         pixels = np.asarray(image)
 
         def code(guess: int) -> bytes:
@@ -172,8 +178,16 @@ class Codec:
 
         if budget is None:
             assert quality is not None
-            return self._verified(code(quality), verify)
-        return self._verified(best_within(code, budget, image.size), verify)
+            data = code(quality)
+        else:
+            data = best_within(code, budget - (SEED_BYTES if candidates > 1 else 0), image.size)
+        return self._verified(data if candidates == 1 else self._seeded(data, image, candidates, budget), verify)
+
+    def _seeded(self, data: bytes, image: Image.Image, candidates: int, budget: int | None) -> bytes:
+        """The file with the seed that the encoder chooses."""
+        from .closed_loop import choose_seed, settle
+
+        return settle(self, data, budget) if candidates == 1 else choose_seed(self, data, image, candidates, budget)
 
     def decode(
         self,
@@ -253,20 +267,26 @@ class Codec:
         return self.hyperprior.synthesise(content.pixels, content.width, content.height)
 
     def _scene(self, content: Streams, seed: int | None) -> Scene:
-        """What the decoder is given of streams: skeletons of words in words, and the draft."""
+        """What the decoder is given of streams: the text in words, and the draft."""
         from .models.decoder.scene import Scene
 
-        if content.text is not None and content.text.consonants:
-            from .models.language_model.skeleton import expand_description
-
-            try:
-                words = expand_description(content.text, self.profile.language_model.checked())
-                content = dataclasses.replace(content, text=words)
-            except WeightsError as error:
-                self.notice(f"the text is drawn by its consonants: {error}")
+        content = self.words_of(content)
         if seed is not None:
-            content = self.decoder.reseed(dataclasses.replace(content, seed=seed), seed)
+            content = self.decoder.reseed(content, seed)
         return Scene(content, None if content.pixels is None else self._draft(content))
+
+    def words_of(self, content: Streams) -> Streams:
+        """Streams whose text is in words, not in skeletons; as they are where the model that finds words is not here."""
+        if content.text is None or not content.text.consonants:
+            return content
+        from .models.language_model.skeleton import expand_description
+
+        try:
+            words = expand_description(content.text, self.profile.language_model.checked())
+        except WeightsError as error:
+            self.notice(f"the text is drawn by its consonants: {error}")
+            return content
+        return dataclasses.replace(content, text=words)
 
     def _pixel_section(self, pixels: Pixels, quality: int) -> Section:
         """The image's pixel section at a quality."""

@@ -6,6 +6,7 @@ bytes ─► container ─► sections ─► unpack each, check its symbols ─
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import zlib
 from collections.abc import Mapping
@@ -23,7 +24,7 @@ from .regions.maps import RegionMaps
 from .text import WEIGHTLESS, Coders, description
 from .text.description import Description
 
-__all__ = ["ExactModels", "Streams", "count_items", "decode", "encode", "pack", "pixel_section", "write"]
+__all__ = ["ExactModels", "Streams", "count_items", "decode", "encode", "pack", "pixel_section", "reseed", "write"]
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,16 @@ def pixel_section(pixels: PixelLatents, payload: bytes) -> Section:
 def write(streams: Streams, sections: Mapping[str, Section], models: ExactModels) -> bytes:
     """Bytes of a file with the size and seed of streams and with sections that `pack` made."""
     return container.write(Header(streams.width, streams.height, streams.seed, models.fingerprint), sections)
+
+
+def reseed(data: bytes, seed: int) -> bytes:
+    """The same file with another seed.
+
+    Args:
+        data: an intact file. seed: 0 to 2^32 - 1.
+    """
+    header, sections = container.read(data)
+    return container.write(dataclasses.replace(header, seed=seed), sections)
 
 
 def count_items(text: Description | None) -> int:

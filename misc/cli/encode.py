@@ -17,6 +17,7 @@ from .info import rate, size_line
 from .options import (
     Bpp,
     Bytes,
+    Candidates,
     Describe,
     Force,
     Grid,
@@ -51,7 +52,8 @@ class EncodeOptions:
     describer: str | None
     regions: str | None
     grid: int
-    seed: int
+    seed: int | None
+    candidates: int
     profile: str
     max_pixels: int
     verify: bool = True
@@ -69,7 +71,8 @@ def encode(
     describer: DescriberOption = None,
     regions: Regions = None,
     grid: Grid = DEFAULT_GRID,
-    seed: Seed = 0,
+    seed: Seed = None,
+    candidates: Candidates = 1,
     max_pixels: MaxPixels = MAX_PIXELS,
     verify: Verify = True,
     force: Force = False,
@@ -80,11 +83,28 @@ def encode(
     refuse_mixed_output(target, as_json)
     check_target(target, (source, describe, regions), MISC_FILE, force)
     options = EncodeOptions(
-        mode, streams, bpp, max_bytes, quality, describe, describer, regions, grid, seed, profile, max_pixels, verify
+        mode,
+        streams,
+        bpp,
+        max_bytes,
+        quality,
+        describe,
+        describer,
+        regions,
+        grid,
+        seed,
+        candidates,
+        profile,
+        max_pixels,
+        verify,
     )
     data, _, codec = compress(source, options)
     write_bytes(target, data)
     facts = file_facts(data, codec)
+    if candidates > 1:
+        from ..closed_loop import METRICS
+
+        facts |= {"candidates": candidates, "chosen_by": list(METRICS)}
     report(facts, as_json, f"{size_line(facts)} -> {target}")
 
 
@@ -112,6 +132,7 @@ def compress(source: str, options: EncodeOptions) -> tuple[bytes, Picture, Codec
             regions=None if map_bytes is None else load_maps(map_bytes, *picture.image.size),
             grid=options.grid,
             seed=options.seed,
+            candidates=options.candidates,
             verify=options.verify,
         )
     return data, picture, codec

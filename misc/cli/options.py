@@ -15,6 +15,7 @@ from ..modes import Mode
 __all__ = [
     "Bpp",
     "Bytes",
+    "Candidates",
     "DecodeSeed",
     "Describe",
     "Draft",
@@ -62,7 +63,11 @@ Bytes = Annotated[int | None, typer.Option("--bytes", min=0, help="bytes of the 
 Quality = Annotated[int | None, typer.Option(min=0, max=255, help="quality of the pixel stream instead of a size")]
 Describe = Annotated[str | None, typer.Option(metavar="FILE.json", help="the text: overall description and items")]
 Regions = Annotated[str | None, typer.Option(metavar="FILE", help="where the items are: .json, .npy or .npz")]
-Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="seed of the decoder's noise, stored in the file")]
+Seed = Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="seed of the decoder's noise, stored in the file")]
+Candidates = Annotated[
+    int,
+    typer.Option(min=1, max=4096, help="number of seeds that the encoder tries; it writes the one that draws best"),
+]
 DecodeSeed = Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="seed of the noise, instead of the file's")]
 Draft = Annotated[bool, typer.Option("--draft", help="draw the pixel stream's own image, without a generator")]
 Force = Annotated[bool, typer.Option("--force", help="replace any file, also a read-only one")]

@@ -17,6 +17,7 @@ from .info import size_line
 from .options import (
     Bpp,
     Bytes,
+    Candidates,
     Describe,
     Draft,
     Force,
@@ -49,7 +50,8 @@ def roundtrip(
     describer: DescriberOption = None,
     regions: Regions = None,
     grid: Grid = DEFAULT_GRID,
-    seed: Seed = 0,
+    seed: Seed = None,
+    candidates: Candidates = 1,
     draft: Draft = False,
     steps: Steps = None,
     guidance: Guidance = None,
@@ -67,7 +69,19 @@ def roundtrip(
     format_name = "PNG" if target == "-" else format_of(Path(target))
     check_target(target, (source, describe, regions), force=force)
     options = EncodeOptions(
-        mode, streams, bpp, max_bytes, quality, describe, describer, regions, grid, seed, profile, max_pixels
+        mode,
+        streams,
+        bpp,
+        max_bytes,
+        quality,
+        describe,
+        describer,
+        regions,
+        grid,
+        seed,
+        candidates,
+        profile,
+        max_pixels,
     )
     data, picture, codec = compress(source, options)
     sampling = sampling_changes(steps, guidance, strength, fusion)

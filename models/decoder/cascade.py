@@ -107,6 +107,10 @@ class Cascade:
             return list(range(count))
         return self.recall.candidates(streams, count, tokens)
 
+    def settle(self, streams: Streams) -> Streams:
+        """Streams without pixels whose photo is the same on every machine."""
+        return self.recall.settle(streams)
+
     def reseed(self, streams: Streams, seed: int) -> Streams:
         """Streams for another image of the same file: other noise, or without pixels the next likeliest photo."""
         if streams.pixels is not None:

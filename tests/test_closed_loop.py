@@ -1,0 +1,112 @@
+"""Closed-loop encoding: the seed whose image is most like the photo is written, within the budget."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from misc import closed_loop
+from misc.bits.streams import Streams, reseed
+from misc.bits.text.description import Description
+from misc.codec import Codec
+from misc.errors import InputError, WeightsError
+from tests.support.images import sample_picture
+
+TEXT = Description("a grey cat on a mat")
+
+
+class Grey:
+    """Stands for the likeness: how near the mean is to that of the photo."""
+
+    def __init__(self, semantics: object, photo: Image.Image) -> None:
+        self.wanted, self.tokens = np.asarray(photo).mean(), SimpleNamespace(numpy=lambda: None)
+
+    def score(self, image: Image.Image) -> float:
+        return -abs(float(np.asarray(image).mean()) - self.wanted)
+
+
+class Painter:
+    """Stands for the embedded decoder: seed k draws an image all of grey k."""
+
+    settled = 0
+
+    def candidates(self, streams: Streams, count: int, tokens: object = None) -> list[int]:
+        return [40 * (k + 1) for k in range(count)]
+
+    def settle(self, streams: Streams) -> Streams:
+        return Streams(streams.width, streams.height, self.settled, streams.text)
+
+    def draw_many(self, scenes: list, **_: object) -> list:  # type: ignore[type-arg]
+        return [np.full((s.streams.height, s.streams.width, 3), min(255, s.streams.seed), np.uint8) for s in scenes]
+
+
+@pytest.fixture
+def codec(monkeypatch: pytest.MonkeyPatch) -> Codec:
+    monkeypatch.setattr(closed_loop, "Likeness", Grey)
+    ours = Codec()
+    ours.__dict__.update(decoder=Painter(), semantics=SimpleNamespace())
+    return ours
+
+
+def photo(grey: int) -> Image.Image:
+    return Image.new("RGB", (64, 48), (grey, grey, grey))
+
+
+@pytest.mark.parametrize(("grey", "seed"), [(0, 0), (45, 40), (85, 80), (125, 120)])
+def test_the_best_seed_is_written(codec: Codec, grey: int, seed: int) -> None:
+    data = codec.encode(photo(grey), mode="text", description=TEXT, candidates=3)
+    assert codec.streams(data).seed == seed
+    assert codec.streams(data).text == TEXT
+
+
+def test_few_of_a_memory_are_drawn(codec: Codec) -> None:
+    data = codec.encode(photo(250), mode="text", description=TEXT, candidates=6)
+    assert codec.streams(data).seed == 40 * closed_loop.DRAWN
+
+
+def test_a_seed_that_does_not_fit_is_not_written(codec: Codec) -> None:
+    least = len(codec.encode(photo(0), mode="text", description=TEXT, seed=0))
+    data = codec.encode(photo(250), mode="text", description=TEXT, candidates=6, max_bytes=least + 1)
+    assert len(data) <= least + 1
+    assert codec.streams(data).seed == 120, "160 takes two bytes"
+    tight = codec.encode(photo(250), mode="text", description=TEXT, candidates=6, max_bytes=least)
+    assert (len(tight), codec.streams(tight).seed) == (least, 0)
+
+
+def test_pixels_try_noises_within_the_budget(codec: Codec) -> None:
+    data = codec.encode(sample_picture(64, 48), mode="pixel", max_bytes=60, candidates=4)
+    assert len(data) <= 60
+    assert codec.streams(data).seed in (0, 40, 80, 120, 160)
+
+
+def test_a_near_tie_is_settled_without_being_asked(codec: Codec) -> None:
+    codec.decoder.settled = 77  # type: ignore[union-attr]
+    data = codec.encode(photo(9), mode="text", description=TEXT)
+    assert codec.streams(data).seed == 77
+    assert codec.streams(codec.encode(photo(9), mode="text", description=TEXT, seed=3)).seed == 3
+    least = len(codec.encode(photo(9), mode="text", description=TEXT, seed=0))
+    assert len(codec.encode(photo(9), mode="text", description=TEXT, max_bytes=least)) == least
+
+
+def test_without_what_finds_photos_the_file_stays(codec: Codec, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(self: Painter, streams: Streams) -> Streams:
+        raise WeightsError("misc pull")
+
+    monkeypatch.setattr(Painter, "settle", missing)
+    assert codec.streams(codec.encode(photo(9), mode="text", description=TEXT)).seed == 0
+
+
+@pytest.mark.parametrize("options", [{"candidates": 0}, {"candidates": 2, "seed": 1}])
+def test_options_that_do_not_fit(codec: Codec, options: dict[str, int]) -> None:
+    with pytest.raises(InputError, match="candidates"):
+        codec.encode(photo(9), mode="text", description=TEXT, **options)  # type: ignore[arg-type]
+
+
+def test_another_seed_changes_nothing_else(codec: Codec) -> None:
+    data = codec.encode(photo(9), mode="text", description=TEXT, seed=0)
+    again = reseed(data, 2**32 - 1)
+    assert codec.streams(again).seed == 2**32 - 1
+    assert reseed(again, 0) == data
