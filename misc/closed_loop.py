@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from .bits.streams import reseed
+from .bits.streams import Streams, reseed
 from .errors import WeightsError
 from .models.towers.vision import patch_tokens, to_input
 
@@ -77,16 +77,20 @@ def choose_seed(codec: Codec, data: bytes, photo: Image.Image, count: int, budge
     return max(dict.fromkeys(files), key=lambda file: likeness.score(codec.decode(file)))
 
 
-def settle(codec: Codec, data: bytes, budget: int | None) -> bytes:
+def settle(codec: Codec, data: bytes, content: Streams, budget: int | None) -> bytes:
     """The same file without pixels, which means one photo of the memory on every machine.
 
     Its seed becomes the number of the likeliest photo where floats might decide otherwise elsewhere. Where what finds
     photos is not here, or two bytes more are too many, the file stays as it is.
+
+    Args:
+        codec: draws. data: a file of it, whose seed is 0. content: the streams in it.
+        budget: bytes of the file, at most.
     """
     if codec.profile.decoder is not None or codec.profile.cascade is None:
         return data
     try:
-        settled = codec.decoder.settle(codec.words_of(codec.streams(data)))
+        settled = codec.decoder.settle(codec.words_of(content))
     except WeightsError:
         return data
     file = reseed(data, settled.seed)

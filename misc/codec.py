@@ -169,7 +169,8 @@ class Codec:
         if not with_pixels:
             data = exact.write(content, sections, self.profile.exact_models)
             check_budget(len(data), budget, image.size)
-            return self._verified(data if seed is not None else self._seeded(data, image, candidates, budget), verify)
+            data = self._verified(data, verify)
+            return data if seed is not None else self._seeded(data, content, image, candidates, budget)
         pixels = np.asarray(image)
 
         def code(guess: int) -> bytes:
@@ -181,13 +182,16 @@ class Codec:
             data = code(quality)
         else:
             data = best_within(code, budget - (SEED_BYTES if candidates > 1 else 0), image.size)
-        return self._verified(data if candidates == 1 else self._seeded(data, image, candidates, budget), verify)
+        data = self._verified(data, verify)
+        return data if candidates == 1 else self._seeded(data, content, image, candidates, budget)
 
-    def _seeded(self, data: bytes, image: Image.Image, candidates: int, budget: int | None) -> bytes:
+    def _seeded(self, data: bytes, content: Streams, image: Image.Image, candidates: int, budget: int | None) -> bytes:
         """The file with the seed that the encoder chooses."""
         from .closed_loop import choose_seed, settle
 
-        return settle(self, data, budget) if candidates == 1 else choose_seed(self, data, image, candidates, budget)
+        if candidates == 1:
+            return settle(self, data, content, budget)
+        return choose_seed(self, data, image, candidates, budget)
 
     def decode(
         self,
@@ -276,7 +280,7 @@ class Codec:
         return Scene(content, None if content.pixels is None else self._draft(content))
 
     def words_of(self, content: Streams) -> Streams:
-        """Streams whose text is in words, not in skeletons; as they are where the model that finds words is not here."""
+        """Streams whose text is in words, not in skeletons; as they are where no model finds the words."""
         if content.text is None or not content.text.consonants:
             return content
         from .models.language_model.skeleton import expand_description
