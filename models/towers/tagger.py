@@ -1,0 +1,128 @@
+"""Tags: what a picture shows, in everyday words, as special as they are sure.
+
+    image ─► 224x224 ─► EfficientNet-lite0 ─► 1000 shares ─► added up along names.tsv ─► tags
+
+A classifier that wavers between macaw and cockatoo is sure of a parrot: "hedging your bets" (Deng 2012) adds the
+shares of all classes that have a name, and takes the most special names that are sure enough. The detector knows 80
+things, this one 1000, of the outdoors, animals, food and buildings too; only encoding needs it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import timm
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from ...errors import WeightsError
+from ...weights.safe import refusing
+
+__all__ = ["CLASSES", "Tag", "Tagger", "hedge", "load_tagger", "read_names"]
+
+CLASSES = 1000
+SIDE = 224
+MIDDLE, SPREAD = 127.0, 128.0  # of the pixels that the network has learned from
+ARCHITECTURE = "tf_efficientnet_lite0"
+Names = Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Tag:
+    """A name of what a picture shows.
+
+    Attributes:
+        name: everyday words, at most three. share: 0 to 1, how sure the classifier is. classes: how many of ImageNet's
+            classes have it; the fewer, the more it says.
+    """
+
+    name: str
+    share: float
+    classes: int
+
+
+class Tagger:
+    """Names what is in pictures.
+
+    Args:
+        network: of ImageNet's classes, in evaluation mode. names: of every class, the most special first.
+    """
+
+    def __init__(self, network: nn.Module, names: Names) -> None:
+        self.network, self.names = network, names
+
+    def tags(self, image: Image.Image, least: float) -> list[Tag]:
+        """What is in an RGB picture, as `hedge` has it."""
+        return hedge(self.shares(image), self.names, least)
+
+    @torch.inference_mode()
+    def shares(self, image: Image.Image) -> npt.NDArray[np.float64]:
+        """(1000,) shares of the classes, of the whole picture and of its middle square together."""
+        inputs = torch.stack([to_input(image), to_input(middle(image))])
+        device = next(self.network.parameters()).device
+        logits: Tensor = self.network(inputs.to(device))
+        mean: npt.NDArray[np.float64] = logits.float().softmax(1).mean(0).cpu().double().numpy()
+        return mean
+
+
+def middle(image: Image.Image) -> Image.Image:
+    """The largest square in the middle of a picture."""
+    width, height = image.size
+    side = min(width, height)
+    left, top = (width - side) // 2, (height - side) // 2
+    return image.crop((left, top, left + side, top + side))
+
+
+def to_input(image: Image.Image) -> Tensor:
+    """(3, 224, 224) of an RGB picture, stretched to that size."""
+    resized = image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    return (torch.from_numpy(np.array(resized)).permute(2, 0, 1).float() - MIDDLE) / SPREAD
+
+
+def hedge(shares: npt.NDArray[np.float64], names: Names, least: float) -> list[Tag]:
+    """The most special names that are sure enough, the surest first.
+
+    Args:
+        shares: (classes,), of every class. names: of every class. least: share that a name needs.
+
+    Returns:
+        tags, none of which has a more special one among them: neither animal nor bird beside parrot.
+    """
+    sums: Counter[str] = Counter()
+    for share, chain in zip(shares.tolist(), names, strict=True):
+        for name in chain:
+            sums[name] += share
+    count = Counter(name for chain in names for name in chain)
+    sure = {name for name, share in sums.items() if share >= least}
+    general = {above for name in sure for chain in names if name in chain for above in chain[chain.index(name) + 1 :]}
+    chosen = sorted(sure - general, key=lambda name: -sums[name])
+    return [Tag(name, sums[name], count[name]) for name in chosen]
+
+
+def read_names() -> list[list[str]]:
+    """Everyday names of ImageNet's classes, the most special first; `misc.train.prepare.names` made the table."""
+    text = (resources.files("misc.models") / "towers" / "names.tsv").read_text("utf-8")
+    return [line.split("\t") for line in text.splitlines() if not line.startswith("#")]
+
+
+def load_tagger(path: Path, device: str | torch.device = "cpu") -> Tagger:
+    """The tagger of a checkpoint of EfficientNet-lite0, whose tensors lie in the order of timm's network.
+
+    Raises:
+        WeightsError: the file is missing, damaged, or of another network.
+    """
+    network = timm.create_model(ARCHITECTURE)
+    wanted = network.state_dict()
+    with refusing(path, "the tagger"):
+        given = torch.load(path, map_location="cpu", weights_only=True)
+        if [value.shape for value in given.values()] != [value.shape for value in wanted.values()]:
+            raise WeightsError(f"{path.name} does not hold the tagger that this profile expects")
+        network.load_state_dict(dict(zip(wanted, given.values(), strict=True)))
+    return Tagger(network.eval().requires_grad_(False).to(device), read_names())
