@@ -1,5 +1,5 @@
 """What is made of a finished run: results as JSON and CSV, curves, Bjontegaard tables, plots, the page."""
 
-from .results import Point, Results, collect, load
+from .results import CodecResults, Point, Results, collect, load
 
-__all__ = ["Point", "Results", "collect", "load"]
+__all__ = ["CodecResults", "Point", "Results", "collect", "load"]

@@ -18,7 +18,7 @@ from ..metrics.catalogue import METRICS
 from ..metrics.frechet import frechet_distance
 from ..store import Place, Store, read_json, write_json
 
-__all__ = ["CodecResults", "Point", "Results", "collect", "load", "write_compressai", "write_csv"]
+__all__ = ["CodecResults", "Point", "Results", "collect", "load", "save", "write_compressai", "write_csv"]
 
 COMPRESSAI = {"psnr": "psnr-rgb", "ms_ssim": "ms-ssim-rgb"}  # its names of our metrics
 
