@@ -87,7 +87,7 @@ def settle(codec: Codec, data: bytes, content: Streams, budget: int | None) -> b
         codec: draws. data: a file of it, whose seed is 0. content: the streams in it.
         budget: bytes of the file, at most.
     """
-    if codec.profile.decoder is not None or codec.profile.cascade is None:
+    if codec.profile.decoder is not None or codec.profile.cascade is None or content.text is None:
         return data
     try:
         settled = codec.decoder.settle(codec.words_of(content))
