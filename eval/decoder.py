@@ -43,10 +43,12 @@ from .metrics.panel import Panel
 __all__ = ["files_of", "measure"]
 
 MICRO_BPP, MICRO_BYTES = 500e-6, 16  # of files in mode micro, and as many bytes as a small image gets
+CANDIDATES = 64
+BEST = f"text, best of {CANDIDATES}"
 STEPS = (  # rows of which the second should have more
     ("dlsvc", "text"),
     ("text", "text+map"),
-    ("text", "text, best of 64"),
+    ("text", BEST),
     ("pixel", "text+pixel"),
     ("pixel", "misc"),
     ("misc --draft", "misc"),
@@ -62,9 +64,14 @@ COLUMNS = {
 
 
 def files_of(
-    codec: Codec, image: Image.Image, description: Description, regions: RegionMaps | None, bpp: float
+    codec: Codec,
+    image: Image.Image,
+    description: Description,
+    regions: RegionMaps | None,
+    bpp: float,
+    candidates: int = CANDIDATES,
 ) -> dict[str, bytes]:
-    """Files of a photo, by row."""
+    """Files of a photo, by row; that of the encoder's choice is left out if it has one candidate only."""
     known: dict[str, Any] = {"description": description}
     everything = known | {"regions": regions}
     micro = max(MICRO_BYTES, int(MICRO_BPP * image.width * image.height / 8))
@@ -72,11 +79,12 @@ def files_of(
         "dlsvc": codec.encode(image, mode="dlsvc", **known),
         "micro": codec.encode(image, mode="micro", max_bytes=micro, **known),
         "text": codec.encode(image, mode="text", **known),
-        "text, best of 64": codec.encode(image, mode="text", candidates=64, **known),
         "pixel": codec.encode(image, mode="pixel", bpp=bpp),
         "text+pixel": codec.encode(image, streams=("text", "pixels"), bpp=bpp, **known),
         "misc": codec.encode(image, mode="misc", bpp=bpp, **everything),
     }
+    if candidates > 1:
+        files[BEST] = codec.encode(image, mode="text", candidates=candidates, **known)
     if regions is not None:
         files["text+map"] = codec.encode(image, mode="text+map", **everything)
     return files

@@ -20,8 +20,9 @@ from misc.bits.streams import Streams
 from misc.bits.text.description import Description, Item
 from misc.decoder_profile import Control, DecoderProfile, HubPart, Sampling, SamplingChanges
 from misc.errors import InputError, WeightsError
-from misc.eval.decoder import files_of, gains_of, probe
+from misc.eval.decoder import files_of, gains_of
 from misc.eval.random_parts import random_parts, save
+from misc.eval.resources import probe
 from misc.models.decoder import scene as scenes
 from misc.models.decoder.decoder import Decoder, Scene
 from misc.models.decoder.weights import load_decoder
@@ -244,7 +245,7 @@ def test_every_mode_is_measured(folder: Path, tmp_path: Path, monkeypatch: pytes
     image = sample_picture(96, 64)
     text = Description("two dogs", (Item("dog"), Item("ball")))
     regions = RegionMaps(np.tile(np.eye(8, 12, dtype=bool), (2, 1, 1)))
-    files = files_of(ours, image, text, regions, 0.4)
+    files = files_of(ours, image, text, regions, 0.4, candidates=1)
     assert set(files) == {*codec.MODES, "text+pixel"}
     assert len(files["text"]) < len(files["text+map"]) < len(files["misc"]) <= 0.4 * 96 * 64 / 8
     assert ours.streams(files["text+pixel"]).regions is None
