@@ -137,7 +137,7 @@ def test_gains_are_of_the_same_photos() -> None:
     ]
     gains = gains_of([*photos, {"pixel": {"clip": 0.0}}])
     assert gains["pixel to text+pixel"] == pytest.approx({"gain": 0.1, "error": 0.0})
-    assert gains["text+pixel to misc"] == pytest.approx({"gain": 0.1, "error": 0.1})
+    assert gains["pixel to misc"] == pytest.approx({"gain": 0.2, "error": 0.1})
     assert gains_of(photos[:1]) == {}
 
 
