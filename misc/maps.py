@@ -72,8 +72,8 @@ def members(archive: bytes) -> list[bytes]:
 def array_of(data: bytes) -> npt.NDArray[Any]:
     """The array of a .npy file; its header is compared with the bytes that are there before memory is allocated."""
     file = io.BytesIO(data)
-    version = np.lib.format.read_magic(file)
-    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    npy: Any = np.lib.format  # which has no types
+    read_header = npy.read_array_header_1_0 if npy.read_magic(file) == (1, 0) else npy.read_array_header_2_0
     shape, fortran, dtype = read_header(file)
     count = math.prod(shape)
     if dtype.kind not in "biu" or count > MAX_VALUES:

@@ -52,7 +52,7 @@ class Sharpener:
         def tile(window: Window) -> Tensor:
             part = window.of(image, FACTOR).to(self.device).contiguous(memory_format=torch.channels_last)
             with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-                drawn = self.network(part, level, window.of(noise).to(self.device))
+                drawn: Tensor = self.network(part, level, window.of(noise).to(self.device))
             return drawn.float().cpu()
 
         drawn = blend(tile, rows, columns, TILE, OVERLAP, FACTOR)[0, :, :height, :width]

@@ -13,12 +13,13 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from transformers import Dinov2Model
 
 from ...bits.pixels.latents import pack
 from ...errors import InputError
 from ..clip.embedded import ClipHeads
 from ..hyperprior.hyperprior import Hyperprior
-from ..towers.vision import Dinov2Model, patch_tokens, to_input
+from ..towers.vision import patch_tokens, to_input
 from .store import AXES, CELLS, Cells, Floats, Memory
 
 __all__ = ["build_memory"]

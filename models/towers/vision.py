@@ -46,7 +46,8 @@ def load_vision_tower(path: Path) -> Dinov2Model:
         missing, unexpected = model.load_state_dict(renamed, strict=False)
         if unexpected or set(missing) - {"embeddings.mask_token"}:
             raise KeyError(f"tensors differ: {[*missing, *unexpected][:3]}")
-    return model.eval().requires_grad_(False)
+    model.eval().requires_grad_(False)
+    return model
 
 
 def read_arrays(path: Path) -> dict[str, npt.NDArray[np.float32]]:

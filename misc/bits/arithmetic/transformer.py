@@ -108,8 +108,8 @@ class Cache:
             result[:, : self.length] = x[:, : self.length]
             return result
 
-        parts = ([grown(x) for x in each] for each in (self.keys, self.key_scales, self.values))
-        return Cache(*parts, self.length)
+        keys, scales, values = ([grown(x) for x in each] for each in (self.keys, self.key_scales, self.values))
+        return Cache(keys, scales, values, self.length)
 
 
 @dataclass(frozen=True)
