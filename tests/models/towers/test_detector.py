@@ -139,3 +139,30 @@ def test_a_thing_writes_its_name_where_it_is() -> None:
 def test_a_box_smaller_than_a_place_is_still_seen() -> None:
     weight = inside((0.501, 0.501, 0.502, 0.502), 8, 8)
     assert weight.nonzero().tolist() == [[4, 4]]
+
+
+def planted(monkeypatch: pytest.MonkeyPatch, least: float = 0.2) -> list[Thing]:
+    """What is found in a heat map with a dog at row 10, column 100, beside weaker places, and a cup lower down."""
+    heat, reach = torch.zeros(1, 128, 128, 80), torch.zeros(1, 128, 128, 4)
+    dog, cup = NAMES.index("dog"), NAMES.index("cup")
+    heat[0, 9:12, 99:102, dog] = 0.6
+    heat[0, 10, 100, dog] = 0.9
+    heat[0, 10, 100, cup] = 0.1
+    heat[0, 90, 20, cup] = 0.5
+    reach[0, 10, 100] = torch.tensor([40.0, 20, 16, 12])
+    reach[0, 90, 20] = torch.tensor([100.0, 8, 8, 8])
+    detector = Detector.__new__(Detector)
+    monkeypatch.setattr(detector, "graph", type("Graph", (), {"run": lambda *_: [heat, reach]})(), raising=False)
+    return detector.find(Image.new("RGB", (64, 32)), least)
+
+
+def test_a_thing_is_found_once_at_the_peak_of_its_heat(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = planted(monkeypatch)
+    assert [(thing.name, round(thing.score, 3)) for thing in found] == [("dog", 0.9), ("cup", 0.5)]
+    assert [thing.name for thing in planted(monkeypatch, 0.05)] == ["dog", "cup", "cup"]
+
+
+def test_boxes_are_left_top_right_bottom_around_their_peak(monkeypatch: pytest.MonkeyPatch) -> None:
+    dog, cup = planted(monkeypatch)
+    assert dog.box == pytest.approx([360 / 512, 20 / 512, 416 / 512, 52 / 512])
+    assert cup.box == pytest.approx([0, 352 / 512, 88 / 512, 368 / 512])  # cut at the left side
