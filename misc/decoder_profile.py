@@ -131,6 +131,7 @@ class DecoderProfile:
     Attributes:
         base: UNet, VAE, scheduler, and tokenizers and text encoders unless `text` is `minilm`, in diffusers' layout.
         text: `clip`, or `minilm` of the profile's packages. vae: one to take instead of the base's.
+        lora: one safetensors file that is added to the UNet's weights.
         scheduler: {"class": a scheduler of diffusers, ...what to change in its configuration}; the base's if empty.
         native: side of the pictures that it was trained on. tile: the longest side that is drawn in one piece.
         condition: what ControlNets and the noised start see of the pixel stream: `draft`, its own image, or
@@ -145,6 +146,7 @@ class DecoderProfile:
     sampling: Sampling
     controls: tuple[Control, ...] = ()
     vae: HubPart | None = None
+    lora: HubPart | None = None
     text: str = "clip"
     scheduler: dict[str, Any] = field(default_factory=dict)
     native: int = 512
@@ -158,7 +160,7 @@ class DecoderProfile:
 
     def hub_parts(self) -> list[tuple[HubPart, bool]]:
         """All that is fetched, and whether it can be done without."""
-        parts = [(self.base, False), *([(self.vae, False)] if self.vae else [])]
+        parts = [(part, False) for part in (self.base, self.vae, self.lora) if part]
         for control in self.controls:
             parts += [(part, control.optional) for part in (control.part, control.detector) if part]
         return parts
@@ -195,5 +197,5 @@ def decoder_from(table: Mapping[str, Any]) -> DecoderProfile:
         )
         for each in own.pop("controls", ())
     )
-    vae = hub_part(own.pop("vae")) if "vae" in own else None
-    return DecoderProfile(hub_part(own.pop("base")), Sampling(**own.pop("sampling")), controls=controls, vae=vae, **own)
+    more = {name: hub_part(own.pop(name)) for name in ("vae", "lora") if name in own}
+    return DecoderProfile(hub_part(own.pop("base")), Sampling(**own.pop("sampling")), controls=controls, **more, **own)

@@ -157,8 +157,6 @@ def load_profile(name: str = "embedded") -> Profile:
     if name not in profile_names():
         raise InputError(f"there is no profile {name!r}; there is {', '.join(profile_names())}")
     table = read_table(name)
-    if "base" in table:
-        table = read_table(table["base"]) | table
     return Profile(
         name,
         table["description"],
@@ -177,4 +175,14 @@ def load_profile(name: str = "embedded") -> Profile:
 
 def read_table(name: str) -> dict[str, Any]:
     """The file of a profile; what it does not say is as in the profile that it names as its base."""
-    return tomllib.loads((resources.files("misc.models") / "profiles" / f"{name}.toml").read_text())
+    table = tomllib.loads((resources.files("misc.models") / "profiles" / f"{name}.toml").read_text())
+    return merge(read_table(table["base"]), table) if "base" in table else table
+
+
+def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Tables over those of a base; what lies in a table is merged too, but in a scheduler, which belongs to a class."""
+    merged = base | changes
+    for name, value in changes.items():
+        if isinstance(value, dict) and isinstance(base.get(name), dict) and name != "scheduler":
+            merged[name] = merge(base[name], value)
+    return merged

@@ -17,6 +17,7 @@ from ...weights.hub import locate
 from ...weights.safe import refusing
 from .int8_weights import FILE as INT8
 from .int8_weights import load_int8
+from .lora import add_lora
 from .pickles import load_pickle
 from .text_encoders import ClipText, MiniLmText, TextEncoder
 
@@ -75,13 +76,17 @@ def load_parts(profile: Profile, dtype: torch.dtype) -> Parts:
     base = locate(chosen.base)  # before anything heavy is imported
     folders = [(control, located(control)) for control in chosen.controls]
     vae = locate(chosen.vae) if chosen.vae else None
+    lora = locate(chosen.lora) / chosen.lora.files[0] if chosen.lora else None
     try:
         from diffusers import AutoencoderKL, UNet2DConditionModel
 
         from .decoder import Parts
 
+        unet = loaded(UNet2DConditionModel, base / "unet", chosen.base.variant, dtype)
+        if lora is not None:
+            add_lora(unet, lora)
         return Parts(
-            loaded(UNet2DConditionModel, base / "unet", chosen.base.variant, dtype),
+            unet,
             loaded(AutoencoderKL, vae or base / "vae", (chosen.vae or chosen.base).variant, dtype),
             scheduler_of(chosen, base),
             text_of(profile, base, dtype),
