@@ -46,7 +46,8 @@ class Plan:
 
     Attributes:
         photos, settings: of the data set and the codecs. rates: bits a pixel. metrics: names of `METRICS`.
-        seed: of MISC's decoder. workers: processes at once. folder: where all goes.
+        seed: of MISC's files, or None for the encoder's own choice. workers: processes at once.
+        folder: where all goes.
     """
 
     photos: Sequence[Photo]
@@ -54,7 +55,7 @@ class Plan:
     rates: Sequence[float]
     folder: Path
     metrics: Sequence[str] = USUAL_METRICS
-    seed: int = 0
+    seed: int | None = None
     workers: int = 1
 
     def facts(self) -> dict[str, Any]:

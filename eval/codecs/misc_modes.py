@@ -20,10 +20,11 @@ class MiscMode:
     """One mode of one profile.
 
     Args:
-        mode: of `misc.modes.MODES`. profile: of `misc.profiles.profile_names`. seed: of the decoder's noise.
+        mode: of `misc.modes.MODES`. profile: of `misc.profiles.profile_names`.
+        seed: of the decoder; without one, the encoder's choice.
     """
 
-    def __init__(self, mode: str, profile: str = "embedded", seed: int = 0) -> None:
+    def __init__(self, mode: str, profile: str = "embedded", seed: int | None = None) -> None:
         assert mode in MODES
         self.mode, self.seed, self.codec = mode, seed, Codec(profile)
         self._seen: tuple[Image.Image, Any] | None = None

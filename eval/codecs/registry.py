@@ -25,7 +25,7 @@ UPSAMPLED = tuple(f"{name}/4+x4plus" for name in ("avif", "webp", "jxl"))
 SETS = {"classical": CLASSICAL, "rivals": (*CLASSICAL, *UPSAMPLED)}
 
 
-def expand(names: Sequence[str], commands: Sequence[str] = (), seed: int = 0) -> list[Setting]:
+def expand(names: Sequence[str], commands: Sequence[str] = (), seed: int | None = None) -> list[Setting]:
     """Settings of codecs by their names; sets of names become their members.
 
     Args:
@@ -45,7 +45,7 @@ def expand(names: Sequence[str], commands: Sequence[str] = (), seed: int = 0) ->
     return list(known.values())
 
 
-def setting_of(name: str, seed: int) -> Setting:
+def setting_of(name: str, seed: int | None) -> Setting:
     """How the codec of a name is opened.
 
     Raises:

@@ -108,7 +108,7 @@ def reasons(results: Results) -> list[str]:
 
 def tables(results: Results, draws: int = 1000) -> str:
     """All tables of a run."""
-    parts = [f"# {len(results.run['photos'])} photos, seed {results.run['seed']}\n", means_table(results)]
+    parts = [f"# {len(results.run['photos'])} photos\n", means_table(results)]
     for anchor in ANCHORS:
         if anchor in results.codecs or (anchor == BEST and any(c.kind == "classical" for c in results.codecs.values())):
             parts.append(f"\n## Bjontegaard rate against {anchor}, and its interval of 95 % over photos\n")

@@ -1,5 +1,5 @@
 """The command line: `misc encode`, `decode`, `info`, `verify`, `roundtrip`, `describe`, `pull`, `doctor`,
-`text`, `memory`, `eval`.
+`text`, `memory`, `batch`, `eval`.
 
 Results go to files and standard output, everything else to standard error. Exit codes: 0 done, 1 failed, 2 usage,
 3 corrupt file, 4 missing or other model.
@@ -16,6 +16,7 @@ from collections.abc import Callable
 import typer
 
 from ..errors import MiscError
+from .batch import app as batch_app
 from .console import open_standard_streams, say
 from .decode import decode
 from .describe import describe
@@ -41,6 +42,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+app.add_typer(batch_app)
 app.add_typer(eval_app)
 app.add_typer(text_app)
 app.add_typer(memory_app)

@@ -35,7 +35,9 @@ def run(
     metrics: Annotated[str, typer.Option(help="names parted by commas, or all [default: all but the slow ones]")] = "",
     limit: Annotated[int | None, typer.Option(min=1, help="photos, at most")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="processes at once [default: one a core]")] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="of the decoder's noise")] = 0,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**32 - 1, help="of MISC's files [default: its choice]")
+    ] = None,
     published: PublishedOption = None,
 ) -> None:
     """Encode, decode in another process from the file alone, measure, report; goes on where it stopped."""

@@ -31,3 +31,15 @@ def doubling(setup: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], dict[str
         return {"twice": 2 * job["number"], "pid": os.getpid()}
 
     return work
+
+
+def copying(setup: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    """Makes the target of a job; every hundredth fails."""
+
+    def work(job: Mapping[str, Any]) -> dict[str, Any]:
+        if Path(job["source"]).stem.endswith("00"):
+            raise InputError("a bad photo")
+        Path(job["target"]).touch()
+        return {}
+
+    return work

@@ -1,0 +1,70 @@
+"""`misc batch`: a whole folder, by all cores or by many machines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .console import ProfileOption, say, stepping
+from .options import Bpp, DecodeSeed, Draft, ModeOption, Seed
+
+__all__ = ["app"]
+
+app = typer.Typer(name="batch", help="A whole folder of images; what is done is not done again.", no_args_is_help=True)
+
+Source = Annotated[Path, typer.Argument(metavar="DIR", help="the folder to read, with those in it")]
+Target = Annotated[Path, typer.Argument(metavar="OUT", help="the folder to write, with a manifest.csv")]
+Workers = Annotated[int | None, typer.Option(min=1, help="processes at once [default: one a core]")]
+Ray = Annotated[str | None, typer.Option(metavar="ADDRESS", help="a Ray cluster that sees both folders, or `local`")]
+
+
+@app.command()
+def encode(
+    source: Source,
+    target: Target,
+    mode: ModeOption = None,
+    bpp: Bpp = None,
+    seed: Seed = None,
+    workers: Workers = None,
+    ray: Ray = None,
+    profile: ProfileOption = "embedded",
+) -> None:
+    """Compress every image of a folder."""
+    work("encode", source, target, {"mode": mode, "bpp": bpp, "seed": seed, "profile": profile}, workers, ray)
+
+
+@app.command()
+def decode(
+    source: Source,
+    target: Target,
+    seed: DecodeSeed = None,
+    draft: Draft = False,
+    workers: Workers = None,
+    ray: Ray = None,
+    profile: ProfileOption = "embedded",
+) -> None:
+    """Draw every .misc file of a folder as PNG."""
+    work("decode", source, target, {"seed": seed, "draft": draft, "profile": profile}, workers, ray)
+
+
+def work(
+    action: str, source: Path, target: Path, options: dict[str, object], workers: int | None, ray: str | None
+) -> None:
+    from ..pool import run_jobs, usual_workers
+    from .many_images import MANIFEST, Batch, run_batch
+
+    runner = run_jobs
+    if ray is not None:
+        from .ray_runner import runner_at
+
+        runner = runner_at(ray)
+    batch = Batch(action, source, target, options)
+    with stepping(f"{action[:-1]}ing") as progress:
+        failed = run_batch(batch, workers or usual_workers(), progress, runner)
+    for name, error in failed.items():
+        say(f"{name}: {error}")
+    say(f"{target / MANIFEST}{f': {len(failed)} failed' if failed else ''}")
+    if failed:
+        raise typer.Exit(1)

@@ -1,0 +1,79 @@
+"""Jobs on a Ray cluster, with the outcomes of `misc.pool`: actors load their models once; who dies is replaced."""
+
+from __future__ import annotations
+
+import importlib
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from ..errors import InputError, MiscError
+from ..pool import ATTEMPTS, Outcome, sentence
+
+__all__ = ["runner_at"]
+
+Json = Mapping[str, Any]
+
+
+class Actor:
+    """One process of the cluster; its class and arguments are those of `misc.pool`."""
+
+    def __init__(self, target: str, setup: Json) -> None:
+        module, _, name = target.partition(":")
+        self.work = getattr(importlib.import_module(module), name)(setup)
+
+    def do(self, job: Json) -> dict[str, Any]:
+        """The fields of an outcome."""
+        try:
+            return {"answer": self.work(job)}
+        except Exception as error:  # whatever a job does, the next one gets its turn
+            traceback.print_exc()
+            return {"error": sentence(error), "kind": type(error).__name__}
+
+
+def runner_at(address: str, gpus: float = 0) -> Callable[[str, Json, Sequence[Json], int], Iterator[Outcome]]:
+    """What runs jobs on a cluster.
+
+    Args:
+        address: of the cluster; `local` begins one on this machine. gpus: share of a GPU that an actor holds.
+
+    Raises:
+        InputError: Ray is not installed, or the cluster does not answer.
+    """
+    try:
+        import ray
+        from ray.exceptions import RayError
+    except ImportError as error:
+        raise InputError("--ray needs Ray: pip install 'misc-codec[ray]'") from error
+    if not ray.is_initialized():
+        try:
+            ray.init(address=None if address == "local" else address, log_to_driver=False, logging_level="ERROR")
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise InputError(f"the Ray cluster at {address} does not answer") from error
+    remote = ray.remote(num_cpus=1, num_gpus=gpus)(Actor)
+
+    def run(target: str, setup: Json, jobs: Sequence[Json], workers: int) -> Iterator[Outcome]:
+        waiting = [(job, 1) for job in reversed(jobs)]
+        busy: dict[Any, tuple[Any, Json, int]] = {}
+        idle = [remote.remote(target, dict(setup)) for _ in range(min(workers, len(jobs)))]
+        while waiting or busy:
+            while waiting and idle:
+                (job, attempt), actor = waiting.pop(), idle.pop()
+                busy[actor.do.remote(dict(job))] = (actor, job, attempt)
+            (ready,), _ = ray.wait([*busy])
+            actor, job, attempt = busy.pop(ready)
+            try:
+                outcome = Outcome(job, **ray.get(ready))
+            except RayError as error:
+                if "misc" in type(getattr(error, "cause", None)).__module__:
+                    raise MiscError(str(error.cause)) from error
+                idle.append(remote.remote(target, dict(setup)))
+                if attempt < ATTEMPTS:
+                    waiting.append((job, attempt + 1))
+                    continue
+                outcome = Outcome(job, error="the process died", kind="died")
+            else:
+                idle.append(actor)
+            yield outcome
+
+    return run

@@ -1,0 +1,146 @@
+"""Whole folders: nothing lost, nothing twice, one row an image."""
+
+import csv
+import hashlib
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from misc.cli.many_images import MANIFEST, Batch, find_jobs, run_batch
+from misc.errors import InputError
+from misc.pool import run_jobs
+from tests.support.images import sample_picture
+
+MODES = {"profile": "embedded", "mode": "pixel", "bpp": 1.0}
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    (tmp_path / "in" / "sub").mkdir(parents=True)
+    for number in range(3):
+        sample_picture(64, 64, seed=number).save(tmp_path / "in" / f"{number}.png")
+    sample_picture(64, 64, seed=7).save(tmp_path / "in" / "sub" / "0.png")
+    (tmp_path / "in" / "bad.jpg").write_bytes(b"no image")
+    return tmp_path / "in"
+
+
+def rows(folder: Path) -> dict[str, dict[str, str]]:
+    return {row["source"]: row for row in csv.DictReader((folder / MANIFEST).open())}
+
+
+def test_a_folder_there_and_back(photos: Path, tmp_path: Path) -> None:
+    files, images = tmp_path / "files", tmp_path / "images"
+    command = [sys.executable, "-m", "misc", "batch"]
+    done = subprocess.run(
+        [*command, "encode", str(photos), str(files), "--mode", "pixel", "--bpp", "2", "--workers", "1"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "bad.jpg: the input is not a picture of a known format" in done.stderr
+    assert "Traceback" not in done.stderr
+    found = rows(files)
+    assert {name: row["state"] for name, row in found.items()} == {
+        "0.png": "done",
+        "1.png": "done",
+        "2.png": "done",
+        "bad.jpg": "failed",
+        "sub/0.png": "done",
+    }
+    data = (files / "sub" / "0.png.misc").read_bytes()
+    assert found["sub/0.png"]["target_sha256"] == hashlib.sha256(data).hexdigest()
+    assert found["sub/0.png"]["target_bytes"] == str(len(data))
+    again = [*command, "decode", str(files), str(images), "--draft", "--workers", "1"]
+    subprocess.run(again, check=True, capture_output=True)
+    assert Image.open(images / "sub" / "0.png.png").size == (64, 64)
+    assert len(rows(images)) == 4
+
+
+def doing(action: Callable[[Mapping[str, Any]], None]) -> Any:
+    """A runner that does its jobs here."""
+    from misc.pool import Outcome
+
+    def run(target: str, setup: Mapping[str, Any], jobs: Any, workers: int) -> Any:
+        for job in jobs:
+            action(job)
+            yield Outcome(job, {})
+
+    return run
+
+
+def test_what_is_done_is_not_done_again(photos: Path, tmp_path: Path) -> None:
+    batch, done = Batch("encode", photos, tmp_path / "out", MODES), []
+
+    def stop_after_two(job: Mapping[str, Any]) -> None:
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(job["source"])
+        Path(job["target"]).write_bytes(b"file")
+
+    with pytest.raises(KeyboardInterrupt):
+        run_batch(batch, 1, lambda *_: None, doing(stop_after_two))
+    assert sorted(row["state"] for row in rows(tmp_path / "out").values()) == ["done"] * 2 + ["open"] * 3
+    later: list[str] = []
+    run_batch(batch, 1, lambda *_: None, doing(lambda job: later.append(job["source"])))
+    assert sorted(done + later) == sorted(job["source"] for job in find_jobs(batch))
+    assert not set(done) & set(later)
+
+
+def test_one_bad_photo_in_a_hundred_loses_none_of_the_good(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    jobs = 1000
+    for number in range(jobs):
+        (tmp_path / "in" / f"{number:04}.png").touch()
+
+    def runner(target: str, setup: Mapping[str, Any], todo: Any, workers: int) -> Any:
+        return run_jobs("tests.support.jobs:copying", {}, todo, workers)
+
+    failed = run_batch(Batch("encode", tmp_path / "in", tmp_path / "out", MODES), 2, lambda *_: None, runner)
+    assert sorted(Path(name).stem for name in failed) == [f"{number:04}" for number in range(0, jobs, 100)]
+    states = [row["state"] for row in rows(tmp_path / "out").values()]
+    assert (states.count("done"), states.count("failed")) == (990, 10)
+
+
+def test_names_that_differ_by_their_ending_are_two(tmp_path: Path) -> None:
+    for name in ("a.png", "a.jpg"):
+        (tmp_path / name).touch()
+    jobs = find_jobs(Batch("encode", tmp_path, tmp_path / "out", {}))
+    assert len({job["target"] for job in jobs}) == 2
+
+
+def test_nothing_to_do_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="there is no folder"):
+        find_jobs(Batch("encode", tmp_path / "nothing", tmp_path, {}))
+    with pytest.raises(InputError, match="nothing to decode"):
+        find_jobs(Batch("decode", tmp_path, tmp_path, {}))
+
+
+def test_without_ray_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    from misc.cli.ray_runner import runner_at
+
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(InputError, match=r"misc-codec\[ray\]"):
+        runner_at("local")
+
+
+def test_ray_loses_nothing_when_a_worker_dies(tmp_path: Path) -> None:
+    ray = pytest.importorskip("ray")
+    from misc.cli.ray_runner import runner_at
+
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    try:
+        jobs: list[dict[str, Any]] = [{"number": k} for k in range(6)]
+        jobs[2] |= {"how": "die once", "mark": str(tmp_path / "mark")}
+        jobs[4] |= {"how": "input"}
+        outcomes = list(runner_at("local")("tests.support.jobs:doubling", {}, jobs, 2))
+    finally:
+        ray.shutdown()
+    answers = {each.job["number"]: each.answer and each.answer["twice"] for each in outcomes}
+    assert answers == {0: 0, 1: 2, 2: 4, 3: 6, 4: None, 5: 10}
+    assert len(outcomes) == 6
+    assert next(each.error for each in outcomes if each.job["number"] == 4) == "a bad photo"
