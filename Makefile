@@ -5,8 +5,11 @@ PHOTO ?=
 MINUTES ?= 10
 SEED ?= 1
 N ?= 200
+PHOTOS ?= kodak
+CODECS ?= misc:dlsvc,misc:micro,misc:text,misc:text+map,misc:pixel,misc:misc,rivals
+RATES ?= 0.003..0.05:6
 
-.PHONY: help demo test fuzz kills lint clean
+.PHONY: help demo results test fuzz kills lint clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -20,6 +23,10 @@ help: ## this list
 
 demo: .venv/ready ## compress a photo, draw it again in another process, show both (PHOTO=file for your own)
 	$(BIN)/python -m misc.eval.demo --out demo $(if $(PHOTO),--photo '$(PHOTO)')
+
+results: .venv/ready ## figures of the embedded profile and its rivals: docs/results and the README's tables (PHOTOS=folder of Kodak)
+	$(BIN)/misc eval run '$(PHOTOS)' --out build/results --codecs '$(CODECS)' --bpp '$(RATES)' --published docs/results/published.csv
+	$(BIN)/misc eval publish build/results docs/results README.md
 
 test: .venv/ready ## all tests, and the checks of `make lint`
 	$(BIN)/python -m pytest

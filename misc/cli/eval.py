@@ -89,6 +89,21 @@ def report(
 
 
 @app.command()
+def publish(
+    folder: Annotated[Path, typer.Argument(help="a folder of `misc eval run`")],
+    target: Annotated[Path, typer.Argument(help="where the summary and the plots go")] = Path("docs/results"),
+    readme: Annotated[Path, typer.Argument(help="whose tables are written")] = Path("README.md"),
+) -> None:
+    """Write a run's summary and plots, and the README's tables from it."""
+    with needing_extra():
+        from ..eval.report import load
+        from ..eval.report.publish import publish as write
+
+    write(load(folder), folder, target, readme)
+    say(f"-> {target}, {readme}")
+
+
+@app.command()
 def published(
     file: Annotated[Path, typer.Argument(help="codec, dataset, bpp, metric, value, source")] = Path(
         "docs/results/published.csv"

@@ -1,0 +1,95 @@
+"""A run for the repository: a summary as JSON, its plots, and the README's tables, which say what that JSON says.
+
+misc eval run KODAK --out OUT ... ─► misc eval publish OUT docs/results README.md
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ...cli.files import write_bytes
+from ...errors import InputError
+from ..metrics.catalogue import METRICS
+from ..store import OWN, write_json
+from .bjontegaard import BEST
+from .results import Results
+from .tables import delta_text, deltas, markdown, measured, number
+
+__all__ = ["BEGIN", "END", "SUMMARY", "publish", "summary_of", "table_of", "with_table"]
+
+BEGIN, END = "<!-- results: `make results` writes what follows -->", "<!-- end of results -->"
+SUMMARY = "summary.json"
+TYPICAL = 0.024  # bits a pixel, at which the README compares
+PLOTTED = ("st_lpips", "clip", "vit_patch")
+
+
+def summary_of(results: Results, draws: int = 1000) -> dict[str, Any]:
+    """Means of every codec at every rate, and Bjontegaard rates against the best classical rival, as plain values."""
+    metrics = [metric.name for metric in measured(results)]
+    codecs = {}
+    for name, codec in results.codecs.items():
+        rows = {}
+        for rate in codec.rates:
+            figures = {m: codec.mean(rate, m) for m in ("bpp", "bytes", *metrics, "encode_s", "decode_s")}
+            known = {m: float(f"{value:.6g}") for m, value in figures.items() if not math.isnan(value)}
+            rows[rate] = {**known, "photos": len(codec.points)}
+        codecs[name] = {"kind": codec.kind, "rates": rows, "failed": codec.failed, "problem": codec.problem}
+    found = deltas(results, BEST, draws) if any(c.kind == "classical" for c in results.codecs.values()) else {}
+    rates = {name: {m: delta_text(delta) for m, delta in row.items()} for name, row in found.items()}
+    facts = {key: results.run[key] for key in ("photos", "seed", "versions", "rates")}
+    return {"run": facts, "codecs": codecs, "bjontegaard against best classical": rates}
+
+
+def table_of(summary: Mapping[str, Any]) -> str:
+    """The README's tables: every codec at the rate next to 0.024 bpp, and Bjontegaard rates."""
+    metrics = [m for m in METRICS if any(m in row for c in summary["codecs"].values() for row in c["rates"].values())]
+    rows = []
+    for name, codec in summary["codecs"].items():
+        if codec["rates"]:
+            rate = min(codec["rates"], key=lambda r: -1 if r == OWN else abs(float(r) - TYPICAL))
+            row = codec["rates"][rate]
+            figures = [number(row.get(m, math.nan), METRICS[m]) for m in metrics]
+            rows.append([name, f"{row['bpp']:.5f}", *figures, number(row.get("decode_s", math.nan))])
+    text = f"{len(summary['run']['photos'])} photos; the file next to {TYPICAL} bpp of each codec.\n\n"
+    text += markdown(["codec", "bpp", *(METRICS[m].axis for m in metrics), "decode s"], rows)
+    rates = summary["bjontegaard against best classical"]
+    if rates:
+        judged = [m for m in metrics if any(m in row for row in rates.values())]
+        text += f"\nBjontegaard rate against the {BEST} rival of each photo, and its interval of 95 % over photos:\n\n"
+        head = ["codec", *(f"{METRICS[m].label} ({METRICS[m].role})" for m in judged)]
+        text += markdown(head, [[name, *(row.get(m, "–") for m in judged)] for name, row in rates.items()])
+    return text
+
+
+def with_table(readme: str, table: str) -> str:
+    """The README with the table between its marks.
+
+    Raises:
+        InputError: it has no such marks.
+    """
+    before, begin, rest = readme.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise InputError(f"the README has no place for results: it needs the lines {BEGIN} and {END}")
+    return f"{before}{BEGIN}\n\n{table}\n{END}{after}"
+
+
+def publish(results: Results, run: Path, folder: Path, readme: Path, draws: int = 1000) -> None:
+    """Write the summary, copy the plots, and put the table into the README.
+
+    Raises:
+        InputError: the README has no place for it; nothing is written then.
+    """
+    summary = summary_of(results, draws)
+    text = with_table(readme.read_text(encoding="utf-8"), table_of(json.loads(json.dumps(summary))))
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / SUMMARY, summary)
+    for name in PLOTTED:
+        if (run / "plots" / f"{name}.svg").is_file():
+            shutil.copyfile(run / "plots" / f"{name}.svg", folder / f"{name}.svg")
+    write_bytes(str(readme), text.encode())

@@ -1,0 +1,51 @@
+"""The README's figures are those of the committed summary."""
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+
+from misc.errors import InputError
+from misc.eval.report.publish import BEGIN, END, SUMMARY, publish, table_of, with_table
+from misc.eval.report.results import Results
+from tests.eval.test_report import codec
+
+ROOT = Path(__file__).parents[2]
+
+
+def some_results() -> Results:
+    run = {"photos": {"a.png": "0"}, "seed": None, "versions": {}, "rates": [0.01]}
+    return Results(run, {"jpeg": codec("jpeg", "classical"), "misc:misc": codec("misc:misc", "misc", 0.5)})
+
+
+def test_the_readme_says_what_the_summary_says(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text(f"# MISC\n\n{BEGIN}\nold\n{END}\nthe rest\n")
+    for _ in range(2):
+        publish(some_results(), tmp_path, tmp_path / "results", readme, draws=20)
+    summary = json.loads((tmp_path / "results" / SUMMARY).read_text())
+    text = readme.read_text()
+    assert with_table(text, table_of(summary)) == text
+    assert text.startswith("# MISC\n")
+    assert text.endswith("\nthe rest\n")
+    assert "old" not in text
+    assert "| misc:misc | 0.01000 | 25.00 |" in text
+    assert "-50.0 %" in text
+    other = copy.deepcopy(summary)
+    other["codecs"]["misc:misc"]["rates"]["0.02"]["psnr"] += 0.01
+    assert with_table(text, table_of(other)) != text
+
+
+def test_a_readme_without_a_place_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("# MISC\n")
+    with pytest.raises(InputError, match="no place for results"):
+        publish(some_results(), tmp_path, tmp_path / "results", tmp_path / "README.md", draws=5)
+    assert not (tmp_path / "results").exists()
+
+
+def test_the_committed_readme_has_the_committed_figures() -> None:
+    readme, summary = (ROOT / "README.md").read_text(), ROOT / "docs" / "results" / SUMMARY
+    assert (BEGIN in readme) == summary.is_file(), "`make results` writes both"
+    if summary.is_file():
+        assert with_table(readme, table_of(json.loads(summary.read_text()))) == readme
