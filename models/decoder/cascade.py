@@ -23,7 +23,6 @@ from ...decoder_profile import SamplingChanges
 from ...errors import InputError, WeightsError
 from ..memory.recall import Recall
 from ..memory.store import Floats
-from .colour import correct
 from .scene import Scene
 from .sharpen import Sharpener
 
@@ -88,8 +87,7 @@ class Cascade:
         """
         streams = scene.streams
         if scene.draft is not None and streams.pixels is not None:
-            drawn = self.sharpener.draw(scene.draft, streams.pixels.quality, streams.seed)
-            return correct(drawn, scene.draft)
+            return self.sharpener.draw(scene.draft, streams.pixels.quality, streams.seed)
         draft = self.recall.draft(streams)
         drawn = self.sharpener.draw(draft, RECALLED, streams.seed or text_seed(streams))
         if drawn.shape[:2] == (streams.height, streams.width):

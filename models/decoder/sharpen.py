@@ -1,6 +1,6 @@
 """Drafts drawn again by the upsampler: any size, tile by tile, with flat memory.
 
-draft (H, W, 3) uint8 ─► tiles that overlap ─► Upsampler ─► blended ─► coarse colours of the draft ─► (H, W, 3) uint8
+draft (H, W, 3) uint8 ─► tiles that overlap ─► Upsampler ─► blended ─► (H, W, 3) uint8
 seed ─► noise (Philox), one value for every 4 x 4 pixels
 """
 
