@@ -19,16 +19,17 @@ import numpy.typing as npt
 from PIL import Image
 
 from .bits import streams as exact
-from .bits.container import MAX_PIXELS, MAX_SIDE, Section
+from .bits.container import MAX_PIXELS, MAX_SIDE
 from .bits.regions.maps import DEFAULT_GRID, RegionMaps, check_grid
 from .bits.streams import Streams
 from .bits.text.description import Description
 from .decoder_profile import SamplingChanges
-from .errors import BitstreamError, InputError, LimitError, WeightsError
+from .encoding import Wishes, encode_file
+from .errors import BudgetError, InputError, LimitError, WeightsError
 from .images import upright
-from .modes import MODES, Notice, plan_of, see_missing, write_streams
+from .modes import LEAST, MODES, Mode, Notice, plan_of, see_missing
 from .profiles import load_profile
-from .rate_control import best_within, budget_of, check_budget
+from .rate_control import limit_of
 
 if TYPE_CHECKING:
     from .models.decoder.cascade import Cascade
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
 
 __all__ = ["MODES", "Codec", "default_codec"]
 
-SEED_BYTES = 2  # of the seeds that a closed loop tries, at most
 Pixels = npt.NDArray[np.uint8]
 
 
@@ -125,6 +125,7 @@ class Codec:
         mode: str | None = None,
         streams: Collection[str] | None = None,
         bpp: float | None = None,
+        ubpp: float | None = None,
         max_bytes: int | None = None,
         quality: int | None = None,
         description: Description | None = None,
@@ -138,11 +139,12 @@ class Codec:
 
         Args:
             image: any mode of Pillow; turned upright as its EXIF data say.
-            mode: as `misc.modes`: `dlsvc`, `micro`, `text`, `text+map`, `pixel` or `misc`, which is the default.
+            mode: as `misc.modes`: `dlsvc`, `micro`, `text`, `text+map`, `pixel`, `auto`, or `misc`, the default.
             streams: instead of a mode, which of `text`, `regions` and `pixels` the file holds.
             bpp: bits of the whole file a pixel, at most (0.024 unless another limit is given).
+            ubpp: the same in millionths of a bit; in mode micro, of the text's code alone, as its paper counts.
             max_bytes: bytes of the whole file, at most. quality: of the pixel stream, 0 to 255, instead of a limit.
-            description: the text stream.
+            description: the text stream, which is shortened where it does not fit.
             regions: the region stream, one map for each of the text's items, if it has any; left out when no cell is
                 set. grid: cells of maps that are made here on the shorter side, 4, 8, 12 or 16.
             seed: of the decoder's noise, 0 to 2^32 - 1; if not given, 0 or what the encoder chooses.
@@ -155,43 +157,24 @@ class Codec:
             WeightsError: a stream cannot be made (mode misc leaves it out), or the file does not decode to what was
                 encoded. DescriberError: the describer found no words.
         """
-        plan = plan_of(mode, streams)
-        if candidates < 1 or (candidates > 1 and seed is not None):
-            raise InputError("the number of candidates is 1 or more, and no seed is given with it")
         self._check_size(image.size)
         image = upright(image)
-        with_pixels = "pixels" in plan.streams
-        budget = budget_of(image.size, bpp=bpp, max_bytes=max_bytes, quality=quality, pixels=with_pixels)
+        with_pixels = mode == Mode.AUTO or "pixels" in plan_of(mode, streams).streams
+        of_code = mode == Mode.MICRO
+        limit = limit_of(
+            image.size, bpp=bpp, ubpp=ubpp, max_bytes=max_bytes, quality=quality, pixels=with_pixels, of_code=of_code
+        )
+        plan = plan_of(mode, streams, limit.rate(image.size))
+        wishes = Wishes(plan, limit, quality, seed, candidates, verify)
         seen = see_missing(plan, image, description, regions, check_grid(grid), self.semantics, self.notice)
         start = Streams(*image.size, seed or 0, *seen)
-        content = write_streams(plan, start, budget, self.profile.exact_models, self.notice)
-        sections = exact.pack(content, self.profile.exact_models, coder=plan.coder)
-        if not with_pixels:
-            data = exact.write(content, sections, self.profile.exact_models)
-            check_budget(len(data), budget, image.size)
-            data = self._verified(data, verify)
-            return data if seed is not None else self._seeded(data, content, image, candidates, budget)
-        pixels = np.asarray(image)
-
-        def code(guess: int) -> bytes:
-            section = {"pixels": self._pixel_section(pixels, guess)}
-            return exact.write(content, sections | section, self.profile.exact_models)
-
-        if budget is None:
-            assert quality is not None
-            data = code(quality)
-        else:
-            data = best_within(code, budget - (SEED_BYTES if candidates > 1 else 0), image.size)
-        data = self._verified(data, verify)
-        return data if candidates == 1 else self._seeded(data, content, image, candidates, budget)
-
-    def _seeded(self, data: bytes, content: Streams, image: Image.Image, candidates: int, budget: int | None) -> bytes:
-        """The file with the seed that the encoder chooses."""
-        from .closed_loop import choose_seed, settle
-
-        if candidates == 1:
-            return settle(self, data, content, budget)
-        return choose_seed(self, data, image, candidates, budget)
+        try:
+            return encode_file(self, image, start, wishes)
+        except BudgetError as error:
+            if mode != Mode.AUTO or plan == LEAST or start.text is None:
+                raise
+            self.notice(f"no pixels are written: {error}")
+            return encode_file(self, image, start, dataclasses.replace(wishes, plan=LEAST))
 
     def decode(
         self,
@@ -291,19 +274,6 @@ class Codec:
             self.notice(f"the text is drawn by its consonants: {error}")
             return content
         return dataclasses.replace(content, text=words)
-
-    def _pixel_section(self, pixels: Pixels, quality: int) -> Section:
-        """The image's pixel section at a quality."""
-        return exact.pixel_section(*self.hyperprior.encode(pixels, quality))
-
-    def _verified(self, data: bytes, verify: bool) -> bytes:
-        """The bytes, once their symbols are decoded and found to be those that were encoded."""
-        try:
-            if verify:
-                self.streams(data)
-        except BitstreamError as error:
-            raise WeightsError(f"the file would not decode to what was encoded ({error}): see `misc doctor`") from error
-        return data
 
     def _check_size(self, size: tuple[int, int]) -> None:
         width, height = size

@@ -6,7 +6,8 @@ micro     text                    skeletons of as many words as the limit admits
 text      text                    as it is
 text+map  text, regions           as it is
 pixel     pixels
-misc      text, regions, pixels   as it is; without text or regions where they cannot be had
+misc      text, regions, pixels   as it is; without text or regions where they cannot be had or do not fit
+auto      text, regions below AUTO_BPP of `misc.rate_control`, the streams of misc from there on
 """
 
 from __future__ import annotations
@@ -19,18 +20,18 @@ from typing import TYPE_CHECKING
 
 from .bits.container import SECTIONS
 from .bits.regions.maps import RegionMaps
-from .bits.streams import ExactModels, Streams, encode
+from .bits.streams import Streams
 from .bits.text.description import MAX_WORDS, Description
 from .bits.text.lzw import fold
 from .errors import InputError, WeightsError
-from .rate_control import choose_skeletons
+from .rate_control import AUTO_BPP
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from .models.semantics import Semantics
 
-__all__ = ["MODES", "Mode", "Notice", "Plan", "plan_of", "see_missing", "write_streams"]
+__all__ = ["LEAST", "MODES", "Mode", "Notice", "Plan", "plan_of", "see_missing", "select_streams"]
 
 Notice = Callable[[str], None]
 
@@ -44,6 +45,7 @@ class Mode(StrEnum):
     TEXT_MAP = "text+map"
     PIXEL = "pixel"
     MISC = "misc"
+    AUTO = "auto"
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Plan:
 
     Attributes:
         streams: names of its streams, of text, regions and pixels.
-        optional: those of them that are left out where the models that make them are not here.
+        optional: those of them that are left out where the models that make them are not here, or the limit is small.
         coder: name of the text coder; empty for whichever needs the fewest bytes.
     """
 
@@ -71,11 +73,15 @@ PLANS: Mapping[Mode, Plan] = {
     Mode.PIXEL: Plan(PIXELS),
     Mode.MISC: Plan(TEXT | REGIONS | PIXELS, optional=TEXT | REGIONS),
 }
+LEAST = Plan(TEXT | REGIONS, optional=REGIONS)  # of mode auto
 MODES = tuple(str(mode) for mode in PLANS)
 
 
-def plan_of(mode: str | None = None, streams: Collection[str] | None = None) -> Plan:
+def plan_of(mode: str | None = None, streams: Collection[str] | None = None, rate: float | None = None) -> Plan:
     """The plan of a mode, or of streams by name, which are all needed then; mode misc if neither is given.
+
+    Args:
+        rate: bits a pixel that the file may have, if that is known; for mode auto.
 
     Raises:
         InputError: both are given, or there is no such mode or stream.
@@ -86,10 +92,12 @@ def plan_of(mode: str | None = None, streams: Collection[str] | None = None) -> 
         if isinstance(streams, str) or not streams or not set(streams) <= set(SECTIONS):
             raise InputError(f"the streams are one or more of {', '.join(SECTIONS)}")
         return Plan(frozenset(streams))
+    if mode == Mode.AUTO:
+        return PLANS[Mode.MISC] if rate is None or rate >= AUTO_BPP else LEAST
     try:
         return PLANS[Mode(mode or Mode.MISC)]
     except ValueError:
-        raise InputError(f"there is no mode {mode!r}; there is {', '.join(MODES)}") from None
+        raise InputError(f"there is no mode {mode!r}; there is {', '.join(Mode)}") from None
 
 
 def see_missing(
@@ -129,15 +137,14 @@ def see_missing(
     return text, maps
 
 
-def write_streams(plan: Plan, seen: Streams, budget: int | None, models: ExactModels, notice: Notice) -> Streams:
-    """Streams as the plan has them: only its own, the text as its coder keeps it, no maps in which no cell is set.
+def select_streams(plan: Plan, seen: Streams, notice: Notice) -> Streams:
+    """Streams as the plan has them: only its own, folded for LZW, no maps in which no cell is set.
 
     Args:
-        seen: text and regions of the image. budget: bytes of the whole file, at most; for mode micro.
-        notice: is told of words that are left out.
+        seen: text and regions of the image. notice: is told of words that are left out.
 
     Raises:
-        InputError: nothing is left of the text. BudgetError: mode micro has no word that is short enough.
+        InputError: nothing is left of the text.
     """
     text, maps = seen.text, seen.regions
     if "regions" not in plan.streams or (maps is not None and not maps.masks.any()):
@@ -146,11 +153,8 @@ def write_streams(plan: Plan, seen: Streams, budget: int | None, models: ExactMo
         text = None
     elif plan.coder == "lzw":
         text = fold_text(text, notice)
-    elif plan.coder == "consonants":
-        empty = dataclasses.replace(seen, text=Description(consonants=True), regions=None)
-        text = choose_skeletons(text, len(encode(empty, models)), budget, (seen.width, seen.height))
-    elif "pixels" not in plan.streams and not any(text.fields()):
-        raise InputError("the text is empty, and nothing could be drawn from the file")
+    elif plan.coder != "consonants" and not any(text.fields()):
+        raise InputError("the text is empty: nothing could be drawn from it or found by it")
     return dataclasses.replace(seen, text=text, regions=maps)
 
 

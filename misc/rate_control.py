@@ -1,52 +1,84 @@
-"""Rate control: the limit of a file, and the best file within it.
+"""Rate control: the limit of a file, and the best pixel stream within it.
 
-bpp or bytes ─► budget ─┬─► quality of the pixel stream, by bracketing along the usual curve of rates
-                        └─► words of mode micro, the most important first
+bpp, ubpp or bytes ─► Limit ─┬─► length of text and regions: `misc.shortening`, in mode micro `misc.micro`
+                             └─► quality of the pixel stream, by bracketing along the usual curve of rates
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
-from .bits.text.consonants import bits, choose, skeletons
-from .bits.text.description import MAX_WORDS, Description
 from .errors import BudgetError, InputError
 
-__all__ = ["DEFAULT_BPP", "best_within", "budget_of", "check_budget", "choose_skeletons"]
+__all__ = ["AUTO_BPP", "DEFAULT_BPP", "TEXT_SHARE", "Limit", "best_within", "check_budget", "limit_of"]
 
 DEFAULT_BPP = 0.024
+AUTO_BPP = 0.003  # from here on mode auto writes pixels: a photo's lowest quality needs some 0.0025
+TEXT_SHARE = 1 / 20  # of a file of mode misc, at most, for text and regions where they do not change the image
+MILLION = 1e6
 QUALITIES = 256
 TYPICAL_QUALITY = (0, 77, 153, 191, 255)  # where the search for a quality looks first, and no more than that:
 TYPICAL_BPP = (0.0025, 0.008, 0.021, 0.029, 0.044)  # usual rates at these qualities
 
 
-def budget_of(
-    size: tuple[int, int], *, bpp: float | None, max_bytes: int | None, quality: int | None, pixels: bool
-) -> int | None:
-    """Bytes that a file may have, at most; None if there is no limit.
+@dataclass(frozen=True)
+class Limit:
+    """What a file may have, at most; None is no limit.
+
+    Attributes:
+        file: bytes of the whole file. code: bits of the text's code alone, which mode micro counts as its paper does.
+    """
+
+    file: int | None = None
+    code: int | None = None
+
+    def rate(self, size: tuple[int, int]) -> float | None:
+        """Bits of the whole file a pixel, at most; None if there is no limit."""
+        return None if self.file is None else 8 * self.file / (size[0] * size[1])
+
+
+def limit_of(
+    size: tuple[int, int],
+    *,
+    bpp: float | None = None,
+    ubpp: float | None = None,
+    max_bytes: int | None = None,
+    quality: int | None = None,
+    pixels: bool,
+    of_code: bool = False,
+) -> Limit:
+    """The limit of a file.
 
     Args:
-        size: width and height of the image. bpp: bits of the whole file a pixel. max_bytes: of the whole file.
-        quality: of the pixel stream, 0 to 255, which stands for no limit.
+        size: width and height of the image. bpp, ubpp: bits, or millionths of a bit, of the whole file a pixel.
+        max_bytes: of the whole file. quality: of the pixel stream, 0 to 255, which stands for no limit.
         pixels: whether the file has a pixel stream; then DEFAULT_BPP is the limit unless another is given.
+        of_code: whether `ubpp` counts the bits of the text's code alone.
 
     Raises:
         InputError: more than one is given, or one is out of its range.
     """
-    if sum(limit is not None for limit in (bpp, max_bytes, quality)) > 1:
-        raise InputError("give one of bpp, max_bytes and quality")
-    if bpp is not None and not 0 <= bpp < math.inf:
-        raise InputError(f"bpp is a number of bits a pixel from 0 up, not {bpp}")
+    if sum(limit is not None for limit in (bpp, ubpp, max_bytes, quality)) > 1:
+        raise InputError("give one of bpp, ubpp, bytes and quality")
+    for name, rate in (("bpp", bpp), ("ubpp", ubpp)):
+        if rate is not None and not 0 <= rate < math.inf:
+            raise InputError(f"{name} is a number of bits a pixel from 0 up, not {rate}")
     if max_bytes is not None and max_bytes < 0:
         raise InputError(f"max_bytes is a number of bytes from 0 up, not {max_bytes}")
     if quality is not None and not 0 <= quality < QUALITIES:
         raise InputError(f"the quality is between 0 and {QUALITIES - 1}, not {quality}")
-    if bpp is None and max_bytes is None and quality is None and pixels:
+    if max_bytes is not None or quality is not None:
+        return Limit(file=max_bytes)
+    if ubpp is not None:
+        bits = math.floor(ubpp * size[0] * size[1] / MILLION)
+        return Limit(code=bits) if of_code else Limit(file=bits // 8)
+    if bpp is None and pixels:
         bpp = DEFAULT_BPP
-    return max_bytes if bpp is None else math.floor(bpp * size[0] * size[1] / 8)
+    return Limit(file=None if bpp is None else math.floor(bpp * size[0] * size[1] / 8))
 
 
 def best_within(code: Callable[[int], bytes], budget: int, size: tuple[int, int]) -> bytes:
@@ -89,22 +121,3 @@ def check_budget(least: int, budget: int | None, size: tuple[int, int]) -> None:
     if budget is not None and least > budget:
         bpp = 8 * least / (size[0] * size[1])
         raise BudgetError(f"the smallest file of this image has {least} bytes ({bpp:.4f} bpp); {budget} were allowed")
-
-
-def choose_skeletons(text: Description, empty: int, budget: int | None, size: tuple[int, int]) -> Description:
-    """The skeletons of the text's words that matter most and fit into the budget, at most 64.
-
-    Args:
-        empty: bytes of the file without a word. budget: bytes of the file; None for no limit.
-        size: width and height of the image.
-
-    Raises:
-        InputError: no word has a skeleton. BudgetError: none fits.
-    """
-    words = " ".join(text.fields())
-    each = skeletons(words).split()
-    if not each:
-        raise InputError("mode micro keeps consonants from b to w, and this text has none")
-    check_budget(empty + min(bits([word]) for word in each) // 8, budget, size)
-    kept = each if budget is None else skeletons(choose(words, 8 * (budget - empty))).split()
-    return Description(" ".join(kept[:MAX_WORDS]), consonants=True)

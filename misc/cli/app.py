@@ -1,4 +1,4 @@
-"""The command line: `misc encode`, `decode`, `info`, `verify`, `roundtrip`, `describe`, `pull`, `doctor`,
+"""The command line: `misc encode`, `decode`, `info`, `verify`, `roundtrip`, `edit`, `describe`, `pull`, `doctor`,
 `text`, `memory`, `batch`, `eval`.
 
 Results go to files and standard output, everything else to standard error. Exit codes: 0 done, 1 failed, 2 usage,
@@ -21,6 +21,7 @@ from .console import open_standard_streams, say
 from .decode import decode
 from .describe import describe
 from .doctor import doctor
+from .edit import edit
 from .encode import encode
 from .eval import app as eval_app
 from .info import info, verify
@@ -46,7 +47,7 @@ app.add_typer(batch_app)
 app.add_typer(eval_app)
 app.add_typer(text_app)
 app.add_typer(memory_app)
-for command in (encode, decode, roundtrip, describe, info, verify, pull, doctor):
+for command in (encode, decode, roundtrip, describe, info, verify, edit, pull, doctor):
     app.command()(command)
 
 

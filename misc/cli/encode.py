@@ -28,6 +28,7 @@ from .options import (
     Regions,
     Seed,
     StreamsOption,
+    Ubpp,
     Verify,
 )
 
@@ -46,6 +47,7 @@ class EncodeOptions:
     mode: Mode | None
     streams: str | None
     bpp: float | None
+    ubpp: float | None
     max_bytes: int | None
     quality: int | None
     describe: str | None
@@ -65,6 +67,7 @@ def encode(
     mode: ModeOption = None,
     streams: StreamsOption = None,
     bpp: Bpp = None,
+    ubpp: Ubpp = None,
     max_bytes: Bytes = None,
     quality: Quality = None,
     describe: Describe = None,
@@ -86,6 +89,7 @@ def encode(
         mode,
         streams,
         bpp,
+        ubpp,
         max_bytes,
         quality,
         describe,
@@ -126,6 +130,7 @@ def compress(source: str, options: EncodeOptions) -> tuple[bytes, Picture, Codec
             mode=options.mode,
             streams=None if options.streams is None else options.streams.split(","),
             bpp=options.bpp,
+            ubpp=options.ubpp,
             max_bytes=options.max_bytes,
             quality=options.quality,
             description=text,

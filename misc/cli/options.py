@@ -34,6 +34,7 @@ __all__ = [
     "Steps",
     "StreamsOption",
     "Strength",
+    "Ubpp",
     "Verify",
     "sampling_changes",
 ]
@@ -59,6 +60,10 @@ Grid = Annotated[
     ),
 ]
 Bpp = Annotated[float | None, typer.Option(min=0, help="bits of the whole file a pixel, at most [default: 0.024]")]
+Ubpp = Annotated[
+    float | None,
+    typer.Option(min=0, help="millionths of a bit a pixel, at most; in mode micro, of the text's code alone"),
+]
 Bytes = Annotated[int | None, typer.Option("--bytes", min=0, help="bytes of the whole file, at most")]
 Quality = Annotated[int | None, typer.Option(min=0, max=255, help="quality of the pixel stream instead of a size")]
 Describe = Annotated[str | None, typer.Option(metavar="FILE.json", help="the text: overall description and items")]

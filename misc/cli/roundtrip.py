@@ -32,6 +32,7 @@ from .options import (
     Steps,
     StreamsOption,
     Strength,
+    Ubpp,
     sampling_changes,
 )
 
@@ -44,6 +45,7 @@ def roundtrip(
     mode: ModeOption = None,
     streams: StreamsOption = None,
     bpp: Bpp = None,
+    ubpp: Ubpp = None,
     max_bytes: Bytes = None,
     quality: Quality = None,
     describe: Describe = None,
@@ -72,6 +74,7 @@ def roundtrip(
         mode,
         streams,
         bpp,
+        ubpp,
         max_bytes,
         quality,
         describe,

@@ -9,15 +9,15 @@ Vowels and y are dropped, doubled letters written once, rare consonants folded: 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
 
 from ...errors import BitstreamError, LimitError
 from .lzw import fold
 
-__all__ = ["CONSONANTS", "Consonants", "choose", "skeleton", "skeletons"]
+__all__ = ["CONSONANTS", "STOP_WORDS", "SYMBOL_BITS", "Consonants", "skeleton", "skeletons"]
 
 CONSONANTS = "bcdfghlmnprstvw"
 SYMBOLS = " " + CONSONANTS
+SYMBOL_BITS = 4
 FOLDED = str.maketrans({"k": "c", "q": "c", "j": "g", "z": "s", "x": "cs"} | dict.fromkeys("aeiouy", ""))
 MAX_LENGTH = 4096
 COMMON = """a about above all also an and are as at be been being by for from has have her his i in into is it its of
@@ -33,32 +33,6 @@ def skeleton(word: str) -> str:
 def skeletons(text: str) -> str:
     """The skeletons of all words that have one."""
     return " ".join(filter(None, map(skeleton, fold(text).split())))
-
-
-def bits(words: list[str]) -> int:
-    """Bits of the words' skeletons in the file, in whole bytes."""
-    symbols = len(skeletons(" ".join(words)))
-    return 8 * -(-symbols // 2)
-
-
-def choose(text: str, limit: int, frequency: Mapping[str, float] | None = None) -> str:
-    """The words of a text that matter most and fit into `limit` bits, in the text's order.
-
-    Words are taken by importance: stop words last, repeated words once, then the rarest first (by `frequency`, where
-    a missing word counts as rarest), then the first first.
-    """
-    words = [word for word in fold(text).split() if skeleton(word)]
-    known = frequency or {}
-
-    def importance(position: int) -> tuple[bool, bool, float, int]:
-        word = words[position]
-        return word in STOP_WORDS, word in words[:position], known.get(word, 0.0), position
-
-    kept: list[int] = []
-    for position in sorted(range(len(words)), key=importance):
-        if bits([words[i] for i in sorted([*kept, position])]) <= limit:
-            kept.append(position)
-    return " ".join(words[i] for i in sorted(kept))
 
 
 class Consonants:

@@ -17,10 +17,22 @@ from ...errors import BitstreamError, InputError
 from .consonants import Consonants
 from .registry import WEIGHTLESS, Coders, coder_of, shortest
 
-__all__ = ["MAX_ITEMS", "MAX_LETTERS", "MAX_WORDS", "Description", "Item", "from_json", "pack", "to_json", "unpack"]
+__all__ = [
+    "MAX_ITEMS",
+    "MAX_LETTERS",
+    "MAX_SKELETONS",
+    "MAX_WORDS",
+    "Description",
+    "Item",
+    "from_json",
+    "pack",
+    "to_json",
+    "unpack",
+]
 
 MAX_ITEMS = 16
 MAX_WORDS = 64
+MAX_SKELETONS = 256  # words of a text of skeletons, which has one part alone
 MAX_LETTERS = 800  # characters of a part; words alone bound nothing, and coders take time with each
 # Characters that turn the direction of text, so that it reads as another:
 TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
@@ -38,7 +50,8 @@ class Item:
 class Description:
     """Items and the description of the whole: at most 16 items, at most 800 characters and 64 words a part.
 
-    A part holds no line feed. The limits are checked in the order of what they cost.
+    A text of skeletons has up to 256 words. A part holds no line feed. The limits are checked in the order of their
+    cost.
 
     Attributes:
         consonants: whether it holds skeletons of words, as the coder `consonants` keeps them, and no words; they are
@@ -52,11 +65,12 @@ class Description:
     def __post_init__(self) -> None:
         if len(self.items) > MAX_ITEMS:
             raise InputError(f"a description has at most {MAX_ITEMS} items, not {len(self.items)}")
+        most = MAX_SKELETONS if self.consonants else MAX_WORDS
         for part in self.fields():
             if len(part) > MAX_LETTERS:
                 raise InputError(f"a part of a description has at most {MAX_LETTERS} characters, not {len(part)}")
-            if len(part.split()) > MAX_WORDS:
-                raise InputError(f"a part of a description has at most {MAX_WORDS} words, not {len(part.split())}")
+            if len(part.split()) > most:
+                raise InputError(f"a part of a description has at most {most} words, not {len(part.split())}")
             if "\n" in part:
                 raise InputError("a part of a description is one line")
         if any(not item.name for item in self.items):

@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from misc.bits.text import WEIGHTLESS, coder_of, shortest
-from misc.bits.text.consonants import CONSONANTS, Consonants, choose, skeleton, skeletons
+from misc.bits.text.consonants import CONSONANTS, Consonants, skeleton, skeletons
 from misc.bits.text.deflate import Deflate
 from misc.bits.text.lzw import Lzw, fold
 from misc.errors import LimitError, MiscError
@@ -87,14 +87,6 @@ def test_consonants_keep_skeletons(text: str) -> None:
 @given(st.binary(max_size=60))
 def test_any_bytes_are_consonants(data: bytes) -> None:
     assert set(Consonants().unpack(data)) <= set(CONSONANTS + " ")
-
-
-def test_chosen_words_fit_and_stop_words_go_first() -> None:
-    text = "the boy is on the tree with a boy"
-    assert choose(text, 1000) == text.replace(" a", "")
-    assert choose(text, 16) == "boy tree"
-    assert choose(text, 0) == ""
-    assert choose("zebra cat", 16, {"cat": 0.5}) == "zebra"
 
 
 @pytest.mark.hub

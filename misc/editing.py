@@ -1,0 +1,100 @@
+"""Changes of a file's text, and streams left out, without touching the bytes of the other sections.
+
+file ─► streams, checked ─► sections ─┬─ new text ─► packed by the coder of the old one ─┐
+                                      └─ the others, as they are ────────────────────────┴─► file, decoded again
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection
+
+from .bits import container, streams
+from .bits.container import MAX_PIXELS, SECTIONS, Section, symbol_check
+from .bits.streams import ExactModels, Streams
+from .bits.text import coder_of, description
+from .bits.text.consonants import skeletons
+from .bits.text.description import MAX_SKELETONS, MAX_WORDS, Description
+from .bits.text.lzw import fold
+from .errors import InputError
+
+__all__ = ["edit_file"]
+
+
+def edit_file(
+    data: bytes,
+    models: ExactModels,
+    *,
+    text: Description | None = None,
+    drop: Collection[str] = (),
+    max_pixels: int = MAX_PIXELS,
+) -> bytes:
+    """The file with another text, or without some of its streams.
+
+    A text of skeletons or in LZW's letters stays one. A file without pixels whose text is new gives up its seed, which
+    would name the image of the old text.
+
+    Args:
+        data: a file. models: that it was written with. text: the new text, also for a file that has none.
+        drop: names of streams that are left out. max_pixels: the largest image that is accepted.
+
+    Raises:
+        InputError: the file would not fit together, or would be empty.
+        BitstreamError, LimitError, ModelMismatchError: as `misc.bits.streams.decode`.
+    """
+    content = streams.decode(data, models, max_pixels=max_pixels)
+    header, sections = container.read(data, max_pixels=max_pixels)
+    check_edit(content, sections, text, drop)
+    kept = {name: section for name, section in sections.items() if name not in drop}
+    if text is not None:
+        kept["text"] = text_section(text, sections.get("text"), models)
+    if "pixels" not in kept and (text is not None or "pixels" in drop):
+        header = dataclasses.replace(header, seed=0)
+    edited = container.write(header, kept)
+    streams.decode(edited, models, max_pixels=max_pixels)
+    return edited
+
+
+def check_edit(content: Streams, sections: Collection[str], text: Description | None, drop: Collection[str]) -> None:
+    """Raise InputError, in one sentence, for an edit that a file does not admit; arguments as `edit_file`."""
+    unknown = sorted(set(drop) - set(SECTIONS))
+    if unknown:
+        raise InputError(f"there is no stream {unknown[0]!r}; there is {', '.join(SECTIONS)}")
+    absent = [name for name in SECTIONS if name in drop and name not in sections]
+    if absent:
+        raise InputError(f"the file has no {absent[0]} to drop")
+    if text is None and not drop:
+        raise InputError("nothing is to be changed: give a text, or streams to drop")
+    if text is not None and "text" in drop:
+        raise InputError("the text is either changed or dropped")
+    if text is not None and not any(text.fields()):
+        raise InputError("the text is empty; to have none, drop it")
+    if text is None and set(sections) <= set(drop):
+        raise InputError("the file would hold nothing")
+    if content.regions is None or "regions" in drop:
+        return
+    # The regions' bytes say how many items there are where, and only where, no text does.
+    if "text" in drop:
+        raise InputError("the regions are of the text's items: drop both, or the regions alone")
+    if text is not None and content.text is None:
+        raise InputError("the file has regions without a text; drop them to give it one")
+    if text is not None and len(text.items) != len(content.regions.masks):
+        raise InputError(
+            f"the file has regions of {len(content.regions.masks)} items and the text {len(text.items)}: "
+            "give as many, or drop the regions"
+        )
+
+
+def text_section(text: Description, old: Section | None, models: ExactModels) -> Section:
+    """The section of a text; in the way of the old one where that keeps letters or skeletons alone."""
+    name = "" if old is None else coder_of(old.payload[0], models.coders).name
+    if name == "consonants":
+        words = skeletons(" ".join(text.fields())).split()
+        text = Description(" ".join(words[:MAX_SKELETONS]), consonants=True)
+    elif name == "lzw" and not text.items:
+        text = Description(" ".join(fold(text.overall).split()[:MAX_WORDS]))
+    else:
+        name = ""
+    if not any(text.fields()):
+        raise InputError("nothing of the text is left in the letters that the file's text coder has")
+    return Section(description.pack(text, models.coders, name), symbol_check("text", text.symbols()))

@@ -1,0 +1,199 @@
+"""From what was seen of an image to the file within a limit.
+
+Streams seen ─► select_streams ─► shorter forms, or in mode micro a knapsack of words ─┐
+image ─► hyperprior, each quality once ────────────────────────────────────────────────┴─► file ─► reflect ─► seed
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from .bits import streams as exact
+from .bits.container import Section
+from .bits.streams import Streams
+from .bits.text.consonants import SYMBOL_BITS
+from .bits.text.description import Description
+from .errors import BitstreamError, BudgetError, InputError, WeightsError
+from .micro import least_symbols, skeleton_text, word_ranks
+from .modes import Plan, select_streams
+from .rate_control import TEXT_SHARE, Limit, best_within, check_budget
+from .shortening import Form, first_that_fits, shorter_forms, tell_shortened
+
+if TYPE_CHECKING:
+    from .codec import Codec
+
+__all__ = ["FileMaker", "Wishes", "encode_file"]
+
+SEED_BYTES = 2  # of the seeds that a closed loop tries, at most
+
+MakeFile = Callable[[int, int | None], bytes]
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a file is to be, beside what is in it.
+
+    Attributes:
+        quality: of the pixel stream where there is no limit.
+        seed: of the decoder's noise; None lets the encoder choose. candidates: seeds that it tries.
+        verify: decode the file's symbols again and compare them.
+
+    Raises:
+        InputError: they do not fit together.
+    """
+
+    plan: Plan
+    limit: Limit
+    quality: int | None = None
+    seed: int | None = None
+    candidates: int = 1
+    verify: bool = True
+
+    def __post_init__(self) -> None:
+        if self.candidates < 1 or (self.candidates > 1 and self.seed is not None):
+            raise InputError("the number of candidates is 1 or more, and no seed is given with it")
+
+
+class FileMaker:
+    """Makes files of one image within one limit; the pixels of a quality are coded once.
+
+    Args:
+        codec: whose models code. image: upright, RGB.
+    """
+
+    def __init__(self, codec: Codec, image: Image.Image, wishes: Wishes) -> None:
+        self.codec, self.image, self.wishes = codec, image, wishes
+        self.models = codec.profile.exact_models
+        self.pixel_section = functools.cache(self._pixel_section)
+
+    def make(self, seen: Streams, missed: Collection[str] = ()) -> tuple[bytes, Streams]:
+        """The best file within the limit, and its text and regions.
+
+        Args:
+            seen: text and regions of the image. missed: words that matter more in mode micro.
+
+        Raises:
+            BudgetError: no file is as small as demanded. InputError: nothing is left of the text.
+            WeightsError: the file does not decode to what was encoded.
+        """
+        plan, limit = self.wishes.plan, self.wishes.limit.file
+        content = select_streams(plan, seen, self.codec.notice)
+        if content.text is not None and plan.coder == "consonants":
+            content = dataclasses.replace(content, text=self._skeletons(content, content.text, missed))
+        forms = self._forms(Form(content.text, content.regions))
+        sections = functools.cache(lambda k: self._sections(content, forms[k]))
+
+        def file(k: int, quality: int | None) -> bytes:
+            pixels = {} if quality is None else {"pixels": self.pixel_section(quality)}
+            return exact.write(content, sections(k) | pixels, self.models)
+
+        def stub(k: int) -> bytes:
+            return exact.write(content, sections(k) | {"pixels": Section(b"", 0)}, self.models)
+
+        if limit is None:
+            k, data, most = 0, file(0, self.wishes.quality), 0
+        elif "pixels" in plan.streams:
+            k, data, most = self._share_out(len(forms), file, stub, limit)
+        else:
+            k, data, most = self._fit(len(forms), lambda k: len(file(k, None)), file, limit, limit, None)
+        sentence = tell_shortened(forms[0], forms[k], most)
+        if sentence:
+            self.codec.notice(sentence)
+        return self._verified(data), dataclasses.replace(content, text=forms[k].text, regions=forms[k].regions)
+
+    def _share_out(
+        self, count: int, file: MakeFile, stub: Callable[[int], bytes], limit: int
+    ) -> tuple[int, bytes, int]:
+        """Place of the form, file, bytes of text and regions at most: those have their share, pixels what is left."""
+        k, share = 0, limit
+        if self._has_share() and count > 1:
+            bare = len(exact.write(Streams(*self.image.size), {"pixels": Section(b"", 0)}, self.models))
+            share = math.floor(limit * TEXT_SHARE)
+            fitting = first_that_fits(count, lambda k: len(stub(k)) - bare, share)
+            k = count - 1 if fitting is None else fitting
+        spare = SEED_BYTES if self.wishes.candidates > 1 else 0
+        try:
+            data = best_within(lambda quality: file(k, quality), limit - spare, self.image.size)
+        except BudgetError:
+            return self._fit(count, lambda k: len(file(k, 0)), file, limit, limit, 0)
+        return k, data, share
+
+    def _fit(
+        self, count: int, size: Callable[[int], int], file: MakeFile, most: int, limit: int, quality: int | None
+    ) -> tuple[int, bytes, int]:
+        """The longest form that fits; BudgetError, with the bytes of the shortest, if none does."""
+        k = first_that_fits(count, size, most)
+        if k is None:
+            check_budget(size(count - 1), limit, self.image.size)
+        assert k is not None
+        return k, file(k, quality), most
+
+    def _forms(self, whole: Form) -> list[Form]:
+        """The forms that the plan admits, the longest first."""
+        plan = self.wishes.plan
+        if plan.coder == "consonants":
+            return [whole]
+        return shorter_forms(whole, spare_regions="regions" in plan.optional, spare_text="text" in plan.optional)
+
+    def _has_share(self) -> bool:
+        """Whether text and regions are optional, and do not change the image: words for people and programs."""
+        return "text" in self.wishes.plan.optional and self.codec.profile.decoder is None
+
+    def _sections(self, content: Streams, form: Form) -> dict[str, Section]:
+        said = dataclasses.replace(content, text=form.text, regions=form.regions)
+        return exact.pack(said, self.models, coder=self.wishes.plan.coder)
+
+    def _pixel_section(self, quality: int) -> Section:
+        """The image's pixel section at a quality."""
+        return exact.pixel_section(*self.codec.hyperprior.encode(np.asarray(self.image), quality))
+
+    def _skeletons(self, content: Streams, text: Description, missed: Collection[str]) -> Description:
+        """The words that mode micro keeps within the limit."""
+        least = least_symbols(text)
+        limit = self.wishes.limit
+        symbols = None if limit.code is None else limit.code // SYMBOL_BITS
+        if limit.file is not None:
+            nothing = Form(Description(consonants=True))
+            empty = len(exact.write(content, self._sections(content, nothing), self.models))
+            check_budget(empty + -(-least * SYMBOL_BITS // 8), limit.file, self.image.size)
+            symbols = 8 * (limit.file - empty) // SYMBOL_BITS
+        if symbols is None:
+            return skeleton_text(text, None, {})
+        if symbols < least:
+            raise BudgetError(f"the shortest word has {least * SYMBOL_BITS} bits; {limit.code} were allowed")
+        ranks = word_ranks(self.codec.profile.small_language_model.checked())
+        return skeleton_text(text, symbols, ranks, missed)
+
+    def _verified(self, data: bytes) -> bytes:
+        """The bytes, once their symbols are decoded and found to be those that were encoded."""
+        try:
+            if self.wishes.verify:
+                self.codec.streams(data)
+        except BitstreamError as error:
+            raise WeightsError(f"the file would not decode to what was encoded ({error}): see `misc doctor`") from error
+        return data
+
+
+def encode_file(codec: Codec, image: Image.Image, seen: Streams, wishes: Wishes) -> bytes:
+    """The file of an image; raises as `FileMaker.make`.
+
+    Args:
+        image: upright, RGB. seen: text and regions of it.
+    """
+    from .closed_loop import choose_seed, settle
+
+    maker = FileMaker(codec, image, wishes)
+    data, content = maker.make(seen)
+    if wishes.candidates > 1:
+        return choose_seed(codec, data, image, wishes.candidates, wishes.limit.file)
+    if wishes.seed is None and "pixels" not in wishes.plan.streams:
+        return settle(codec, data, content, wishes.limit.file)
+    return data

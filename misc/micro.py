@@ -1,0 +1,122 @@
+"""Mode micro: which words of a text a file keeps, as a knapsack over their skeletons.
+
+    Description ─► words with weights ─► knapsack of as many four-bit symbols as the limit admits ─► skeletons
+
+Semantic compression at micro-bits (arXiv 2402.13536) keeps the words that matter. Here an item's name matters most, a
+stop word or a repeated word least, and between them a rare word more than a usual one, by the order of a language
+model's vocabulary. A word counts by its weight and its length, so that short words are not preferred. Words keep the
+text's order. Sets of words that fill the limit to FILL go before all others.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from .bits.text.consonants import STOP_WORDS, skeleton, skeletons
+from .bits.text.description import MAX_LETTERS, MAX_SKELETONS, Description
+from .bits.text.language_model import load_model
+from .bits.text.lzw import fold
+from .errors import InputError
+
+__all__ = ["FILL", "choose_words", "least_symbols", "skeleton_text", "weigh", "word_ranks"]
+
+FILL = 0.98  # of a limit that is to be filled, where the words admit it
+NAME, USUAL, RARE, STOP, REPEATED = 16.0, 4.0, 8.0, 0.5, 0.25  # weights of a symbol
+EMPHASIS = 4.0  # times the weight of a word that was missed in the image
+
+
+def skeleton_text(
+    text: Description, symbols: int | None, ranks: Mapping[str, float], missed: Collection[str] = ()
+) -> Description:
+    """The skeletons of the text's words that matter most.
+
+    Args:
+        symbols: of four bits, at most, spaces too; None for as many as a text may have.
+        ranks: word to its place in a vocabulary, 0 (usual) to 1 (rare). missed: words that are to weigh more.
+    """
+    words = [word for field in text.fields() for word in fold(field).split() if skeleton(word)]
+    kept = choose_words(words, weigh(text, words, ranks, missed), symbols)
+    return Description(" ".join(map(skeleton, kept[:MAX_SKELETONS])), consonants=True)
+
+
+def least_symbols(text: Description) -> int:
+    """Symbols of the text's shortest word.
+
+    Raises:
+        InputError: no word has a skeleton.
+    """
+    words = skeletons(" ".join(text.fields())).split()
+    if not words:
+        raise InputError("mode micro keeps consonants from b to w, and this text has none")
+    return min(map(len, words))
+
+
+def weigh(text: Description, words: list[str], ranks: Mapping[str, float], missed: Collection[str] = ()) -> list[float]:
+    """What a symbol of each word is worth; arguments as `skeleton_text`."""
+    names = {word for item in text.items for word in fold(item.name).split()}
+    weights: list[float] = []
+    known: set[str] = set()
+    for word in words:
+        if word in known:
+            weight = REPEATED
+        elif word in STOP_WORDS:
+            weight = STOP
+        elif word in names:
+            weight = NAME
+        else:
+            weight = USUAL + (RARE - USUAL) * ranks.get(word, 1.0)
+        weights.append(weight * (EMPHASIS if word in missed and word not in known else 1.0))
+        known.add(word)
+    return weights
+
+
+def choose_words(words: list[str], weights: list[float], symbols: int | None) -> list[str]:
+    """The words of the largest sum of weight times length that fit, in their order.
+
+    Args:
+        words: each has a skeleton. weights: of a symbol of each, above 0.
+        symbols: at most, a space between two words included; None for as many as a text may have.
+    """
+    room = 1 + (MAX_LETTERS if symbols is None else min(symbols, MAX_LETTERS))  # the last word has no space behind it
+    costs = [len(skeleton(word)) + 1 for word in words]
+    if sum(costs) <= room:
+        return words
+    best = np.full(room + 1, -math.inf)
+    best[0] = 0.0
+    taken = np.zeros((len(words), room + 1), bool)
+    for k, (cost, weight) in enumerate(zip(costs, weights, strict=True)):
+        if cost > room:
+            continue
+        more = best[:-cost] + weight * cost
+        taken[k, cost:] = more > best[cost:]
+        best[cost:] = np.maximum(best[cost:], more)
+    filled = math.ceil(FILL * (room - 1)) + 1
+    left = filled + int(best[filled:].argmax()) if best[filled:].max(initial=-math.inf) > 0 else int(best.argmax())
+    kept: list[str] = []
+    for k in reversed(range(len(words))):
+        if taken[k, left]:
+            kept.append(words[k])
+            left -= costs[k]
+    return kept[::-1]
+
+
+@functools.cache
+def word_ranks(path: Path) -> Mapping[str, float]:
+    """Whole words of a language model's vocabulary, whose numbers follow their frequency: 0 is usual, 1 rare.
+
+    Args:
+        path: of the model's file.
+
+    Raises:
+        WeightsError: it is not here or damaged.
+    """
+    tokens = list(load_model(path).vocabulary.texts())
+    ranks: dict[str, float] = {}
+    for place, (_, text) in enumerate(tokens):
+        ranks.setdefault(text.removeprefix(" "), place / len(tokens))
+    return ranks
