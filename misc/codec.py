@@ -12,6 +12,7 @@ import dataclasses
 import functools
 import warnings
 from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -133,6 +134,8 @@ class Codec:
         grid: int = DEFAULT_GRID,
         seed: int | None = None,
         candidates: int = 1,
+        reflect: int | None = None,
+        trace: Path | None = None,
         verify: bool = True,
     ) -> bytes:
         """Bytes of a `.misc` file. Text and regions that it needs and that are not given are described and located.
@@ -149,6 +152,8 @@ class Codec:
                 set. grid: cells of maps that are made here on the shorter side, 4, 8, 12 or 16.
             seed: of the decoder's noise, 0 to 2^32 - 1; if not given, 0 or what the encoder chooses.
             candidates: seeds that the encoder tries; it writes the one whose image is most like the photo.
+            reflect: rounds of reflection on the text; one in mode micro above 500 ubpp, else none, unless given.
+            trace: folder for a page about the rounds.
             verify: decode the file's symbols again and compare them, before it is returned.
 
         Raises:
@@ -165,7 +170,7 @@ class Codec:
             image.size, bpp=bpp, ubpp=ubpp, max_bytes=max_bytes, quality=quality, pixels=with_pixels, of_code=of_code
         )
         plan = plan_of(mode, streams, limit.rate(image.size))
-        wishes = Wishes(plan, limit, quality, seed, candidates, verify)
+        wishes = Wishes(plan, limit, quality, seed, candidates, verify, reflect, trace)
         seen = see_missing(plan, image, description, regions, check_grid(grid), self.semantics, self.notice)
         start = Streams(*image.size, seed or 0, *seen)
         try:

@@ -11,6 +11,7 @@ import functools
 import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,6 +27,7 @@ from .micro import least_symbols, skeleton_text, word_ranks
 from .modes import Plan, select_streams
 from .rate_control import TEXT_SHARE, Limit, best_within, check_budget
 from .shortening import Form, first_that_fits, shorter_forms, tell_shortened
+from .trace import check_trace, write_trace
 
 if TYPE_CHECKING:
     from .codec import Codec
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["FileMaker", "Wishes", "encode_file"]
 
 SEED_BYTES = 2  # of the seeds that a closed loop tries, at most
+REFLECTED_UBPP = 500  # above it mode micro reflects once, unless told otherwise
 
 MakeFile = Callable[[int, int | None], bytes]
 
@@ -45,6 +48,7 @@ class Wishes:
         quality: of the pixel stream where there is no limit.
         seed: of the decoder's noise; None lets the encoder choose. candidates: seeds that it tries.
         verify: decode the file's symbols again and compare them.
+        reflect: rounds of reflection; None for the mode's own number. trace: folder for a page about the rounds.
 
     Raises:
         InputError: they do not fit together.
@@ -56,10 +60,18 @@ class Wishes:
     seed: int | None = None
     candidates: int = 1
     verify: bool = True
+    reflect: int | None = None
+    trace: Path | None = None
 
     def __post_init__(self) -> None:
         if self.candidates < 1 or (self.candidates > 1 and self.seed is not None):
             raise InputError("the number of candidates is 1 or more, and no seed is given with it")
+        if self.reflect is not None and self.reflect < 0:
+            raise InputError(f"the number of rounds of reflection is 0 or more, not {self.reflect}")
+        if self.reflect and "text" not in self.plan.streams:
+            raise InputError("there is no text to reflect on in a file of this mode")
+        if self.trace is not None and not self.reflect:
+            raise InputError("a trace is of reflection: ask for one round at least")
 
 
 class FileMaker:
@@ -108,6 +120,16 @@ class FileMaker:
         if sentence:
             self.codec.notice(sentence)
         return self._verified(data), dataclasses.replace(content, text=forms[k].text, regions=forms[k].regions)
+
+    def settled(self, seen: Streams, missed: Collection[str] = ()) -> bytes:
+        """As `make`; without pixels, the seed that means one image everywhere, unless one was asked for."""
+        from .closed_loop import settle
+
+        data, content = self.make(seen, missed)
+        wishes = self.wishes
+        if wishes.seed is not None or wishes.candidates > 1 or "pixels" in wishes.plan.streams:
+            return data
+        return settle(self.codec, data, content, wishes.limit.file)
 
     def _share_out(
         self, count: int, file: MakeFile, stub: Callable[[int], bytes], limit: int
@@ -188,12 +210,42 @@ def encode_file(codec: Codec, image: Image.Image, seen: Streams, wishes: Wishes)
     Args:
         image: upright, RGB. seen: text and regions of it.
     """
-    from .closed_loop import choose_seed, settle
+    from .closed_loop import choose_seed
 
+    if wishes.trace is not None:
+        check_trace(wishes.trace)
     maker = FileMaker(codec, image, wishes)
-    data, content = maker.make(seen)
+    data = maker.settled(seen)
+    rounds = wishes.reflect if wishes.reflect is not None else own_rounds(wishes, image.size)
+    if rounds and seen.text is not None:
+        data = reflected(maker, seen, data, rounds)
     if wishes.candidates > 1:
-        return choose_seed(codec, data, image, wishes.candidates, wishes.limit.file)
-    if wishes.seed is None and "pixels" not in wishes.plan.streams:
-        return settle(codec, data, content, wishes.limit.file)
+        data = choose_seed(codec, data, image, wishes.candidates, wishes.limit.file)
     return data
+
+
+def own_rounds(wishes: Wishes, size: tuple[int, int]) -> int:
+    """Rounds of reflection where none are asked for: one in mode micro whose limit is above REFLECTED_UBPP."""
+    if wishes.plan.coder != "consonants":
+        return 0
+    bits = wishes.limit.code if wishes.limit.file is None else 8 * wishes.limit.file
+    return int(bits is not None and 1e6 * bits > REFLECTED_UBPP * size[0] * size[1])
+
+
+def reflected(maker: FileMaker, seen: Streams, data: bytes, rounds: int) -> bytes:
+    """The best file of some rounds of reflection; the first where reflection was not asked for and cannot be had."""
+    from .closed_loop import Likeness
+    from .reflection import reflect
+
+    codec, wishes = maker.codec, maker.wishes
+    try:
+        likeness = Likeness(codec.semantics, maker.image)
+        best, told = reflect(codec, seen, data, rounds, maker.settled, likeness)
+    except WeightsError as error:
+        if wishes.reflect is not None:
+            raise
+        codec.notice(f"the text is not reflected on: {error}")
+        return data
+    if wishes.trace is not None:
+        write_trace(wishes.trace, maker.image, told, best)
+    return best.data

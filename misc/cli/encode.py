@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..bits.container import MAX_PIXELS
@@ -25,9 +26,11 @@ from .options import (
     ModeOption,
     Output,
     Quality,
+    Reflect,
     Regions,
     Seed,
     StreamsOption,
+    Trace,
     Ubpp,
     Verify,
 )
@@ -56,6 +59,8 @@ class EncodeOptions:
     grid: int
     seed: int | None
     candidates: int
+    reflect: int | None
+    trace: str | None
     profile: str
     max_pixels: int
     verify: bool = True
@@ -76,6 +81,8 @@ def encode(
     grid: Grid = DEFAULT_GRID,
     seed: Seed = None,
     candidates: Candidates = 1,
+    reflect: Reflect = None,
+    trace: Trace = None,
     max_pixels: MaxPixels = MAX_PIXELS,
     verify: Verify = True,
     force: Force = False,
@@ -98,6 +105,8 @@ def encode(
         grid,
         seed,
         candidates,
+        reflect,
+        trace,
         profile,
         max_pixels,
         verify,
@@ -138,6 +147,8 @@ def compress(source: str, options: EncodeOptions) -> tuple[bytes, Picture, Codec
             grid=options.grid,
             seed=options.seed,
             candidates=options.candidates,
+            reflect=options.reflect,
+            trace=None if options.trace is None else Path(options.trace),
             verify=options.verify,
         )
     return data, picture, codec

@@ -29,11 +29,13 @@ __all__ = [
     "Output",
     "Partial",
     "Quality",
+    "Reflect",
     "Regions",
     "Seed",
     "Steps",
     "StreamsOption",
     "Strength",
+    "Trace",
     "Ubpp",
     "Verify",
     "sampling_changes",
@@ -72,6 +74,17 @@ Seed = Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="seed of th
 Candidates = Annotated[
     int,
     typer.Option(min=1, max=4096, help="number of seeds that the encoder tries; it writes the one that draws best"),
+]
+Reflect = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=16,
+        help="rounds of drawing, describing the image and mending the text [default: 1 in mode micro above 500 ubpp]",
+    ),
+]
+Trace = Annotated[
+    str | None, typer.Option(metavar="DIR", help="folder for a page with each round's text, image and score")
 ]
 DecodeSeed = Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="seed of the noise, instead of the file's")]
 Draft = Annotated[bool, typer.Option("--draft", help="draw the pixel stream's own image, without a generator")]

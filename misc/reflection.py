@@ -1,0 +1,118 @@
+"""Reflection: the encoder looks at what its text draws, and says what is missing more plainly.
+
+    text ─► file ─► image ─► described again ─► words that are missing ─┐
+                      └─► Likeness to the photo      mended text ◄──────┘ ─► file ─► image ─► ... the better is kept
+
+After semantic compression at micro-bits (arXiv 2402.13536). A mended text names what is missing first; the limit holds
+for it too. What is kept is never less like the photo than the first image was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+from PIL import Image
+
+from .bits.streams import Streams
+from .bits.text.consonants import STOP_WORDS
+from .bits.text.description import MAX_LETTERS, MAX_WORDS, Description
+from .bits.text.lzw import fold
+from .errors import BudgetError, DescriberError
+
+if TYPE_CHECKING:
+    from .codec import Codec
+
+__all__ = ["Round", "Scorer", "mend", "missing_words", "reflect"]
+
+MOST_NAMED = 4  # missing words that are named again
+
+MakeFile = Callable[[Streams, tuple[str, ...]], bytes]
+
+
+class Scorer(Protocol):
+    """What tells how much an image is like the photo, as `misc.closed_loop.Likeness`."""
+
+    def score(self, image: Image.Image) -> float: ...
+
+
+@dataclass(frozen=True)
+class Round:
+    """One file of the loop.
+
+    Attributes:
+        seen: text and regions that it was made of. data: the file. image: as it is drawn.
+        score: likeness to the photo. missing: words of the text that the drawn image was not described with.
+    """
+
+    seen: Streams
+    data: bytes
+    image: Image.Image
+    score: float
+    missing: tuple[str, ...] = ()
+
+
+def reflect(
+    codec: Codec, seen: Streams, first: bytes, rounds: int, make: MakeFile, likeness: Scorer
+) -> tuple[Round, list[Round]]:
+    """The best round, and all rounds in their order.
+
+    Args:
+        codec: draws and describes. seen: text and regions of the photo. first: the file that was made of them.
+        rounds: texts that are tried after the first, at most.
+        make: the file of a text, given the words that were missing. likeness: to the photo.
+
+    Raises:
+        WeightsError: what draws, describes or compares is not here.
+    """
+    assert seen.text is not None
+    best = look(codec, seen, first, likeness, seen.text)
+    told = [best]
+    for _ in range(rounds):
+        assert best.seen.text is not None
+        if not best.missing:
+            break
+        mended = replace(seen, text=mend(best.seen.text, best.missing))
+        try:
+            data = make(mended, best.missing)
+        except BudgetError:
+            break
+        if any(data == each.data for each in told):
+            break
+        told.append(look(codec, mended, data, likeness, seen.text))
+        best = max(best, told[-1], key=lambda each: each.score)
+    return best, told
+
+
+def look(codec: Codec, seen: Streams, data: bytes, likeness: Scorer, wanted: Description) -> Round:
+    """Draw a file, and see what of the wanted text is missing in its image."""
+    image = codec.decode(data)
+    try:
+        missing = missing_words(wanted, codec.semantics.describe(image))
+    except DescriberError:  # nothing can be told of the image, so nothing is known to be missing
+        missing = ()
+    return Round(seen, data, image, likeness.score(image), missing)
+
+
+def missing_words(wanted: Description, drawn: Description) -> tuple[str, ...]:
+    """Words of one text that another does not have, names of items first; plurals and stop words do not count."""
+    known = {stem(word) for field in drawn.fields() for word in fold(field).split()}
+    names = [word for item in wanted.items for word in fold(item.name).split()]
+    words = [*names, *(word for field in wanted.fields() for word in fold(field).split())]
+    found = [word for word in words if word not in STOP_WORDS and stem(word) not in known]
+    return tuple({stem(word): word for word in reversed(found)}[key] for key in dict.fromkeys(map(stem, found)))
+
+
+def stem(word: str) -> str:
+    """A word without the s of a plural."""
+    return word.removesuffix("s") if len(word) > 3 else word
+
+
+def mend(text: Description, missing: tuple[str, ...]) -> Description:
+    """The text, which names the first of the missing words before all others; its items stay."""
+    named = " ".join(missing[:MOST_NAMED])
+    if text.overall.startswith(f"{named}: "):
+        return text
+    words = f"{named}: {text.overall}"[:MAX_LETTERS].split()[:MAX_WORDS]
+    return replace(text, overall=" ".join(words))

@@ -1,0 +1,66 @@
+"""What reflection did, as a small page: each round's text, image and score."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from .errors import InputError
+from .reflection import Round
+
+__all__ = ["check_trace", "write_trace"]
+
+PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>Reflection</title>
+<style>body {{ font-family: sans-serif; margin: 2em }} img {{ max-width: 24em }}
+td {{ vertical-align: top; padding: 1em }}
+.kept {{ background: #e8f4e8 }}</style>
+<table><tr><td><img src="photo.png" alt="photo"><td>the photo</tr>
+{rounds}</table></html>
+"""
+ROW = """<tr{kept}><td><img src="round-{number}.png" alt="round {number}"><td>
+<p>Round {number}: likeness {score:.4f}, {size} bytes{note}.</p><p>{text}</p><p>Missing: {missing}.</p></tr>
+"""
+
+
+def check_trace(folder: Path) -> None:
+    """Make the folder.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write {folder}: {error.strerror}") from error
+
+
+def write_trace(folder: Path, photo: Image.Image, rounds: Sequence[Round], kept: Round) -> None:
+    """Write index.html, photo.png and round-0.png, round-1.png ... into a folder.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    rows = []
+    try:
+        photo.save(folder / "photo.png")
+        for number, each in enumerate(rounds):
+            each.image.save(folder / f"round-{number}.png")
+            text = each.seen.text.fields() if each.seen.text else []
+            rows.append(
+                ROW.format(
+                    number=number,
+                    kept=' class="kept"' if each is kept else "",
+                    note=", kept" if each is kept else "",
+                    score=each.score,
+                    size=len(each.data),
+                    text=html.escape("; ".join(filter(None, text))),
+                    missing=html.escape(", ".join(each.missing) or "nothing"),
+                )
+            )
+        (folder / "index.html").write_text(PAGE.format(rounds="".join(rows)), encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot write {folder}: {error.strerror}") from error

@@ -1,0 +1,76 @@
+"""The table of modes: bits add up to the file, means and standard errors are those of the photos."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from misc.bits import container
+from misc.bits.text.description import Description, Item
+from misc.codec import Codec
+from misc.errors import InputError
+from misc.eval.modes import ROWS, Row, bits_of, measure, photos_of, summarise, table_of
+from misc.modes import MODES
+from tests.support.images import sample_picture
+
+TEXT = Description("a cat on a bench", (Item("cat"),))
+
+
+def test_all_modes_are_measured() -> None:
+    assert set(MODES) | {"auto"} == {row.options["mode"] for row in ROWS}
+
+
+def test_figures_of_a_photo() -> None:
+    codec, photo = Codec(), sample_picture(64, 48)
+    codec.see = lambda image: (TEXT, None)  # type: ignore[method-assign]
+    codec.decode = lambda data: Image.new("RGB", (64, 48))  # type: ignore[method-assign, assignment]
+    panel: Any = SimpleNamespace(compare=lambda a, b: {"psnr": 20.0})
+    rows = [
+        Row("pixels", {"mode": "pixel", "quality": 9, "seed": 0}),
+        Row("both", {"streams": ["text", "pixels"], "mode": None, "quality": 9, "seed": 0}),
+        Row("small", {"mode": "pixel", "max_bytes": 3}),
+    ]
+    figures = measure(codec, panel, photo, rows)
+    for name, mode in (("pixels", {"mode": "pixel"}), ("both", {"streams": ["text", "pixels"]})):
+        data = codec.encode(photo, quality=9, seed=0, description=TEXT, **mode)  # type: ignore[arg-type]
+        row = figures[name]
+        assert row["bpp"] == 8 * len(data) / (64 * 48)
+        bits = bits_of(data)
+        assert sum(bits.values()) == 8 * len(data)
+        assert {key: row[key] for key in bits} == bits
+        assert row["text_bits"] == (8 * len(container.read(data)[1]["text"].payload) if name == "both" else 0)
+        assert row["psnr"] == 20.0
+    assert figures["small"]["missing"].startswith("the smallest file")
+
+
+def test_means_and_errors() -> None:
+    def figures(psnr: float) -> dict[str, Any]:
+        return {
+            "text_bits": 8, "regions_bits": 0, "pixels_bits": 0, "overhead_bits": 8,
+            "bpp": psnr / 100, "psnr": psnr, "encode_s": 1.0, "decode_s": 2.0,
+        }  # fmt: skip
+
+    rows = [Row("a", {}), Row("b", {})]
+    photos = [{"a": figures(10.0), "b": {"missing": "no"}}, {"a": figures(14.0), "b": {"missing": "no"}}]
+    result = summarise(photos, rows)
+    assert (result["a"]["photos"], result["a"]["psnr"]) == (2, 12.0)
+    assert math.isclose(result["a"]["psnr_error"], 2.0)
+    assert result["b"] == {"photos": 0, "missing": "no"}
+    assert summarise(photos[:1], rows[:1])["a"]["psnr_error"] is None
+    assert table_of(result, "t").row_count == 2
+    json.dumps(result, allow_nan=False)
+
+
+def test_photos_of_a_folder(tmp_path: Path) -> None:
+    for name in ("b.png", "a.JPG", "c.txt"):
+        (tmp_path / name).touch()
+    assert [path.name for path in photos_of(tmp_path, None)] == ["a.JPG", "b.png"]
+    assert [path.name for path in photos_of(tmp_path, 1)] == ["a.JPG"]
+    with pytest.raises(InputError, match="no photo"):
+        photos_of(tmp_path / "c.txt", None)
