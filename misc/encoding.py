@@ -107,13 +107,17 @@ class FileMaker:
             pixels = {} if quality is None else {"pixels": self.pixel_section(quality)}
             return exact.write(content, sections(k) | pixels, self.models)
 
-        def stub(k: int) -> bytes:
-            return exact.write(content, sections(k) | {"pixels": Section(b"", 0)}, self.models)
+        def cost(k: int) -> int:
+            """Bytes that text and regions add to a file with pixels."""
+            empty = {"pixels": Section(b"", 0)}
+            return len(exact.write(content, sections(k) | empty, self.models)) - len(
+                exact.write(content, empty, self.models)
+            )
 
         if limit is None:
             k, data, most = 0, file(0, self.wishes.quality), 0
         elif "pixels" in plan.streams:
-            k, data, most = self._share_out(len(forms), file, stub, limit)
+            k, data, most = self._share_out(len(forms), file, cost, limit)
         else:
             k, data, most = self._fit(len(forms), lambda k: len(file(k, None)), file, limit, limit, None)
         sentence = tell_shortened(forms[0], forms[k], most)
@@ -131,15 +135,12 @@ class FileMaker:
             return data
         return settle(self.codec, data, content, wishes.limit.file)
 
-    def _share_out(
-        self, count: int, file: MakeFile, stub: Callable[[int], bytes], limit: int
-    ) -> tuple[int, bytes, int]:
+    def _share_out(self, count: int, file: MakeFile, cost: Callable[[int], int], limit: int) -> tuple[int, bytes, int]:
         """Place of the form, file, bytes of text and regions at most: those have their share, pixels what is left."""
         k, share = 0, limit
         if self._has_share() and count > 1:
-            bare = len(exact.write(Streams(*self.image.size), {"pixels": Section(b"", 0)}, self.models))
             share = math.floor(limit * TEXT_SHARE)
-            fitting = first_that_fits(count, lambda k: len(stub(k)) - bare, share)
+            fitting = first_that_fits(count, cost, share)
             k = count - 1 if fitting is None else fitting
         spare = SEED_BYTES if self.wishes.candidates > 1 else 0
         try:
