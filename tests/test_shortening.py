@@ -110,11 +110,14 @@ def test_each_quality_is_coded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     codec, tried = Codec(notice=lambda _: None), []
     coded = codec.hyperprior.encode
     monkeypatch.setattr(codec.hyperprior, "encode", lambda pixels, q: (tried.append(q), coded(pixels, q))[1])
-    for budget in (60, 400):
+    tries = []
+    for budget in (30, 45, 90):
         tried.clear()
         data = codec.encode(sample_picture(192, 128), description=TEXT, regions=MAPS, max_bytes=budget)
         assert len(data) <= budget
-        assert len(tried) == len(set(tried)) > 1
+        assert len(tried) == len(set(tried))
+        tries.append(len(tried))
+    assert max(tries) > 1
 
 
 def test_modes_of_auto() -> None:
@@ -125,7 +128,9 @@ def test_modes_of_auto() -> None:
 def test_auto_without_room_for_pixels_writes_the_text() -> None:
     told: list[str] = []
     codec = Codec(notice=told.append)
-    data = codec.encode(sample_picture(192, 128), mode="auto", max_bytes=30, description=TEXT, regions=MAPS, seed=0)
+    image = sample_picture(192, 128)
+    budget = len(codec.encode(image, mode="pixel", quality=0)) - 1
+    data = codec.encode(image, mode="auto", max_bytes=budget, description=TEXT, regions=MAPS, seed=0)
     assert set(container.read(data)[1]) == {"text"}
     assert told[0].startswith("no pixels are written: the smallest file")
 
