@@ -162,8 +162,8 @@ def last_failure(report: Path) -> str:
 
 
 def choose(mutants: list[Mutant], words: list[str], part: str) -> list[Mutant]:
-    """Faults with all words in their name or file; of those, the k-th of n parts."""
-    chosen = [each for each in mutants if all(word in f"{each.name} {each.file}" for word in words)]
+    """Faults with one of the words in their name or file, or all; of those, the k-th of n parts."""
+    chosen = [each for each in mutants if not words or any(word in f"{each.name} {each.file}" for word in words)]
     k, n = map(int, part.split("/"))
     return chosen[k - 1 :: n]
 

@@ -22,7 +22,7 @@ class Grey:
     """Stands for the likeness: how near the mean is to that of the photo."""
 
     def __init__(self, semantics: object, photo: Image.Image) -> None:
-        self.wanted, self.tokens = np.asarray(photo).mean(), SimpleNamespace(numpy=lambda: None)
+        self.wanted, self.tokens = np.asarray(photo).mean(), SimpleNamespace(numpy=lambda: "tokens")
 
     def score(self, image: Image.Image) -> float:
         return -abs(float(np.asarray(image).mean()) - self.wanted)
@@ -32,8 +32,10 @@ class Painter:
     """Stands for the embedded decoder: seed k draws an image all of grey k."""
 
     settled = 0
+    tokens: object = None
 
     def candidates(self, streams: Streams, count: int, tokens: object = None) -> list[int]:
+        self.tokens = tokens
         return [40 * (k + 1) for k in range(count)]
 
     def settle(self, streams: Streams) -> Streams:
@@ -65,6 +67,7 @@ def test_the_best_seed_is_written(codec: Codec, grey: int, seed: int) -> None:
 def test_few_of_a_memory_are_drawn(codec: Codec) -> None:
     data = codec.encode(photo(250), mode="text", description=TEXT, candidates=6)
     assert codec.streams(data).seed == 40 * closed_loop.DRAWN
+    assert codec.decoder.tokens == "tokens"  # type: ignore[union-attr]
 
 
 def test_a_seed_that_does_not_fit_is_not_written(codec: Codec) -> None:

@@ -178,6 +178,13 @@ def test_dlsvc_keeps_the_caption_in_27_characters() -> None:
     assert content.text == Description("a cat on a bench")
 
 
+@pytest.mark.parametrize(("mode", "number"), [("dlsvc", 2), ("micro", 3)])
+def test_modes_of_letters_have_their_own_text_coder(mode: str, number: int) -> None:
+    text = Description("two dogs run across a field of grass")  # what a language model codes in fewer bytes
+    sections = container.read(codec().encode(picture(), mode=mode, description=text))[1]
+    assert sections["text"].payload[0] == number
+
+
 def test_micro_takes_the_words_that_fit() -> None:
     text = Description(
         "a boy in red boots is climbing a tree", (Item("boy", "red boots"), Item("tree", "green leaves"))

@@ -176,6 +176,12 @@ def test_a_map_lies_where_its_name_is_alike() -> None:
     assert not masks[1][:5].any()
 
 
+def test_a_cell_is_set_from_a_third_between_the_mean_and_the_highest() -> None:
+    values = np.array([[0.0, 0.0, 0.45, 0.55, 1.0]], np.float32)  # mean 0.4, level 0.61
+    assert threshold(values).tolist() == [[False, False, False, False, True]]
+    assert threshold(values + np.array([0, 0, 0, 0.2, 0])).tolist() == [[False, False, False, True, True]]
+
+
 def test_a_flat_map_is_empty() -> None:
     assert not threshold(np.ones((4, 4), np.float32)).any()
 

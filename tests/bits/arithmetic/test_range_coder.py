@@ -87,3 +87,10 @@ def test_two_million_symbols_a_second() -> None:
     decoded = RangeDecoder(encoder.finish()).decode(EVEN, symbols.size)
     assert time.perf_counter() - start < 2.0  # both ways, with room for a busy machine
     assert np.array_equal(decoded, symbols)
+
+
+def test_zeros_at_the_end_are_not_written() -> None:
+    encoder = RangeEncoder()
+    encoder.encode_raw([0] * 20)
+    assert encoder.finish() == b""
+    assert RangeDecoder(b"").decode_raw(20).tolist() == [0] * 20

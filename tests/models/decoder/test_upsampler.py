@@ -12,7 +12,7 @@ from torch.nn import functional as F  # noqa: N812
 from misc.errors import WeightsError
 from misc.models.decoder.ncnn import read_convolutions
 from misc.models.decoder.sharpen import Sharpener
-from misc.models.decoder.upsampler import FACTOR, Upsampler
+from misc.models.decoder.upsampler import FACTOR, ResidualBlock, Upsampler
 from misc.models.decoder.upsampler_weights import load_upsampler, save_upsampler
 from misc.profiles import load_profile
 
@@ -122,6 +122,17 @@ def test_layers_come_in_the_order_of_the_image() -> None:
         layer.register_forward_hook(lambda module, *_: passed.append(module))
     network(torch.rand(1, 3, 8, 8), torch.ones(1), torch.zeros(1, 1, 2, 2))
     assert passed == network.convolutions()
+
+
+def test_residuals_are_scaled_by_a_fifth_at_both_levels() -> None:
+    """As in ESRGAN: each of three dense blocks adds 0.2 times its last layer, their result is added 0.2 times."""
+    block = ResidualBlock(8, 4)
+    with torch.no_grad():
+        for dense in block.dense:
+            dense.layers[-1].weight.zero_()  # type: ignore[union-attr,operator]
+            dense.layers[-1].bias.fill_(1)  # type: ignore[union-attr,operator]
+        x = torch.randn(1, 8, 4, 4)
+        torch.testing.assert_close(block(x), x + 0.2 * (x + 3 * 0.2))
 
 
 def test_noise_and_quality_change_the_image() -> None:
