@@ -197,5 +197,5 @@ def decoder_from(table: Mapping[str, Any]) -> DecoderProfile:
         )
         for each in own.pop("controls", ())
     )
-    more = {name: hub_part(own.pop(name)) for name in ("vae", "lora") if name in own}
+    more: dict[str, Any] = {name: hub_part(own.pop(name)) for name in ("vae", "lora") if name in own}
     return DecoderProfile(hub_part(own.pop("base")), Sampling(**own.pop("sampling")), controls=controls, **more, **own)
