@@ -179,7 +179,10 @@ def measure(data: Path, limit: int, profile: str) -> dict[str, Any]:
         patch_tokens(seen.tower, to_input(image, GRID, GRID)[None])
         for image, _ in track(captioned, "looking", transient=True)
     ]
-    said = [describer.describe_patches(each[0]) for each in track(patches, "describing", transient=True)]
+    said = [
+        describer.describe_patches(each[0], sight=describer.sight(image))
+        for each, (image, _) in zip(track(patches, "describing", transient=True), captioned, strict=True)
+    ]
     result: dict[str, Any] = {"photos": len(captioned), "boxes_photos": len(boxed)}
     result["captions"] = caption_scores([d.overall for d in said], [facts["captions"] for _, facts in captioned])
     firsts = [tidy(facts["captions"][0]) for _, facts in captioned[:TEXTS]]

@@ -2,7 +2,7 @@
 
     image ─┬─► vision tower ─┬─► describer ─► Description ─┐ names
            │                 └─► locator ◄─────────────────┘ ─► RegionMaps
-           └─► detector ─► things, which both are told
+           └─► detector, tagger ─► what they see, which both are told
 
 Everything is loaded when it is first needed, and the tower looks at a picture once.
 """
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .describer.embedded import EmbeddedDescriber
     from .locator import DenseClip, EmbeddedClip
     from .towers.detector import Detector
+    from .towers.tagger import Tagger
     from .towers.text_features import TextTower
 
 __all__ = ["Semantics"]
@@ -71,7 +72,7 @@ class Semantics:
 
         model = load_describer(self._part("describer").path).to(self.device)
         vocabulary = load_model(self.profile.small_language_model.checked()).vocabulary
-        return EmbeddedDescriber(self.tower, model, vocabulary, self.detector, self.clip)
+        return EmbeddedDescriber(self.tower, model, vocabulary, self.detector, self.clip, self.tagger)
 
     @functools.cached_property
     def detector(self) -> Detector | None:
@@ -79,6 +80,14 @@ class Semantics:
         from .towers.detector import Detector
 
         return Detector(self._part("detector").path) if self.profile.detector else None
+
+    @functools.cached_property
+    def tagger(self) -> Tagger | None:
+        """What finds everyday names of the whole, if the profile has it."""
+        from .towers.tagger import load_tagger
+
+        package = self.profile.packages.get("efficientnet")
+        return load_tagger(package.checked(), self.device) if package else None
 
     @functools.cached_property
     def own_describer(self) -> Describer:
@@ -148,17 +157,17 @@ class Semantics:
             image: RGB. items: how many things to name, at most. grid: cells of the masks on the shorter side.
         """
         from .describer.embedded import GRID
-        from .locator import SCORE, maps_of
+        from .locator import maps_of
         from .towers.vision import patch_tokens, to_input
 
         if self.profile.hub or self.describer_name not in (None, "embedded"):
             description = self.describe(image, items)
             return description, self.locate(image, description, grid)
         patches = patch_tokens(self.tower, to_input(image, GRID, GRID)[None])
-        things = self.detector.find(image.convert("RGB"), SCORE) if self.detector else []
-        description = self.describer.describe_patches(patches[0], items, things)
+        sight = self.describer.sight(image)
+        description = self.describer.describe_patches(patches[0], items, sight)
         names = [item.name for item in description.items]
-        dense = self.clip.write(self.clip.look(patches)[1][0], things)
+        dense = self.clip.write(self.clip.look(patches)[1][0], sight.things if sight else ())
         return description, maps_of(dense, self.clip.embed_texts(names), image.size, grid) if names else None
 
     def locate(self, image: Image.Image, description: Description, grid: int = DEFAULT_GRID) -> RegionMaps | None:

@@ -5,8 +5,10 @@
 
 The answer is one text, as the structured description lies in a file: the whole, then name and detail of every item,
 a line each. The model knows what is often said, the embedded CLIP what is there: both choose the whole of the likeliest
-ones. Things that a detector is sure of come first; the model tells their details too. Two text tasks use the same model
-without a picture: words from a consonant skeleton, and what one description says that another does not.
+ones. What detector or tagger would know may be named only if they see it (`naming`): their own names are the first
+items, whose details the model tells too, and when no caption agrees with them the whole is a sentence of those names.
+Two text tasks use the same model without a picture: words from a consonant skeleton, and what one description says that
+another does not.
 """
 
 from __future__ import annotations
@@ -27,9 +29,11 @@ from ...bits.text.description import Description, Item
 from ...errors import DescriberError
 from ...weights.safe import load, refusing
 from ..language_model.floats import new_llama
-from ..locator import EmbeddedClip
-from ..towers.detector import PERSONS, Detector, Thing, distinct
+from ..locator import SCORE, EmbeddedClip
+from ..towers.detector import Detector
+from ..towers.tagger import Tagger
 from ..towers.vision import WIDTH, patch_tokens, to_input
+from .naming import Sight, plain_sentence, same, sight_of
 
 __all__ = ["DIFFERENCES", "GRID", "WORDS", "Describer", "EmbeddedDescriber", "Prompts", "load_describer"]
 
@@ -39,7 +43,9 @@ MAX_CAPTION, MAX_ITEMS_TOKENS, MAX_DETAIL = 40, 64, 16
 BREVITY = 0.5  # of captions; at 1 they are longer and say more that is not there
 WHOLES = 12  # captions to choose from
 AGREEMENT = 4.0  # what the likeness of a caption and the picture counts beside the caption's probability
-SURE = 0.3  # score of a thing that is named
+UNSEEN, NAMED = 1.0, 0.5  # what a noun that is not seen costs a caption, and what one that is gives it
+ALIKE = 0.4  # likeness to the picture of a further item's name that neither detector nor tagger can judge
+PLAIN_NAMES = 2  # in a sentence of names alone
 ITEM_WORDS, DETAIL_WORDS, WHOLE_WORDS = 3, 10, 50
 WORDS, DIFFERENCES = "words: ", "differences: "
 
@@ -98,8 +104,8 @@ class EmbeddedDescriber:
 
     Args:
         tower: of `misc.models.towers.vision`. model: projector and language model. vocabulary: the language model's.
-        detector: of `misc.models.towers.detector`, if there is one. clip: chooses the whole; without, the likeliest
-            is taken.
+        detector, tagger: of `misc.models.towers`; the captioner is believed unless both are there. clip: chooses the
+            whole; without, the likeliest is taken.
     """
 
     def __init__(
@@ -109,9 +115,10 @@ class EmbeddedDescriber:
         vocabulary: BytePairs,
         detector: Detector | None = None,
         clip: EmbeddedClip | None = None,
+        tagger: Tagger | None = None,
     ) -> None:
         self.tower, self.model, self.vocabulary = tower, model, vocabulary
-        self.detector, self.clip = detector, clip
+        self.detector, self.clip, self.tagger = detector, clip, tagger
         self.prompts = Prompts.of(vocabulary)
 
     def describe(self, image: Image.Image, items: int = 3) -> Description:
@@ -121,39 +128,71 @@ class EmbeddedDescriber:
             DescriberError: the model found no words.
         """
         patches = patch_tokens(self.tower, to_input(image, GRID, GRID)[None])[0]
-        return self.describe_patches(patches, items, self.detector.find(image.convert("RGB")) if self.detector else ())
+        return self.describe_patches(patches, items, self.sight(image))
+
+    def sight(self, image: Image.Image) -> Sight | None:
+        """What detector and tagger see in a picture, if both are there."""
+        if self.detector is None or self.tagger is None:
+            return None
+        picture = image.convert("RGB")
+        return sight_of(self.detector.find(picture, SCORE), self.tagger.shares(picture))
 
     @torch.inference_mode()
-    def describe_patches(self, patches: Tensor, items: int = 3, things: Sequence[Thing] = ()) -> Description:
-        """As `describe`, from the tower's patch tokens (16, 16, 384) and what the detector found."""
+    def describe_patches(self, patches: Tensor, items: int = 3, sight: Sight | None = None) -> Description:
+        """As `describe`, from the tower's patch tokens (16, 16, 384) and what detector and tagger see."""
         seen = self.model.look(patches[None].to(self._device()))
-        caption = self._whole(seen, patches)
+        caption = self._whole(seen, patches, sight)
         overall = " ".join(self._text(caption).split()[:WHOLE_WORDS])
         if not overall:
             raise DescriberError("the describer found no words for the picture")
         spoken = [self.prompts.terminator, *caption, self.prompts.line_break]
         rest = self._say(seen, spoken, self.prompts.terminator, MAX_ITEMS_TOKENS, beams=3)
         own = read_items(self._text(rest), items)
+        if sight is None:
+            return Description(overall, tuple(own))
         chosen: list[Item] = []
-        for name in distinct(things, SURE):
-            if len(chosen) < items and not any(same(name, item.name) for item in chosen):
-                known = next((item for item in own if same(item.name, name)), None)
-                chosen.append(known or Item(name, self._detail(seen, spoken, name)))
-        chosen += [item for item in own if not any(same(item.name, other.name) for other in chosen)]
+        for name in sight.sure_names()[:items]:
+            known = next((item for item in own if same(item.name, name)), None)
+            chosen.append(known or Item(name, self._detail(seen, spoken, name)))
+        for item in self._borne_out(own, patches, sight):
+            if not any(same(item.name, other.name) for other in chosen):
+                chosen.append(item)
+        probable = sight.probable_name()
+        if not chosen and probable:
+            chosen.append(Item(probable, self._detail(seen, spoken, probable)))
         return Description(overall, tuple(chosen[:items]))
 
-    def _whole(self, seen: Tensor, patches: Tensor) -> list[int]:
-        """The caption that is likely and like the picture."""
+    def _borne_out(self, own: Sequence[Item], patches: Tensor, sight: Sight) -> list[Item]:
+        """The captioner's items that detector or tagger see, or that they cannot judge and the picture is like."""
+        judged = {item.name: bool(sight.seen(item.name)) for item in own if not sight.unseen(item.name)}
+        if self.clip is not None and not all(judged.values()):
+            open_names = [name for name, seen in judged.items() if not seen]
+            alike = self.clip.embed_texts(open_names) @ self.clip.look(patches[None])[0][0]
+            judged |= {name: value >= ALIKE for name, value in zip(open_names, alike.tolist(), strict=True)}
+        return [item for item in own if judged.get(item.name)]
+
+    def _whole(self, seen: Tensor, patches: Tensor, sight: Sight | None) -> list[int]:
+        """The caption that is likely, like the picture, and names what is seen; else a sentence of sure names."""
         said = self._likeliest(
             seen, [self.prompts.terminator], self.prompts.line_break, MAX_CAPTION, WHOLES, beams=WHOLES, brevity=BREVITY
         )
         said = [each for each in said if self._text(each[1]).strip()] or said[:1]
-        if self.clip is None:
-            return said[0][1]
-        picture = self.clip.look(patches[None])[0][0]
-        alike = self.clip.embed_texts([self._text(caption) for _, caption in said]) @ picture
-        scores = torch.tensor([score for score, _ in said]) + AGREEMENT * alike.cpu()
-        return said[int(scores.argmax())][1]
+        texts = [self._text(caption) for _, caption in said]
+        scores = torch.tensor([score for score, _ in said])
+        if self.clip is not None:
+            picture = self.clip.look(patches[None])[0][0]
+            scores = scores + AGREEMENT * (self.clip.embed_texts(texts) @ picture).cpu()
+        if sight is None:
+            return said[int(scores.argmax())][1]
+        names = sight.sure_names()
+        for place, text in enumerate(texts):
+            named = sum(name in text.lower() for name in names)
+            scores[place] += NAMED * named - UNSEEN * len(sight.unseen(text))
+        best = int(scores.argmax())
+        if not sight.misleads(texts[best]):
+            return said[best][1]
+        names = names or [name for name in [sight.probable_name()] if name]
+        return self.vocabulary.encode(plain_sentence(names[:PLAIN_NAMES])) if names else said[best][1]
 
     def _detail(self, seen: Tensor, spoken: list[int], name: str) -> str:
         """What the model says of a thing of this name."""
@@ -242,9 +281,3 @@ def shortened(detail: str) -> str:
     first = detail.partition("\n")[0]
     said = ", ".join(dict.fromkeys(first.split(", ")))
     return " ".join(said.split()[:DETAIL_WORDS])
-
-
-def same(name: str, other: str) -> bool:
-    """Whether two names may be of one thing: their last words are equal but for a plural, or both are persons."""
-    heads = [(each.lower().split() or [""])[-1] for each in (name, other)]
-    return len({head.removesuffix("s") for head in heads}) == 1 or set(heads) <= PERSONS

@@ -9,7 +9,7 @@ things, this one 1000, of the outdoors, animals, food and buildings too; only en
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from ...errors import WeightsError
 from ...weights.safe import refusing
 
-__all__ = ["CLASSES", "Tag", "Tagger", "hedge", "load_tagger", "read_names"]
+__all__ = ["CLASSES", "Tag", "Tagger", "hedge", "load_tagger", "read_names", "summed"]
 
 CLASSES = 1000
 SIDE = 224
@@ -86,6 +86,15 @@ def to_input(image: Image.Image) -> Tensor:
     return (torch.from_numpy(np.array(resized)).permute(2, 0, 1).float() - MIDDLE) / SPREAD
 
 
+def summed(shares: npt.NDArray[np.float64], names: Names) -> dict[str, float]:
+    """The share of every name: the sum over the classes that have it. shares: (classes,)."""
+    sums: defaultdict[str, float] = defaultdict(float)
+    for share, chain in zip(shares.tolist(), names, strict=True):
+        for name in chain:
+            sums[name] += share
+    return dict(sums)
+
+
 def hedge(shares: npt.NDArray[np.float64], names: Names, least: float) -> list[Tag]:
     """The most special names that are sure enough, the surest first.
 
@@ -95,10 +104,7 @@ def hedge(shares: npt.NDArray[np.float64], names: Names, least: float) -> list[T
     Returns:
         tags, none of which has a more special one among them: neither animal nor bird beside parrot.
     """
-    sums: Counter[str] = Counter()
-    for share, chain in zip(shares.tolist(), names, strict=True):
-        for name in chain:
-            sums[name] += share
+    sums = summed(shares, names)
     count = Counter(name for chain in names for name in chain)
     sure = {name for name, share in sums.items() if share >= least}
     general = {above for name in sure for chain in names if name in chain for above in chain[chain.index(name) + 1 :]}

@@ -11,19 +11,21 @@ from safetensors.torch import save_file
 from torch.nn import functional
 from transformers import Dinov2Config, Dinov2Model
 
-from misc.bits.text.description import Description
+from misc.bits.text.description import Description, Item
 from misc.bits.text.language_model import load_model
 from misc.codec import Codec
 from misc.errors import WeightsError
 from misc.models.clip.embedded import ClipHeads, load_clip_heads
 from misc.models.describer import embedded as describer_embedded
-from misc.models.describer.embedded import Describer, EmbeddedDescriber, load_describer, read_items, same
+from misc.models.describer.embedded import Describer, EmbeddedDescriber, load_describer, read_items
+from misc.models.describer.naming import Sight, sight_of
 from misc.models.locator import maps_of, threshold
 from misc.models.towers.detector import Thing
+from misc.models.towers.tagger import read_names
 from misc.models.towers.vision import WIDTH, to_input
 from misc.profiles import load_profile
 
-PULLED = all(load_profile().packages[name].path.is_file() for name in ("vit", "minilm"))
+PULLED = all(load_profile().packages[name].path.is_file() for name in ("vit", "minilm", "efficientnet"))
 
 
 @functools.cache
@@ -97,19 +99,65 @@ def test_text_tasks_answer_in_text(monkeypatch: pytest.MonkeyPatch) -> None:
     assert asked[1].endswith("differences: a dog\na cat\n")
 
 
-def test_things_come_first_and_take_the_describers_words(monkeypatch: pytest.MonkeyPatch) -> None:
+def sight(things: list[Thing], **shares: float) -> Sight:
+    """What is seen: things of the detector, and of the tagger's classes these, by their most special names."""
+    classes = [next(iter(chain)) for chain in read_names()]
+    found = np.zeros(len(classes))
+    for name, share in shares.items():
+        found[classes.index(name)] = share
+    return sight_of(things, found)
+
+
+def test_tags_come_first_then_things(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(describer_embedded, "BREVITY", 1.0)
+    patches = torch.zeros(16, 16, WIDTH)
     things = [Thing("person", 0.9, (0, 0, 1, 1)), Thing("cup", 0.8, (0, 0, 0.1, 0.1)), Thing("dog", 0.1, (0, 0, 1, 1))]
-    found = describer().describe_patches(torch.zeros(16, 16, WIDTH), 3, things)
-    assert [item.name for item in found.items[:2]] == ["person", "cup"]
-    assert len(found.items) <= 3
+    found = describer().describe_patches(patches, 3, sight(things, castle=0.9))
+    assert [item.name for item in found.items] == ["castle", "person", "cup"]
     assert all(len(item.detail.split()) <= 10 for item in found.items)
-    animals = [Thing("bear", 0.9, (0, 0, 1, 1)), Thing("teddy bear", 0.8, (0, 0, 1, 1)), things[1]]
-    names = [item.name for item in describer().describe_patches(torch.zeros(16, 16, WIDTH), 3, animals).items]
-    assert names[:2] == ["bear", "cup"]
-    assert same("young man", "person")
-    assert same("two dogs", "dog")
-    assert not same("hot dog stand", "dog")
+    assert [item.name for item in describer().describe_patches(patches, 1, sight(things)).items] == ["person"]
+
+
+def test_where_nothing_is_sure_the_probable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(describer_embedded, "BREVITY", 1.0)
+    things = [Thing("cat", 0.25, (0, 0, 1, 1)), Thing("cup", 0.21, (0, 0, 0.1, 0.1))]
+    monkeypatch.setattr(describer_embedded, "read_items", lambda text, most: [])
+    names = [item.name for item in describer().describe_patches(torch.zeros(16, 16, WIDTH), 3, sight(things)).items]
+    assert names == ["cat"]
+
+
+def saying(monkeypatch: pytest.MonkeyPatch, *captions: str) -> EmbeddedDescriber:
+    """A describer that knows these captions, the likeliest first, and nothing of their items."""
+    own = describer()
+    said = [(-float(place) / 10, own.vocabulary.encode(text)) for place, text in enumerate(captions)]
+    monkeypatch.setattr(own, "_likeliest", lambda *rest, **more: said)
+    monkeypatch.setattr(own, "_say", lambda *rest, **more: [])
+    return own
+
+
+def test_nobody_is_named_who_is_not_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    own, patches = saying(monkeypatch, "A woman in red", "A red hat on a wall"), torch.zeros(16, 16, WIDTH)
+    assert own.describe_patches(patches).overall == "A woman in red"
+    assert own.describe_patches(patches, 3, sight([])).overall == "A red hat on a wall"
+    assert own.describe_patches(patches, 3, sight([Thing("person", 0.5, (0, 0, 1, 1))])).overall == "A woman in red"
+
+
+def test_without_a_caption_that_agrees_the_whole_is_of_sure_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    own, patches = saying(monkeypatch, "A woman in red", "A dog runs"), torch.zeros(16, 16, WIDTH)
+    found = own.describe_patches(patches, 3, sight([Thing("umbrella", 0.6, (0, 0, 1, 1))], macaw=0.9))
+    assert found.overall == "A macaw and an umbrella"
+    assert [item.name for item in found.items] == ["macaw", "umbrella"]
+    assert own.describe_patches(patches, 3, sight([])).overall == "A woman in red"  # there is nothing better to say
+
+
+def test_the_captioners_items_need_evidence(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = saying(monkeypatch, "A dog runs")
+    items = [Item("dog", "brown"), Item("man", "old"), Item("grass", "green")]
+    monkeypatch.setattr(describer_embedded, "read_items", lambda text, most: items)
+    seen = sight([Thing("dog", 0.3, (0, 0, 1, 1)), Thing("person", 0.1, (0, 0, 1, 1))])
+    assert own.describe_patches(torch.zeros(16, 16, WIDTH), 3, seen).items == (Item("dog", "brown"),)
+    monkeypatch.setattr(own, "clip", Liking("grass"))
+    assert own.describe_patches(torch.zeros(16, 16, WIDTH), 3, seen).items == (Item("dog", "brown"), items[2])
 
 
 def test_one_beam_is_greedy() -> None:

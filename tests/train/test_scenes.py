@@ -67,7 +67,12 @@ class Seer:
 
     class describer:  # noqa: N801
         @staticmethod
-        def describe_patches(_: torch.Tensor, things: object) -> Description:
+        def sight(_: object) -> str:
+            return "what is seen"
+
+        @staticmethod
+        def describe_patches(_: torch.Tensor, sight: object) -> Description:
+            assert sight == "what is seen"
             return Description("seen by the describer")
 
     class clip:  # noqa: N801

@@ -1,0 +1,147 @@
+"""Which names a description may use: those that detector and tagger are sure of, and those that they bear out.
+
+    things (detector), shares (tagger) ─► Sight ─┬─► sure names ───────────────────► first items
+                                                 └─► evidence of each word ─┬──────► captions that name nothing unseen
+                                                                            └──────► further items
+
+The captioner has learned from photos of people and dogs, and sees them everywhere. So a noun that detector or tagger
+would know needs their evidence; a wrong noun costs more than a missing one.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ..towers.detector import NAMES, PERSONS, Thing, distinct
+from ..towers.tagger import hedge, read_names, summed
+
+__all__ = ["Sight", "plain_sentence", "same", "sight_of"]
+
+SURE, TAG_SURE = 0.35, 0.5  # score of a thing, and share of a tag, that is named
+PROBABLE, TAG_PROBABLE = 0.2, 0.3  # of the one thing that is named where nothing is sure
+SEEN = 0.2  # score or share that bears a word of the captioner out
+SOMEBODY = "person"
+MASSES = "food clothing furniture bread pasta meat hay wool coral soup armor pottery"
+WITHOUT_ARTICLE = frozenset(MASSES.split())
+SOMEBODIES = PERSONS | frozenset(
+    ["rider", "skier", "surfer", "cyclist", "runner", "skater", "couple", "crowd", "teenager", "toddler", "guitarist"]
+)
+KINDS = frozenset(["animal", "vehicle", "musical instrument"])  # that a tagger names when they are there
+AMBIGUOUS = frozenset(["orange", "fly", "light", "organ"])  # mostly other things than these names mean
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What detector and tagger see in a picture.
+
+    Attributes:
+        things: of the detector, of any score. shares: (1000,) of the tagger's classes. names: of every class.
+    """
+
+    things: Sequence[Thing]
+    shares: npt.NDArray[np.float64]
+    names: Sequence[Sequence[str]]
+
+    @functools.cached_property
+    def sums(self) -> Mapping[str, float]:
+        """Share of every name of the tagger's table."""
+        return summed(self.shares, self.names)
+
+    def evidence(self, word: str) -> float:
+        """How sure detector or tagger are of a singular noun, 0 to 1."""
+        wanted = SOMEBODY if word in SOMEBODIES else word
+        scores = [thing.score for thing in self.things if same(thing.name, wanted)]
+        return max([*scores, self.sums.get(wanted, 0.0)])
+
+    def sure_names(self) -> list[str]:
+        """Names of what is surely there, those of tags first; no name is of the same as another, or more general."""
+        return self._names(TAG_SURE, SURE)
+
+    def probable_name(self) -> str | None:
+        """The name of what is probably there, if anything is."""
+        return next(iter(self._names(TAG_PROBABLE, PROBABLE)), None)
+
+    def unseen(self, text: str) -> list[str]:
+        """Nouns of a text, in order, that detector or tagger would know and do not see."""
+        return [word for word in known_words(text) if self.evidence(word) < SEEN]
+
+    def seen(self, text: str) -> list[str]:
+        """Nouns of a text, in order, that detector or tagger see."""
+        return [word for word in known_words(text) if self.evidence(word) >= SEEN]
+
+    def misleads(self, text: str) -> bool:
+        """Whether a text's first noun that can be judged is unseen, or it names somebody and nobody is seen."""
+        unseen = self.unseen(text)
+        return bool(unseen) and (known_words(text)[0] == unseen[0] or any(word in SOMEBODIES for word in unseen))
+
+    def _names(self, share: float, score: float) -> list[str]:
+        tags = [tag.name for tag in hedge(self.shares, self.names, share)]
+        found: list[str] = []
+        for name in [*tags, *distinct(self.things, score)]:
+            if not any(same(name, other) for other in found):
+                found.append(name)
+        special = {name: above(name, self.names) for name in found}
+        return [name for name in found if not any(name in special[other] for other in found)]
+
+
+def sight_of(things: Sequence[Thing], shares: npt.NDArray[np.float64]) -> Sight:
+    """What detector and tagger see, by the tagger's table."""
+    return Sight(things, shares, table())
+
+
+@functools.cache
+def table() -> tuple[tuple[str, ...], ...]:
+    """Names of every class of the tagger."""
+    return tuple(tuple(chain) for chain in read_names())
+
+
+@functools.cache
+def vocabulary() -> frozenset[str]:
+    """Nouns of what detector or tagger would name if it were there; of names of several words the last."""
+    tags = {name for chain in table() if KINDS & set(chain) for name in chain}
+    return frozenset(name.rsplit(maxsplit=1)[-1] for name in tags.union(NAMES)) - AMBIGUOUS | SOMEBODIES
+
+
+def above(name: str, names: Sequence[Sequence[str]]) -> set[str]:
+    """Names that are more general than a name."""
+    return {each for chain in names if name in chain for each in chain[chain.index(name) + 1 :]}
+
+
+def known_words(text: str) -> list[str]:
+    """Nouns of a text that detector or tagger would know, in the singular, each once, in order."""
+    words = re.findall(r"[a-z]+", text.lower())
+    singular = [next((form for form in forms(word) if form in vocabulary()), "") for word in words]
+    return [word for word in dict.fromkeys(singular) if word]
+
+
+def forms(word: str) -> list[str]:
+    """A word as it is, and as the singular that it may have."""
+    return [word, word.removesuffix("s"), word.removesuffix("es")]
+
+
+def same(name: str, other: str) -> bool:
+    """Whether two names may be of one thing: their last words are equal but for a plural, or both are persons."""
+    heads = [(each.lower().split() or [""])[-1] for each in (name, other)]
+    return len({head.removesuffix("s") for head in heads}) == 1 or set(heads) <= PERSONS
+
+
+def plain_sentence(names: Sequence[str]) -> str:
+    """A sentence of names alone, such as "A macaw and an umbrella"."""
+    parts = [with_article(name) for name in names]
+    text = " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else "".join(parts)
+    return text[:1].upper() + text[1:]
+
+
+def with_article(name: str) -> str:
+    """A name after the article that it needs, if it needs one."""
+    last = name.rsplit(maxsplit=1)[-1]
+    plural = last.endswith("s") and not last.endswith(("ss", "us", "is"))
+    if plural or last in WITHOUT_ARTICLE:
+        return name
+    return f"{'an' if name[0] in 'aeiou' and not name.startswith('uni') else 'a'} {name}"

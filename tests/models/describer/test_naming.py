@@ -1,0 +1,66 @@
+"""Names that a description may use, by what detector and tagger see."""
+
+import numpy as np
+import pytest
+
+from misc.models.describer.naming import Sight, known_words, plain_sentence, same
+from misc.models.towers.detector import Thing
+
+EVERYWHERE = (0.0, 0.0, 1.0, 1.0)
+TABLE = [["macaw", "parrot", "bird", "animal"], ["dog", "animal"], ["lighthouse", "tower"], ["sports car", "car"]]
+
+
+def sight(*things: tuple[str, float], shares: tuple[float, ...] = (0, 0, 0, 0)) -> Sight:
+    return Sight([Thing(name, score, EVERYWHERE) for name, score in things], np.array(shares, float), TABLE)
+
+
+def test_evidence_is_of_things_and_of_names_added_up() -> None:
+    seen = sight(("dog", 0.3), ("person", 0.4), shares=(0.5, 0.2, 0, 0))
+    assert seen.evidence("dog") == pytest.approx(0.3)
+    assert seen.evidence("animal") == pytest.approx(0.7)
+    assert seen.evidence("woman") == seen.evidence("skier") == pytest.approx(0.4)
+    assert seen.evidence("tower") == 0.0
+
+
+def test_sure_names_are_special_and_different() -> None:
+    assert sight(("bird", 0.9), ("cup", 0.4), shares=(0.8, 0, 0, 0)).sure_names() == ["macaw", "cup"]
+    assert sight(("dog", 0.9), shares=(0.3, 0.3, 0, 0)).sure_names() == ["dog"]  # no animal beside it
+    assert sight(("car", 0.9), ("cup", 0.3), shares=(0, 0, 0, 0.6)).sure_names() == ["sports car"]
+    assert sight(("car", 0.3), shares=(0, 0, 0.4, 0)).sure_names() == []
+    assert sight(("car", 0.3), shares=(0, 0, 0.4, 0)).probable_name() == "lighthouse"
+    assert sight(("car", 0.1), shares=(0, 0, 0.2, 0)).probable_name() is None
+
+
+def test_words_that_detector_or_tagger_would_know() -> None:
+    assert known_words("Two dogs and a man wear orange shirts on a wall by buses") == ["dog", "man", "bus"]
+    assert known_words("Grass.") == []
+
+
+def test_what_is_said_and_not_seen() -> None:
+    seen = sight(("dog", 0.3), ("person", 0.1))
+    assert seen.seen("A dog beside a boy") == ["dog"]
+    assert seen.unseen("A dog beside a boy") == ["boy"]
+    assert seen.misleads("A dog beside a boy")
+    assert seen.misleads("A cat looks at a dog")
+    assert not seen.misleads("A dog looks at a cat")
+    assert not seen.misleads("A rock in the sea")
+
+
+@pytest.mark.parametrize(
+    ("names", "sentence"),
+    [
+        (["macaw"], "A macaw"),
+        (["umbrella", "unicycle"], "An umbrella and a unicycle"),
+        (["food", "scissors", "bus"], "Food, scissors and a bus"),
+        (["wine glass", "hot dog"], "A wine glass and a hot dog"),
+        ([], ""),
+    ],
+)
+def test_a_sentence_of_names_alone(names: list[str], sentence: str) -> None:
+    assert plain_sentence(names) == sentence
+
+
+def test_names_of_the_same() -> None:
+    assert same("young man", "person")
+    assert same("two dogs", "dog")
+    assert not same("hot dog stand", "dog")
