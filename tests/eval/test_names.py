@@ -26,7 +26,7 @@ def test_a_name_may_be_more_general_than_what_is_there() -> None:
 
 def test_the_first_noun_of_a_sentence() -> None:
     assert first_noun("A group of two dogs on the grass") == "dog"
-    assert first_noun("Red and green") == ""
+    assert first_noun("Slowly") == ""
 
 
 def test_counts() -> None:
