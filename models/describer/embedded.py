@@ -164,9 +164,9 @@ class EmbeddedDescriber:
 
     def _borne_out(self, own: Sequence[Item], patches: Tensor, sight: Sight) -> list[Item]:
         """The captioner's items that detector or tagger see, or that they cannot judge and the picture is like."""
-        judged = {item.name: bool(sight.seen(item.name)) for item in own if not sight.unseen(item.name)}
-        if self.clip is not None and not all(judged.values()):
-            open_names = [name for name, seen in judged.items() if not seen]
+        judged = {item.name: sight.bears_out(item.name) for item in own}
+        open_names = [item.name for item in own if not sight.can_judge(item.name)]
+        if self.clip is not None and open_names:
             alike = self.clip.embed_texts(open_names) @ self.clip.look(patches[None])[0][0]
             judged |= {name: value >= ALIKE for name, value in zip(open_names, alike.tolist(), strict=True)}
         return [item for item in own if judged.get(item.name)]

@@ -38,7 +38,11 @@ def test_words_that_detector_or_tagger_would_know() -> None:
 
 def test_what_is_said_and_not_seen() -> None:
     seen = sight(("dog", 0.3), ("person", 0.1))
-    assert seen.seen("A dog beside a boy") == ["dog"]
+    assert seen.bears_out("brown dogs")
+    assert not seen.bears_out("boy")
+    assert not sight(("dog", 0.29)).bears_out("dog")
+    assert seen.can_judge("boy")
+    assert not seen.can_judge("grass")
     assert seen.unseen("A dog beside a boy") == ["boy"]
     assert seen.misleads("A dog beside a boy")
     assert seen.misleads("A cat looks at a dog")
