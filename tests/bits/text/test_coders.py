@@ -24,6 +24,12 @@ def test_lzw_phrases_of_phrases(text: str) -> None:
     assert Lzw().unpack(Lzw().pack(text)) == fold(text)
 
 
+def test_lzw_learns_what_comes_again() -> None:
+    again, once = Lzw().pack("a cat on a mat " * 40), Lzw().pack("a cat on a mat ")
+    assert len(again) < 15 * len(once)
+    assert Lzw().unpack(again) == ("a cat on a mat " * 40).strip()
+
+
 def test_lzw_of_the_seed_sentence() -> None:
     assert 8 * len(Lzw().pack(DLSVC)) <= 174
     assert fold("Ein Käfer—2 cats!") == "ein kafer cats"
