@@ -53,9 +53,9 @@ def work(
     action: str, source: Path, target: Path, options: dict[str, object], workers: int | None, ray: str | None
 ) -> None:
     from ..pool import run_jobs, usual_workers
-    from .many_images import MANIFEST, Batch, run_batch
+    from .many_images import MANIFEST, Batch, Runner, run_batch
 
-    runner = run_jobs
+    runner: Runner = run_jobs
     if ray is not None:
         from .ray_runner import runner_at
 

@@ -21,7 +21,7 @@ from ..images import decode_picture, encode_picture
 from ..pool import Outcome, run_jobs
 from .files import write_bytes
 
-__all__ = ["COLUMNS", "MANIFEST", "Batch", "find_jobs", "run_batch", "write_manifest"]
+__all__ = ["COLUMNS", "MANIFEST", "Batch", "Runner", "find_jobs", "run_batch", "write_manifest"]
 
 MANIFEST = "manifest.csv"
 COLUMNS = ("source", "target", "state", "source_sha256", "target_sha256", "source_bytes", "target_bytes", "error")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -20,10 +21,16 @@ class Actor:
 
     def __init__(self, target: str, setup: Json) -> None:
         module, _, name = target.partition(":")
-        self.work = getattr(importlib.import_module(module), name)(setup)
+        self.problem: MiscError | None = None
+        try:
+            self.work = getattr(importlib.import_module(module), name)(setup)
+        except MiscError as error:
+            self.problem = error
 
     def do(self, job: Json) -> dict[str, Any]:
-        """The fields of an outcome."""
+        """The fields of an outcome; `problem` if the models could not be loaded."""
+        if self.problem is not None:
+            return {"problem": self.problem}
         try:
             return {"answer": self.work(job)}
         except Exception as error:  # whatever a job does, the next one gets its turn
@@ -47,10 +54,10 @@ def runner_at(address: str, gpus: float = 0) -> Callable[[str, Json, Sequence[Js
         raise InputError("--ray needs Ray: pip install 'misc-codec[ray]'") from error
     if not ray.is_initialized():
         try:
-            ray.init(address=None if address == "local" else address, log_to_driver=False, logging_level="ERROR")
+            ray.init(address=None if address == "local" else address, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise InputError(f"the Ray cluster at {address} does not answer") from error
-    remote = ray.remote(num_cpus=1, num_gpus=gpus)(Actor)
+    remote: Any = ray.remote(num_cpus=1, num_gpus=gpus)(Actor)  # its types know no methods of actors
 
     def run(target: str, setup: Json, jobs: Sequence[Json], workers: int) -> Iterator[Outcome]:
         waiting = [(job, 1) for job in reversed(jobs)]
@@ -63,16 +70,17 @@ def runner_at(address: str, gpus: float = 0) -> Callable[[str, Json, Sequence[Js
             (ready,), _ = ray.wait([*busy])
             actor, job, attempt = busy.pop(ready)
             try:
-                outcome = Outcome(job, **ray.get(ready))
-            except RayError as error:
-                if "misc" in type(getattr(error, "cause", None)).__module__:
-                    raise MiscError(str(error.cause)) from error
+                answer = ray.get(ready)
+            except RayError:
                 idle.append(remote.remote(target, dict(setup)))
                 if attempt < ATTEMPTS:
                     waiting.append((job, attempt + 1))
                     continue
                 outcome = Outcome(job, error="the process died", kind="died")
             else:
+                if "problem" in answer:  # the models cannot be loaded: on no other machine either
+                    raise answer["problem"]
+                outcome = Outcome(job, **answer)
                 idle.append(actor)
             yield outcome
 

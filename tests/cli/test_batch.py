@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from misc.cli.many_images import MANIFEST, Batch, find_jobs, run_batch
-from misc.errors import InputError
+from misc.errors import InputError, WeightsError
 from misc.pool import run_jobs
 from tests.support.images import sample_picture
 
@@ -138,6 +138,8 @@ def test_ray_loses_nothing_when_a_worker_dies(tmp_path: Path) -> None:
         jobs[2] |= {"how": "die once", "mark": str(tmp_path / "mark")}
         jobs[4] |= {"how": "input"}
         outcomes = list(runner_at("local")("tests.support.jobs:doubling", {}, jobs, 2))
+        with pytest.raises(WeightsError, match="the weights are missing"):
+            list(runner_at("local")("tests.support.jobs:doubling", {"fail": True}, [{"number": 1}], 1))
     finally:
         ray.shutdown()
     answers = {each.job["number"]: each.answer and each.answer["twice"] for each in outcomes}
