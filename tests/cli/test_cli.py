@@ -64,6 +64,12 @@ def test_nothing_of_the_old_file_is_lost(misc_command, photo: Path, tmp_path: Pa
     ("arguments", "expected", "words"),
     [
         (["encode", "PHOTO", "a.misc", "--bytes", "3"], 1, "smallest file"),
+        (["encode", "PHOTO", "a.misc", "--bpp", "0", "--mode", "pixel"], 1, "smallest file"),
+        (["encode", "PHOTO", "a.misc", "--ubpp", "0", "--mode", "micro", "--describe", "WORDS"], 1, "0 were allowed"),
+        (["encode", "PHOTO", "a.misc", "--describe", "EMPTY"], 1, "text is empty"),
+        (["encode", "PHOTO", "a.misc", "--describe", "LONG"], 1, "at most 64 words"),
+        (["encode", "PHOTO", "a.misc", "--reflect", "1", "--mode", "pixel"], 1, "no text"),
+        (["encode", "PHOTO", "a.misc", "--candidates", "0"], 2, "equal to 1"),
         (["encode", "nosuch.png", "a.misc"], 1, "cannot read"),
         (["encode", "TEXT", "a.misc"], 1, "not a picture"),
         (["encode", "PHOTO", "a.misc", "--describe", "TEXT"], 1, "not JSON"),
@@ -100,6 +106,9 @@ def test_failures_are_one_sentence(
     monkeypatch.chdir(tmp_path)
     foreign = (GOLDEN / "pixels.misc").read_bytes()
     (tmp_path / "TEXT").write_text("no {json")
+    (tmp_path / "EMPTY").write_text("{}")
+    (tmp_path / "WORDS").write_text('{"overall": "a cat"}')
+    (tmp_path / "LONG").write_text('{"overall": "' + "cat " * 65 + '"}')
     (tmp_path / "FOREIGN").write_bytes(foreign)
     (tmp_path / "DAMAGED").write_bytes(foreign[:-3])
     photo.rename(tmp_path / "PHOTO")
