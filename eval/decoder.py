@@ -40,7 +40,7 @@ from ..models.decoder.sharpen import Sharpener
 from .metrics import mean_of
 from .metrics.panel import Panel
 
-__all__ = ["files_of", "measure"]
+__all__ = ["files_of", "markdown_of", "measure"]
 
 MICRO_BPP, MICRO_BYTES = 500e-6, 16  # of files in mode micro, and as many bytes as a small image gets
 CANDIDATES = 64
@@ -177,6 +177,16 @@ def show(result: dict[str, Any], console: Console) -> None:
     console.print(table)
     for step, gain in result["gains"].items():
         console.print(f"CLIP likeness, {step}: {gain['gain']:+.4f}, standard error {gain['error']:.4f}")
+
+
+def markdown_of(result: dict[str, Any]) -> str:
+    """The table as it stands in the README."""
+    titles = ["row", "bpp", *(title for title, _ in COLUMNS.values())]
+    lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
+    for name, row in result["rows"].items():
+        cells = [f"{row[column]:.{digits}f}" for column, (_, digits) in COLUMNS.items()]
+        lines.append(f"| {' | '.join([f'`{name}`', f'{row["bpp"]:.5f}', *cells])} |")
+    return "\n".join(lines)
 
 
 def main(
