@@ -184,8 +184,8 @@ def markdown_of(result: dict[str, Any]) -> str:
     titles = ["row", "bpp", *(title for title, _ in COLUMNS.values())]
     lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
     for name, row in result["rows"].items():
-        cells = [f"{row[column]:.{digits}f}" for column, (_, digits) in COLUMNS.items()]
-        lines.append(f"| {' | '.join([f'`{name}`', f'{row["bpp"]:.5f}', *cells])} |")
+        figures = [f"{row[column]:.{digits}f}" for column, (_, digits) in COLUMNS.items()]
+        lines.append("| " + " | ".join([f"`{name}`", f"{row['bpp']:.5f}", *figures]) + " |")
     return "\n".join(lines)
 
 
