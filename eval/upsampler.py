@@ -2,8 +2,8 @@
 
     python -m misc.eval.upsampler --data boxes-00.tar --weights FILE [--weights FILE ...] [--out FOLDER] [--json FILE]
 
-Every photo is coded once, pixels alone. A row is the mean of the panel over the photos: the draft, Real-ESRGAN x4plus as
-it comes, and each file of weights. OUT receives a sheet of each photo, the original first, to be looked at.
+Every photo is coded once, pixels alone. A row is the mean of the panel over the photos: the draft, Real-ESRGAN x4plus
+as it comes, and each file of weights. OUT receives a sheet of each photo, the original first, to be looked at.
 """
 
 from __future__ import annotations
