@@ -125,6 +125,8 @@ class Semantics:
         """The embedded CLIP's text tower."""
         from .towers.text_features import load_text_tower
 
+        if "minilm" not in self.profile.packages:
+            raise WeightsError(f"profile {self.profile.name} has no text tower")
         return load_text_tower(self.profile.packages["minilm"].checked(), self.device)
 
     def embed_texts(self, texts: Sequence[str]) -> Tensor:

