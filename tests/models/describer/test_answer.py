@@ -87,7 +87,7 @@ def test_good_answers(answer: str) -> None:
         (changed(items=[thing(), thing("a very old sofa")]), "name of item 2 has 4 words"),
         (changed(items=[thing(detail="word " * 11)]), "detail of item 1 has 11 words"),
         (changed(overall="a" * 41), "more than 40 letters"),
-        (changed(overall="a \x1b[31mcat"), "cannot be printed"),
+        (changed(overall="a \x1b[31mcat"), "control character"),
     ],
 )
 def test_bad_answers(answer: str, words: str) -> None:

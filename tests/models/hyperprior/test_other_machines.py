@@ -10,12 +10,12 @@ import json
 import torch
 from misc.bits import streams
 from misc.models.hyperprior.weights import load_hyperprior
-from tests.bits.test_golden import FILES, LATENT_MODEL
+from tests.bits.test_golden import FILES, MODELS
 from tests.golden.make import MODEL
 model = load_hyperprior(MODEL)
 drafts = {}
 for path in FILES:
-    found = streams.decode(path.read_bytes(), LATENT_MODEL)
+    found = streams.decode(path.read_bytes(), MODELS)
     if found.pixels is not None:
         drafts[path.stem] = model.synthesise(found.pixels, found.width, found.height).tolist()
 print(json.dumps({"kernels": torch.backends.cpu.get_cpu_capability(), "drafts": drafts}))
