@@ -39,7 +39,7 @@ def draw_modes(codec: Codec, image: Image.Image, bpp: float) -> list[tuple[str, 
         given = {} if options["mode"] == "pixel" else known
         data = codec.encode(image, **given, **options)
         rate = 8 * len(data) / (image.width * image.height)
-        shown = f"{rate:.4f} bpp" if rate > 0.001 else f"{1e6 * rate:.0f} µbpp"
+        shown = f"{rate:.4f} bpp" if rate > 0.001 else f"{1e6 * rate:.0f} ubpp"
         rows.append((f"{name}: {len(data)} bytes, {shown}", codec.decode(data)))
     rows.append(("misc, the draft of it", codec.decode(data, draft=True)))
     return rows
