@@ -27,7 +27,7 @@ def add_lora(unet: nn.Module, path: Path) -> None:
     Raises:
         WeightsError: the file is missing, damaged, of another network, or changes text encoders too.
     """
-    from diffusers.loaders import StableDiffusionLoraLoaderMixin as Loader
+    from diffusers.loaders.lora_pipeline import StableDiffusionLoraLoaderMixin as Loader
 
     net: Any = unet
     with refusing(path, "the decoder's LoRA"):
