@@ -114,10 +114,10 @@ def test_every_encoding_of_the_terminal(tmp_path: Path, encoding: str) -> None:
     path.write_bytes(streams.encode(streams.Streams(128, 128, 0, text), load_profile().exact_models))
     environment = os.environ | {"PYTHONIOENCODING": encoding}
     encoding = encoding.removesuffix(":strict")
-    done = subprocess.run([*MISC, "info", path], env=environment, capture_output=True)
+    done = subprocess.run([*MISC, "info", path, "--text"], env=environment, capture_output=True)
     assert (done.returncode, done.stderr) == (0, b"")
     assert "text: a caf" in done.stdout.decode(encoding)
-    done = subprocess.run([*MISC, "info", path, "--json"], env=environment, capture_output=True)
+    done = subprocess.run([*MISC, "info", path, "--text", "--json"], env=environment, capture_output=True)
     assert json.loads(done.stdout.decode(encoding))["text"]["overall"] == "a café, 猫"
     done = subprocess.run([*MISC, "info", "猫"], env=environment, capture_output=True)
     assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
