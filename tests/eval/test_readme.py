@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from misc.eval.decoder import COLUMNS
+from misc.eval.decoder import COLUMNS, markdown_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,3 +30,11 @@ def test_the_upsamplers_figures_are_the_committed_ones(file: str, rows: tuple[st
     assert len(result["photos"]) == 8
     for name in rows:
         assert cells(result["rows"][name]) in text, name
+
+
+def test_the_decoders_table_is_the_committed_one() -> None:
+    result = json.loads((ROOT / "docs/results/decoder.json").read_text())
+    assert result["photos"] == len(result["per_photo"]) == 24
+    assert markdown_of(result) in (ROOT / "README.md").read_text()
+    for name in ("pixel", "misc", "AVIF/4 -> x4plus"):
+        assert all(photo[name]["bpp"] <= 0.024 for photo in result["per_photo"].values() if name in photo)
