@@ -133,7 +133,7 @@ def test_the_draft_is_another_picture() -> None:
     data = codec().encode(picture(), mode="pixel", quality=60)
     drawn, draft = codec().decode(data), codec().decode(data, draft=True)
     assert np.abs(np.asarray(drawn).astype(int) - np.asarray(draft)).max() > 2
-    assert psnr(drawn, draft) > 15  # the sample is noise, which a draft has little of
+    assert psnr(drawn, draft) > 20
 
 
 def test_seeds_are_stored() -> None:

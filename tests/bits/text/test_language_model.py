@@ -17,6 +17,7 @@ from misc.bits.text.language_model import SLACK_BITS, LanguageModel, Model, Mode
 from misc.errors import BitstreamError, LimitError, WeightsError
 from misc.models.language_model import integers as language_model
 from misc.models.language_model.integers import add_prefixes, digest
+from misc.weights.checks import cache_folder
 from tests.support.language_models import CONFIG, likeliest, tiny_arrays
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
@@ -110,10 +111,11 @@ def test_an_encoder_leaves_a_text_of_certain_tokens_to_others(
         sure.pack("")
 
 
-def test_missing_weights_say_what_fetches_them(tmp_path: Path) -> None:
-    missing = LanguageModel("lm-large", 40, ModelFile(tmp_path / "none.safetensors"))
+def test_missing_weights_say_what_fetches_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    missing = LanguageModel("lm-large", 40, ModelFile(cache_folder() / "none.safetensors"))
     assert not missing.available
-    with pytest.raises(WeightsError, match="missing"):
+    with pytest.raises(WeightsError, match="misc pull"):
         missing.unpack(b"abc")
 
 
