@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from ...errors import BitstreamError, LimitError, WeightsError
 from ...weights.safe import load, refusing
@@ -205,6 +206,12 @@ class LanguageModel:
         return data
 
     def unpack(self, data: bytes) -> str:
+        # A step is one row times a matrix: a second thread of BLAS only waits, and doubles the processor's work.
+        with threadpool_limits(1, "blas"):
+            return self._unpack(data)
+
+    def _unpack(self, data: bytes) -> str:
+        """As `unpack`, by as many threads as there are."""
         model, coder = self.model, RangeDecoder(data)
         chosen = int(coder.decode(model.choice, 1)[0])
         if chosen >= len(model.prefixes):
