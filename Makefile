@@ -29,7 +29,7 @@ results: .venv/ready ## figures of the embedded profile and its rivals: docs/res
 	$(BIN)/misc eval publish build/results docs/results README.md
 
 test: .venv/ready ## all tests, and the checks of `make lint`
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 fuzz: .venv/ready ## mutated input for everything that reads files (MINUTES=10 SEED=1)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --minutes $(MINUTES) --seed $(SEED)
