@@ -40,6 +40,7 @@ class Photo:
 
     @property
     def name(self) -> str:
+        """The folder's name."""
         return self.path.name
 
 

@@ -39,6 +39,7 @@ class Part:
 
     @property
     def path(self) -> Path:
+        """The file of weights below misc/checkpoints."""
         return Path(str(resources.files("misc.checkpoints"))) / self.weights
 
     def checked(self) -> Path:
@@ -66,6 +67,7 @@ class Derived:
 
     @property
     def path(self) -> Path:
+        """The file in the cache, named by its digest."""
         return cache_folder() / f"{self.name}-{self.digest[:12]}.safetensors"
 
     def checked(self) -> Path:

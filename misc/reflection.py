@@ -34,7 +34,8 @@ MakeFile = Callable[[Streams, tuple[str, ...]], bytes]
 class Scorer(Protocol):
     """What tells how much an image is like the photo, as `misc.closed_loop.Likeness`."""
 
-    def score(self, image: Image.Image) -> float: ...
+    def score(self, image: Image.Image) -> float:
+        """Similarity of a drawn image to the original; more is better."""
 
 
 @dataclass(frozen=True)

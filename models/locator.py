@@ -64,6 +64,7 @@ class EmbeddedClip:
         self.tower, self.text, self.heads, self.detector = tower, text, heads, detector
 
     def embed_patches(self, image: Image.Image) -> Tensor:
+        """Dense embeddings (WRITING, WRITING, C) of an image, with what the detector found written into them."""
         dense = self.look(patch_tokens(self.tower, to_input(image, PATCHES, PATCHES)[None]))[1][0]
         return self.write(dense, self.detector.find(image.convert("RGB"), SCORE) if self.detector else ())
 
@@ -89,6 +90,7 @@ class EmbeddedClip:
 
     @torch.inference_mode()
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
+        """Embeddings (texts, C) of texts."""
         return self.heads.encode_text(self.text.embed(texts))
 
 

@@ -49,6 +49,7 @@ class Semantics:
 
     @functools.cached_property
     def device(self) -> str:
+        """The device that was given, else the GPU where there is one."""
         import torch
 
         return self._given or ("cuda" if torch.cuda.is_available() else "cpu")

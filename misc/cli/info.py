@@ -139,5 +139,6 @@ def rate(data: bytes, header: Header) -> float:
 
 
 def size_line(facts: dict[str, Any]) -> str:
+    """Size, bytes of the file and of each section, and rate, in one line."""
     sections = ", ".join(f"{name} {size}" for name, size in facts["sections"].items())
     return f"{facts['width']}x{facts['height']}, {facts['bytes']} bytes ({sections}), {facts['bpp']:.4f} bpp"

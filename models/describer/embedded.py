@@ -83,6 +83,7 @@ class Prompts:
 
     @classmethod
     def of(cls, vocabulary: BytePairs) -> Prompts:
+        """The two tokens' numbers in a vocabulary."""
         return cls(vocabulary.number("\n"), vocabulary.number("\n\n"))
 
 

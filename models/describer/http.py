@@ -46,6 +46,7 @@ class HttpDescriber:
         return [self.answer(*each, most_tokens) for each in zip(pictures, requests, strict=True)]
 
     def answer(self, picture: Image.Image, text: str, most_tokens: int) -> str:
+        """The server's answer to an image and a request."""
         message = {"role": "user", "content": [image_part(picture), {"type": "text", "text": text}]}
         body: dict[str, Any] = {"model": self.endpoint.model, "messages": [message], "stream": False}
         reply = post(kept_client(), self.endpoint, body | {"max_tokens": most_tokens, "temperature": 0}, self.sleep)

@@ -59,6 +59,7 @@ class TransformersDescriber:
             raise DescriberError(f"the describer failed: {first_line(error)}") from error
 
     def generate(self, pictures: Sequence[Image.Image], requests: Sequence[str], most_tokens: int) -> list[str]:
+        """The model's answers to images and their requests, of at most so many new tokens."""
         import torch
 
         chats = [

@@ -176,6 +176,7 @@ class Hyperprior(CompressionModel):  # type: ignore[misc]  # compressai is untyp
 
     @property
     def device(self) -> torch.device:
+        """Where the weights are."""
         return self.gain.log_gain.device
 
     def compress(self, x: Tensor, quality: int = 191) -> dict[str, Any]:

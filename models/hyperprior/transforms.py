@@ -44,6 +44,7 @@ class Stage(nn.Module):
         self.blocks = nn.Sequential(*(ResidualBlock(channels, channels) for _ in range(blocks)))
 
     def forward(self, x: Tensor, quality: Tensor) -> Tensor:
+        """x (N, C, H, W) of another resolution, by the gain of qualities (N,) in [0, 1]."""
         out: Tensor = self.blocks(self.resample(x) * self.gain(quality))
         return out
 
@@ -57,6 +58,7 @@ class Transform(nn.Module):
         self.last = last
 
     def forward(self, x: Tensor, quality: Tensor) -> Tensor:
+        """As `run`, all stages."""
         return self.run(x, quality)
 
     def run(self, x: Tensor, quality: Tensor, *, first: int = 0, last: int | None = None) -> Tensor:
@@ -68,4 +70,5 @@ class Transform(nn.Module):
 
 
 def upsample(inputs: int, outputs: int) -> nn.Module:
+    """A layer from (N, inputs, H, W) to (N, outputs, 2 * H, 2 * W)."""
     return nn.Sequential(conv1x1(inputs, outputs * 4), nn.PixelShuffle(2))

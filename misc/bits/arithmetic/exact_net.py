@@ -104,6 +104,7 @@ class Relu:
     """max(x, 0)."""
 
     def __call__(self, x: Floats) -> Floats:
+        """max(x, 0), for x of any shape."""
         return np.maximum(x, 0)
 
 
@@ -114,6 +115,7 @@ class PixelShuffle:
     factor: int
 
     def __call__(self, x: Floats) -> Floats:
+        """x (N, C, H, W) to (N, C / r^2, r * H, r * W), as `torch.nn.PixelShuffle` has it."""
         batch, channels, height, width = x.shape
         r = self.factor
         split = x.reshape(batch, channels // r**2, r, r, height, width).transpose(0, 1, 4, 2, 5, 3)
@@ -127,6 +129,7 @@ class ExactNet:
     layers: Sequence[Conv2d | Relu | PixelShuffle]
 
     def __call__(self, x: Floats) -> Floats:
+        """Every layer after the one before it."""
         for layer in self.layers:
             x = layer(x)
         return x

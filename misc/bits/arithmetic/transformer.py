@@ -55,6 +55,7 @@ class Config:
 
     @property
     def head_width(self) -> int:
+        """Channels of one head."""
         return self.width // self.heads
 
 

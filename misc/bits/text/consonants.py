@@ -44,9 +44,11 @@ class Consonants:
     digest = b""
 
     def keeps(self, text: str) -> bool:
+        """Whether the text has nothing but the sixteen symbols, and single spaces between words."""
         return set(text) <= set(SYMBOLS) and " ".join(text.split()) == text
 
     def pack(self, text: str) -> bytes:
+        """Four bits a symbol of the text's skeletons; LimitError for a text that is too long."""
         line = text if self.keeps(text) else skeletons(text)
         if len(line) > MAX_LENGTH:
             raise LimitError(f"the skeletons are longer than {MAX_LENGTH} letters")
@@ -54,6 +56,7 @@ class Consonants:
         return bytes(high << 4 | low for high, low in zip(numbers[::2], numbers[1::2], strict=True))
 
     def unpack(self, data: bytes) -> str:
+        """The skeletons; BitstreamError for bytes that `pack` never writes."""
         if len(data) > MAX_LENGTH // 2:
             raise BitstreamError("the text stream is too long for consonants")
         letters = "".join(SYMBOLS[byte >> 4] + SYMBOLS[byte & 15] for byte in data)

@@ -30,9 +30,11 @@ class Deflate:
     digest = b""
 
     def keeps(self, text: str) -> bool:
+        """Always."""
         return True
 
     def pack(self, text: str) -> bytes:
+        """Raw DEFLATE with the dictionary; LimitError for a text that is too long."""
         data = text.encode()
         if len(data) > MAX_BYTES:
             raise LimitError(f"the text is longer than {MAX_BYTES} bytes")
@@ -40,6 +42,7 @@ class Deflate:
         return packer.compress(data) + packer.flush()
 
     def unpack(self, data: bytes) -> str:
+        """The text; BitstreamError for bytes that `pack` never writes."""
         unpacker = zlib.decompressobj(-15, DICTIONARY)
         try:
             text = unpacker.decompress(data, MAX_BYTES + 1)

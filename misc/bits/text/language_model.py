@@ -185,9 +185,11 @@ class LanguageModel:
         return self.path.is_file()
 
     def keeps(self, text: str) -> bool:
+        """Always."""
         return True
 
     def pack(self, text: str) -> bytes:
+        """The prefix that suits best, then the tokens; LimitError for a text of too many tokens."""
         tokens = np.array(self.model.tokens(text))
         if len(tokens) > self.most:
             raise LimitError(f"the text is too long for {self.name}")
@@ -206,6 +208,7 @@ class LanguageModel:
         return data
 
     def unpack(self, data: bytes) -> str:
+        """The text; BitstreamError for bytes that `pack` never writes."""
         # A step is one row times a matrix: a second thread of BLAS only waits, and doubles the processor's work.
         with threadpool_limits(1, "blas"):
             return self._unpack(data)

@@ -59,9 +59,11 @@ class Lzw:
     digest = b""
 
     def keeps(self, text: str) -> bool:
+        """Whether the text has nothing but the coder's own characters."""
         return fold(text) == text
 
     def pack(self, text: str) -> bytes:
+        """Numbers of phrases, range coded; LimitError for a text that is too long."""
         folded = fold(text)
         if len(folded) > MAX_LENGTH:
             raise LimitError(f"the text is longer than {MAX_LENGTH} characters")
@@ -81,6 +83,7 @@ class Lzw:
         return coder.finish()
 
     def unpack(self, data: bytes) -> str:
+        """The text; BitstreamError for bytes that `pack` never writes."""
         phrases, coder = Phrases(), RangeDecoder(data)
         text = previous = ""
         while True:

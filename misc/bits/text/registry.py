@@ -30,10 +30,12 @@ class TextCoder(Protocol):
     lossless: bool
 
     @property
-    def available(self) -> bool: ...
+    def available(self) -> bool:
+        """Whether all that the coder needs is on this machine."""
 
     @property
-    def digest(self) -> bytes: ...
+    def digest(self) -> bytes:
+        """SHA-256 of the model that reads the symbols; empty for a coder without one."""
 
     def keeps(self, text: str) -> bool:
         """Whether `unpack(pack(text)) == text`."""
