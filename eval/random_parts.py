@@ -13,59 +13,12 @@ import torch
 from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel, UniPCMultistepScheduler
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
+from ..configs import read_config
 from ..models.decoder.decoder import ControlPart, Parts
 from ..models.decoder.text_encoders import ClipText
 
 __all__ = ["random_parts", "save"]
 
-SD15 = {
-    "unet": {"cross_attention_dim": 768, "attention_head_dim": 8},
-    "vae": {"block_out_channels": (128, 256, 512, 512), "layers_per_block": 2, "latent_channels": 4},
-    "text": [{"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12}],
-}
-SDXL = {
-    "unet": {
-        "block_out_channels": (320, 640, 1280),
-        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-        "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-        "transformer_layers_per_block": (1, 2, 10),
-        "attention_head_dim": (5, 10, 20),
-        "cross_attention_dim": 2048,
-        "use_linear_projection": True,
-        "addition_embed_type": "text_time",
-        "addition_time_embed_dim": 256,
-        "projection_class_embeddings_input_dim": 2816,
-    },
-    "vae": SD15["vae"] | {"scaling_factor": 0.13025},  # type: ignore[operator]
-    "text": [
-        *SD15["text"],
-        {"hidden_size": 1280, "intermediate_size": 5120, "num_hidden_layers": 32, "num_attention_heads": 20},
-    ],
-}
-TINY = {
-    "unet": {
-        "block_out_channels": (16, 32),
-        "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"),
-        "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"),
-        "layers_per_block": 1,
-        "norm_num_groups": 8,
-        "cross_attention_dim": 16,
-        "attention_head_dim": 2,
-    },
-    "vae": {"block_out_channels": (8, 16), "layers_per_block": 1, "latent_channels": 4, "norm_num_groups": 4},
-    "text": [{"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}],
-}
-TINY_XL = TINY | {
-    "unet": TINY["unet"]  # type: ignore[operator]
-    | {
-        "cross_attention_dim": 32,
-        "addition_embed_type": "text_time",
-        "addition_time_embed_dim": 8,
-        "projection_class_embeddings_input_dim": 8 * 6 + 16,
-    },
-    "text": TINY["text"] * 2,  # type: ignore[operator]
-}
-SIZES: dict[str, dict[str, Any]] = {"sd15-tile": SD15, "sdxl-tile": SDXL, "tiny": TINY, "tiny-xl": TINY_XL}
 MAX_TOKENS = 77
 
 
@@ -73,18 +26,21 @@ def random_parts(size: str, *, controls: int = 1, channels: int = 3, seed: int =
     """Parts with random weights.
 
     Args:
-        size: `sd15-tile`, `sdxl-tile`, `tiny` or `tiny-xl`. controls, channels: number of ControlNets, and of the
-            channels that each is shown.
+        size: `sd15-tile`, `sdxl-tile`, `tiny` or `tiny-xl`, whose shapes are in models/configs.
+        controls: number of ControlNets.
+        channels: number of channels that each of them is shown.
+        seed: of the weights.
+        device: on which they are made.
     """
-    config = SIZES[size]
+    config = read_config(size)
     torch.manual_seed(seed)
     with torch.device(device):
         unet = UNet2DConditionModel(**config["unet"])
-        nets = [control_of(unet, size, channels) for _ in range(controls)]
+        nets = [control_of(unet, config["controlnet"], channels) for _ in range(controls)]
         blocks = len(config["vae"]["block_out_channels"])
         types = {"down_block_types": ("DownEncoderBlock2D",) * blocks, "up_block_types": ("UpDecoderBlock2D",) * blocks}
         vae = AutoencoderKL(**config["vae"], **types)
-        text = text_of(config["text"], size.startswith("tiny"))
+        text = text_of(config["text"], config["vocabulary"])
     for net in (unet, vae, *nets, *text.models):
         net.eval().requires_grad_(False)
     scheduler = UniPCMultistepScheduler(
@@ -93,20 +49,18 @@ def random_parts(size: str, *, controls: int = 1, channels: int = 3, seed: int =
     return Parts(unet, vae, scheduler, text, tuple(ControlPart(net) for net in nets))
 
 
-def control_of(unet: UNet2DConditionModel, size: str, channels: int) -> ControlNetModel:
+def control_of(unet: UNet2DConditionModel, config: dict[str, Any], channels: int) -> ControlNetModel:
     """A ControlNet of a UNet's encoder whose last layers are not zero, or it would do nothing."""
-    embedding = {"conditioning_embedding_out_channels": (8, 16)} if size.startswith("tiny") else {}
-    net = ControlNetModel.from_unet(unet, conditioning_channels=channels, **embedding)
+    net = ControlNetModel.from_unet(unet, conditioning_channels=channels, **config)
     for layer in (*net.controlnet_down_blocks, net.controlnet_mid_block, net.controlnet_cond_embedding.conv_out):
         torch.nn.init.normal_(layer.weight, std=0.02)
     return net
 
 
-def text_of(configs: list[dict[str, Any]], tiny: bool) -> ClipText:
-    """CLIP text encoders with a vocabulary of letters."""
+def text_of(configs: list[dict[str, Any]], size: int) -> ClipText:
+    """CLIP text encoders with a vocabulary of letters, filled up to a size."""
     marks = ["<|startoftext|>", "<|endoftext|>"]
     letters = [chr(code) + end for code in range(33, 127) for end in ("", "</w>")]
-    size = len(letters) + 2 if tiny else 49408
     words = letters + [f"unused{k}" for k in range(size - len(letters) - 2)] + marks
     tokenizers, models = [], []
     for k, each in enumerate(configs):

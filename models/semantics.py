@@ -69,7 +69,8 @@ class Semantics:
     def describer(self) -> EmbeddedDescriber:
         """The embedded describer."""
         from ..bits.text.language_model import load_model
-        from .describer.embedded import EmbeddedDescriber, load_describer
+        from .describer.embedded import EmbeddedDescriber
+        from .describer.network import load_describer
 
         model = load_describer(self._part("describer").path).to(self.device)
         vocabulary = load_model(self.profile.small_language_model.checked()).vocabulary

@@ -64,6 +64,36 @@ def test_every_package_is_listed() -> None:
     assert found == set(PROJECT["tool"]["setuptools"]["packages"])
 
 
+DATA_FILES = """
+from setuptools import Distribution
+distribution = Distribution()
+distribution.parse_config_files(["pyproject.toml"])
+distribution.include_package_data = False  # no manifest, which would be written into the tree
+build = distribution.get_command_obj("build_py")
+build.ensure_finalized()
+for _, source, _, files in build.data_files:
+    for file in files:
+        print(f"{source}/{file}")
+"""
+
+
+def test_a_wheel_holds_all_that_is_no_code() -> None:
+    done = subprocess.run([sys.executable, "-c", DATA_FILES], cwd=ROOT, capture_output=True, text=True, check=True)
+    folders = PROJECT["tool"]["setuptools"]["package-dir"].values()
+    files = {str(path.relative_to(ROOT)) for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()}
+    data = {file for file in files if not file.endswith((".py", ".pyc"))}
+    assert "models/configs/hyperprior.json" in data
+    assert "models/profiles/embedded.toml" in data
+    assert data <= set(done.stdout.splitlines())
+
+
+def test_no_file_of_code_is_longer_than_300_lines() -> None:
+    folders = ["docs", "tests", *PROJECT["tool"]["setuptools"]["package-dir"].values()]
+    lengths = {path: path.read_text().count("\n") for folder in folders for path in (ROOT / folder).rglob("*.py")}
+    assert len(lengths) > 300
+    assert {str(path): length for path, length in lengths.items() if length > 300} == {}
+
+
 def test_ruff() -> None:
     check(ROOT, "ruff", "check", ".")
     check(ROOT, "ruff", "format", "--check", ".")

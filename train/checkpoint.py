@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -84,8 +85,14 @@ def restore(
     return int(state["step"]), float(state["seconds"])
 
 
-def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Write tensors as safetensors, then rename."""
-    temporary = path.with_suffix(".part")
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, temporary)
+def write_tensors(tensors: Mapping[str, Tensor], path: Path, config: Mapping[str, Any]) -> None:
+    """Write weights as safetensors, then rename.
+
+    Args:
+        tensors: by name.
+        path: of the file.
+        config: the network's shape, which the file keeps.
+    """
+    temporary, metadata = path.with_suffix(".part"), {"config": json.dumps(config)}
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, temporary, metadata)
     temporary.replace(path)

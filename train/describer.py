@@ -11,6 +11,7 @@ committed weights, from --start, or --from-scratch with the projector random and
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,8 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..models.describer.embedded import TIED, Describer, load_describer
+from ..configs import build, read_config
+from ..models.describer.network import TIED, DescriberNetwork, load_describer
 from ..models.language_model.floats import load_floats
 from ..profiles import load_profile
 from . import options
@@ -36,7 +38,6 @@ from .prepare.features import load_features
 __all__ = ["DescriberTask", "Recipe", "answer_loss", "word_loss"]
 
 WEIGHTS = "describer.safetensors"
-VISUAL = 64  # tokens
 DROPOUT, SMOOTHING = 0.1, 0.05
 
 
@@ -54,6 +55,7 @@ class Recipe:
         word_weight: weight of the captions' words beside the answers.
         label_share: share of photos that have a label and no caption.
         text_every: so many batches of photos come before one of text tasks.
+        config: shape of a new projector, in models/configs; weights to start from have their own.
     """
 
     batch: int = 32
@@ -65,9 +67,10 @@ class Recipe:
     word_weight: float = 0.2
     label_share: float = 0.15
     text_every: int = 8
+    config: str = "describer"
 
 
-def word_loss(model: Describer, visual: Tensor, bags: Sequence[Tensor]) -> Tensor:
+def word_loss(model: DescriberNetwork, visual: Tensor, bags: Sequence[Tensor]) -> Tensor:
     """Cross-entropy of the captions' words under the mean of what the visual tokens each stand for.
 
     Args:
@@ -85,7 +88,7 @@ def word_loss(model: Describer, visual: Tensor, bags: Sequence[Tensor]) -> Tenso
     return torch.stack(losses).mean()
 
 
-def answer_loss(model: Describer, batch: AnswerBatch, word_weight: float = 0.0) -> Tensor:
+def answer_loss(model: DescriberNetwork, batch: AnswerBatch, word_weight: float = 0.0) -> Tensor:
     """Mean cross-entropy of the answers' learned tokens, with labels smoothed, and of the captions' words.
 
     Args:
@@ -94,7 +97,8 @@ def answer_loss(model: Describer, batch: AnswerBatch, word_weight: float = 0.0) 
         word_weight: of `word_loss`, where there are photos.
     """
     device = next(model.parameters()).device
-    packed = pack_answers(batch.rows, 0 if batch.patches is None else VISUAL)
+    places = 0 if batch.patches is None else math.prod(batch.patches.shape[1:3])
+    packed = pack_answers(batch.rows, places // model.joined**2)
     tokens, targets, positions, visible = (x.to(device) for x in packed)
     embedded = model.embed(tokens)
     words: Tensor | float = 0.0
@@ -124,7 +128,7 @@ class DescriberTask:
     """
 
     def __init__(
-        self, model: Describer, batches: Iterator[AnswerBatch], recipe: Recipe, accelerator: Accelerator
+        self, model: DescriberNetwork, batches: Iterator[AnswerBatch], recipe: Recipe, accelerator: Accelerator
     ) -> None:
         self.recipe, self.accelerator, self.batches = recipe, accelerator, batches
         self.model = model.train().requires_grad_(True).to(accelerator.device)
@@ -147,7 +151,7 @@ class DescriberTask:
     def write(self, network: nn.Module, folder: Path) -> None:
         """The averaged describer in bfloat16, without the output layer, which is the embedding."""
         state = {name: value.bfloat16() for name, value in network.state_dict().items() if name != TIED}
-        write_tensors(state, folder / WEIGHTS)
+        write_tensors(state, folder / WEIGHTS, self.model.config)
 
 
 def main(
@@ -172,7 +176,11 @@ def main(
     weights = options.choose_start(start, known.describer.path, from_scratch=from_scratch)
     language, tokenizer = load_floats(language_model or known.small_language_model.path)
     accelerator = new_accelerator(seed)
-    model = load_describer(weights) if weights else Describer(language)
+    model = (
+        load_describer(weights)
+        if weights
+        else build(DescriberNetwork, read_config(chosen.config) | {"language": language})
+    )
     found = load_features(features)
     answers = Answers(tokenizer, found.facts, random.Random(data_seed(out, seed, accelerator)))
     batches = answer_batches(found, answers, chosen.batch, label_share=chosen.label_share, text_every=chosen.text_every)

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.utils import save_image
 
+from ..configs import build
 from ..models.decoder.quarter_autoencoder import QUARTER, SCALING, SHUFFLE, quarter_latents
 from ..models.decoder.text_encoders import MiniLmText, TextEncoder
 from ..models.hyperprior.weights import load_hyperprior
@@ -58,6 +59,7 @@ class Recipe:
         quality: least and most of the pixel stream, 0 to 1.
         drop_pixels, drop_text, drop_masks: how often a condition is left out, 0 to 1.
         sharp: share of photos without captions.
+        config: shape of a new network, in models/configs; weights to start from have their own.
     """
 
     batch: int = 64
@@ -71,6 +73,7 @@ class Recipe:
     drop_text: float = 0.2
     drop_masks: float = 0.3
     sharp: float = 0.6
+    config: str = "generator"
 
 
 def flow_loss(generator: Generator, latents: Tensor, shown: Shown) -> Tensor:
@@ -179,7 +182,7 @@ def main(
     committed = Path(str(resources.files("misc.checkpoints"))) / "embedded" / PART
     weights = options.choose_start(start, committed, from_scratch=from_scratch, holds="unet")
     accelerator = new_accelerator(seed)
-    generator = load_generator(weights) if weights else new_generator()
+    generator = load_generator(weights) if weights else build(new_generator, chosen.config)
     batches = scene_loader(
         data, scenes, chosen.size, chosen.batch, data_seed(out, seed, accelerator), workers, chosen.sharp
     )

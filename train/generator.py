@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,45 +17,38 @@ from ..models.decoder.regional_attention import attend
 from .data.conditions import Shown
 from .data.scene_batches import ITEMS
 
-__all__ = ["Generator", "draw", "load_generator", "new_controlnet", "new_generator", "new_unet", "save_generator"]
+__all__ = ["Generator", "draw", "load_generator", "new_generator", "save_generator"]
 
+SHOWN = 3 + ITEMS  # channels of the draft and of its items' masks
 TIMES = 1000  # of the scheduler's clock
 GAIN = 2.0  # of weights that keep the variance of dark images through layers of SiLU
 
 
-def new_unet() -> UNet2DConditionModel:
-    """22.9 million parameters, three resolutions, text of 384 channels; randomly initialised."""
-    return UNet2DConditionModel(
-        sample_size=24,
-        in_channels=CHANNELS,
-        out_channels=CHANNELS,
-        block_out_channels=(128, 192, 256),
-        layers_per_block=1,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-        cross_attention_dim=384,
-        attention_head_dim=(4, 6, 8),
-        norm_num_groups=32,
-    )
+def new_generator(unet: Mapping[str, Any], controlnet: Mapping[str, Any]) -> Generator:
+    """A generator with random weights.
 
-
-def new_controlnet(unet: UNet2DConditionModel, channels: tuple[int, int] = (32, 96)) -> ControlNetModel:
-    """The UNet's encoder again, which is shown the draft at a quarter and three masks.
-
-    Its outputs are not zero at first, as it learns along with the UNet. What it is shown keeps its variance on the way
-    in: there is no normalisation.
+    The ControlNet is the UNet's encoder again, which is shown the draft at a quarter and three masks. Its outputs are
+    not zero at first, as it learns along with the UNet. What it is shown keeps its variance on the way in: there is no
+    normalisation.
 
     Args:
-        unet: whose encoder it copies.
-        channels: of the embedding, before and after the halving that brings a quarter to its latents.
+        unet: arguments of diffusers' UNet2DConditionModel.
+        controlnet: number of channels that the ControlNet is shown, and channels of their embedding, before and after
+            the halving that brings a quarter to its latents.
+
+    Raises:
+        ValueError: it is shown another number of channels, or the UNet's latents are not the quarter's.
     """
-    net = ControlNetModel.from_unet(unet, conditioning_channels=3 + ITEMS, conditioning_embedding_out_channels=channels)
-    for layer in (*net.controlnet_down_blocks, net.controlnet_mid_block):
+    net = UNet2DConditionModel(**unet)
+    control = ControlNetModel.from_unet(net, **controlnet)
+    if (net.config.in_channels, control.config.conditioning_channels) != (CHANNELS, SHOWN):
+        raise ValueError(f"latents have {CHANNELS} channels, conditions {SHOWN}")
+    for layer in (*control.controlnet_down_blocks, control.controlnet_mid_block):
         layer.reset_parameters()
-    for layer in net.controlnet_cond_embedding.modules():
+    for layer in control.controlnet_cond_embedding.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.normal_(layer.weight, std=GAIN / math.sqrt(layer.weight[0].numel()))
-    return net
+    return Generator(net, control)
 
 
 class Generator(nn.Module):
@@ -115,12 +109,6 @@ def load_generator(folder: Path) -> Generator:
     """
     unet = load_int8(UNet2DConditionModel, folder / "unet", torch.float32)
     return Generator(unet, load_int8(ControlNetModel, folder / "controlnet", torch.float32))
-
-
-def new_generator() -> Generator:
-    """A generator with random weights."""
-    unet = new_unet()
-    return Generator(unet, new_controlnet(unet))
 
 
 def save_generator(generator: Generator, folder: Path) -> None:

@@ -18,6 +18,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..configs import build
 from ..models.hyperprior.hyperprior import Hyperprior
 from ..models.hyperprior.weights import load_hyperprior, save_hyperprior
 from ..profiles import load_profile
@@ -49,6 +50,7 @@ class Recipe:
         perceptual_crop: side in pixels of what ST-LPIPS compares.
         perceptual_count: number of crops that ST-LPIPS compares.
         quarter: share of the squared error that is taken at a quarter of the size.
+        config: shape of a new network, in models/configs; weights to start from have their own.
     """
 
     batch: int = 8
@@ -62,6 +64,7 @@ class Recipe:
     perceptual_crop: int = 128
     perceptual_count: int = 4
     quarter: float = 0.0
+    config: str = "hyperprior"
 
 
 def trade_off(quality: Tensor) -> Tensor:
@@ -169,7 +172,7 @@ def main(
     weights = options.choose_start(start, load_profile(profile).hyperprior.path, from_scratch=from_scratch)
     accelerator = new_accelerator(seed)
     batches = crop_loader(data, chosen.crop, chosen.batch, data_seed(out, seed, accelerator), workers)
-    model = load_hyperprior(weights) if weights else Hyperprior()
+    model = load_hyperprior(weights) if weights else build(Hyperprior, chosen.config)
     task = HyperpriorTask(model, iter(batches), chosen, accelerator)
     settings = Settings(out, steps, minutes, decay=chosen.decay, average=chosen.average, seed=seed)
     print_result(run(task, settings, accelerator), accelerator)

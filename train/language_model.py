@@ -32,6 +32,9 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from torch import Tensor, nn
 from transformers import LlamaForCausalLM
 
+from ..bits.arithmetic.transformer import Config
+from ..configs import build
+from ..errors import InputError
 from ..models.language_model import integers as exact
 from ..models.language_model.floats import TERMINATOR, load_floats, new_llama, split_words
 from ..models.language_model.prefixes import SMALL_PREFIXES
@@ -44,7 +47,6 @@ from .loop import Settings, data_seed, descend, new_accelerator, print_result, r
 __all__ = ["LanguageModelTask", "Recipe", "make_tokenizer", "optimizers", "sequences"]
 
 WEIGHTS, TOKENIZER = "language_model.safetensors", "tokenizer.json"
-VOCABULARY = 4096
 STYLES = ("captions", "descriptions", "structured", "extra")
 LOG_2 = math.log(2)
 
@@ -63,6 +65,7 @@ class Recipe:
         decay: last part of the run over which it falls, linearly.
         average: share of the old average of the weights that a step keeps.
         shares: of captions, descriptions, structured descriptions and extra texts among the sequences.
+        config: shape of a new network, in models/configs; weights to start from have their own.
     """
 
     batch: int = 8
@@ -72,15 +75,21 @@ class Recipe:
     decay: float = 0.6
     average: float = 0.995
     shares: tuple[float, float, float, float] = (0.3, 0.15, 0.2, 0.35)
+    config: str = "lm-small"
 
 
-def make_tokenizer(texts: Sequence[str]) -> Tokenizer:
-    """Byte pairs of the texts over all 256 bytes, with the terminator as the last token."""
+def make_tokenizer(texts: Sequence[str], size: int) -> Tokenizer:
+    """Byte pairs of texts over all 256 bytes, with the terminator as the last token.
+
+    Args:
+        texts: from which the pairs are learned.
+        size: number of tokens.
+    """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = split_words()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     tokenizer.train_from_iterator(
-        texts, trainers.BpeTrainer(vocab_size=VOCABULARY - 1, initial_alphabet=alphabet, show_progress=False)
+        texts, trainers.BpeTrainer(vocab_size=size - 1, initial_alphabet=alphabet, show_progress=False)
     )
     tokenizer.add_tokens([TERMINATOR])
     return tokenizer
@@ -97,17 +106,17 @@ def corpus(data: Path, extra: Path | None) -> dict[str, list[str]]:
     }
 
 
-def sequences(documents: Documents, recipe: Recipe, seed: int) -> Iterator[Tensor]:
+def sequences(documents: Documents, terminator: int, recipe: Recipe, seed: int) -> Iterator[Tensor]:
     """Endless (batch, length + 1) tokens; a row holds texts of one style, parted by the terminator.
 
     Args:
         documents: tokens of texts, by style; styles without texts are left out.
+        terminator: token that parts them.
         recipe: sizes, and shares of the styles.
         seed: of what is drawn.
     """
     draw = random.Random(seed)
     shares = {style: share for style, share in zip(STYLES, recipe.shares, strict=True) if documents[style]}
-    terminator = VOCABULARY - 1
     while True:
         rows = []
         for _ in range(recipe.batch):
@@ -126,14 +135,14 @@ def next_token_loss(model: LlamaForCausalLM, tokens: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def bits_a_text(model: LlamaForCausalLM, documents: Sequence[list[int]], before: list[int]) -> float:
-    """Mean bits of a text with its terminator after the tokens of a prefix."""
-    terminator, bits = VOCABULARY - 1, 0.0
+def bits_a_text(model: LlamaForCausalLM, documents: Sequence[list[int]], terminator: int) -> float:
+    """Mean bits of a text between two terminators, of which the first one is free."""
+    bits = 0.0
     model.eval()
     for document in documents:
-        tokens = torch.tensor([before + document + [terminator]])
-        logits = model(tokens[:, :-1]).logits[0, len(before) - 1 :].float()
-        bits -= float(logits.log_softmax(-1).gather(1, tokens[0, len(before) :, None]).sum()) / LOG_2
+        tokens = torch.tensor([[terminator, *document, terminator]])
+        logits = model(tokens[:, :-1]).logits[0].float()
+        bits -= float(logits.log_softmax(-1).gather(1, tokens[0, 1:, None]).sum()) / LOG_2
     model.train()
     return bits / len(documents)
 
@@ -150,7 +159,7 @@ def optimizers(model: nn.Module, learning_rate: float) -> list[torch.optim.Optim
 
 def facts(tokenizer: Tokenizer) -> dict[str, Any]:
     """Vocabulary for the exact model."""
-    tokens = [tokenizer.id_to_token(i) for i in range(VOCABULARY)]
+    tokens = [tokenizer.id_to_token(i) for i in range(tokenizer.get_vocab_size())]
     merges = [" ".join(pair) for pair in json.loads(tokenizer.to_str())["model"]["merges"]]
     return {"tokens": tokens, "merges": merges, "special": []}
 
@@ -200,23 +209,41 @@ class LanguageModelTask:
         model: Any = copy.deepcopy(network).float().cpu()
         if self.held_out:
             found = [encoding.ids for encoding in self.tokenizer.encode_batch(list(self.held_out))]
-            bits = bits_a_text(model, found, [VOCABULARY - 1]) * len(found) / sum(map(len, self.held_out))
+            bits = (
+                bits_a_text(model, found, self.tokenizer.token_to_id(TERMINATOR))
+                * len(found)
+                / sum(map(len, self.held_out))
+            )
             print(f"held-out descriptions: {bits:.3f} bits a character", file=sys.stderr, flush=True)
         export(model, self.tokenizer, folder / WEIGHTS)
 
 
 def starting_point(
-    weights: Path | None, out: Path, texts: dict[str, list[str]], accelerator: Accelerator
+    weights: Path | None, config: str, out: Path, texts: dict[str, list[str]], accelerator: Accelerator
 ) -> tuple[LlamaForCausalLM, Tokenizer]:
-    """The model of a file, or a new one with a vocabulary of the texts, which OUT keeps."""
+    """The model of a file, or a new one with a vocabulary of the texts, which OUT keeps.
+
+    Args:
+        weights: the file, or None.
+        config: shape of a new one.
+        out: folder of the run.
+        texts: by style.
+        accelerator: its first process makes the vocabulary.
+
+    Raises:
+        InputError: the shape cannot be read, or the texts are too few for its vocabulary.
+    """
     if weights:
         return load_floats(weights)
-    path = out / TOKENIZER
+    path, shape = out / TOKENIZER, build(Config, config)
     with accelerator.main_process_first():
         if not path.exists():
             out.mkdir(parents=True, exist_ok=True)
-            make_tokenizer([text for style in texts.values() for text in style]).save(str(path))
-    return new_llama(), Tokenizer.from_file(str(path))
+            make_tokenizer([text for style in texts.values() for text in style], shape.vocabulary).save(str(path))
+    tokenizer = Tokenizer.from_file(str(path))
+    if tokenizer.get_vocab_size() != shape.vocabulary:
+        raise InputError(f"the texts give {tokenizer.get_vocab_size()} tokens, the config asks for {shape.vocabulary}")
+    return new_llama(shape), tokenizer
 
 
 def main(
@@ -237,10 +264,10 @@ def main(
     weights = options.choose_start(start, committed, from_scratch=from_scratch)
     accelerator = new_accelerator(seed)
     texts = corpus(data, extra)
-    model, tokenizer = starting_point(weights, out, texts, accelerator)
+    model, tokenizer = starting_point(weights, chosen.config, out, texts, accelerator)
     documents = {style: [encoding.ids for encoding in tokenizer.encode_batch(found)] for style, found in texts.items()}
     print({style: sum(map(len, found)) for style, found in documents.items()}, "tokens", file=sys.stderr)
-    batches = sequences(documents, chosen, data_seed(out, seed, accelerator))
+    batches = sequences(documents, tokenizer.token_to_id(TERMINATOR), chosen, data_seed(out, seed, accelerator))
     held_out = held_out_half(read_descriptions(data))[::10]
     task = LanguageModelTask(model, tokenizer, batches, held_out, chosen, accelerator)
     settings = Settings(

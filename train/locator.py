@@ -25,6 +25,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..configs import build
 from ..models.clip.embedded import ClipHeads, load_clip_heads
 from ..models.towers.text_features import load_text_tower
 from ..profiles import load_profile
@@ -52,6 +53,7 @@ class Recipe:
         warm_up: number of steps over which it rises.
         decay: last part of the run over which it falls, linearly.
         average: share of the old average of the weights that a step keeps.
+        config: shape of a new network, in models/configs; weights to start from have their own.
     """
 
     batch: int = 384
@@ -61,6 +63,7 @@ class Recipe:
     warm_up: int = 30
     decay: float = 1.0
     average: float = 0.99
+    config: str = "clip-heads"
 
 
 def contrast(image: Tensor, text: Tensor, scale: Tensor) -> Tensor:
@@ -163,7 +166,9 @@ class LocatorTask:
 
     def write(self, network: nn.Module, folder: Path) -> None:
         """The averaged heads in half precision."""
-        write_tensors({name: value.half() for name, value in network.state_dict().items()}, folder / WEIGHTS)
+        write_tensors(
+            {name: value.half() for name, value in network.state_dict().items()}, folder / WEIGHTS, self.heads.config
+        )
 
 
 def main(
@@ -184,7 +189,7 @@ def main(
     if known.locator is None:
         raise typer.BadParameter(f"profile {profile} has no locator of its own", param_hint="--profile")
     weights = options.choose_start(start, known.locator.path, from_scratch=from_scratch)
-    heads = load_clip_heads(weights) if weights else ClipHeads()
+    heads = load_clip_heads(weights) if weights else build(ClipHeads, chosen.config)
     accelerator = new_accelerator(seed)
     tower = load_text_tower(known.packages["minilm"].checked(), accelerator.device)
     patches = NamedPatches(load_features(features, boxes), tower)

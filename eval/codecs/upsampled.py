@@ -7,12 +7,12 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
-from ...models.decoder.ncnn import read_convolutions
+from ...models.decoder.cascade_weights import load_x4plus
 from ...models.decoder.upsampler import FACTOR, Upsampler
 from ...profiles import load_profile
 from .classical import Classical, enlarge, split_mark
 
-__all__ = ["Upsampled", "load_x4plus"]
+__all__ = ["Upsampled"]
 
 OVERLAP, TILE = 16, 256  # pixels of the small image
 
@@ -38,7 +38,7 @@ class Upsampled:
     def decode(self, data: bytes) -> Image.Image:
         """The image, drawn large."""
         if self._network is None:
-            self._network = load_x4plus()
+            self._network = load_x4plus(load_profile()).eval().requires_grad_(False)
         mark, data = split_mark(data)
         small = torch.from_numpy(np.array(self.small.open(data))).permute(2, 0, 1)[None].float() / 255
         drawn = (draw(self._network, small)[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0)
@@ -59,15 +59,3 @@ def draw(network: Upsampler, small: torch.Tensor) -> torch.Tensor:
             inner = done[:, :, (top - y) * FACTOR :, (left - x) * FACTOR :][:, :, : TILE * FACTOR, : TILE * FACTOR]
             out[:, :, top * FACTOR :, left * FACTOR :][:, :, : TILE * FACTOR, : TILE * FACTOR] = inner
     return out
-
-
-def load_x4plus() -> Upsampler:
-    """Real-ESRGAN x4plus, from the package that the embedded profile names.
-
-    Raises:
-        WeightsError: `misc pull` has not fetched it.
-    """
-    weights = load_profile().packages["x4plus"].path
-    network = Upsampler()
-    network.load_x4plus(read_convolutions(weights.with_suffix(".param"), weights))
-    return network.eval().requires_grad_(False)

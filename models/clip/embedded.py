@@ -10,18 +10,19 @@ speak for the picture.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ...configs import read_config
 from ...weights.safe import load, refusing
-from ..towers.vision import WIDTH
 
-__all__ = ["EMBEDDING", "ClipHeads", "load_clip_heads"]
+__all__ = ["ClipHeads", "load_clip_heads"]
 
-EMBEDDING = 256
+CONFIG = "clip-heads"  # of weights that do not say their own
 
 
 class Residual(nn.Module):
@@ -39,21 +40,29 @@ class Residual(nn.Module):
 
 
 class ClipHeads(nn.Module):
-    """Both heads. Embeddings are of length 1; similarity is `logit_scale.exp() * image @ text.T`."""
+    """Both heads. Embeddings are of length 1; similarity is `logit_scale.exp() * image @ text.T`.
 
-    def __init__(self) -> None:
+    Args:
+        width: channels of a patch token and of a sentence vector.
+        hidden: channels inside an MLP.
+        embedding: channels of the space that images and texts share.
+        views: number of weightings of the patches, whose mean is the image's.
+    """
+
+    def __init__(self, width: int, hidden: int, embedding: int, views: int) -> None:
         super().__init__()
-        self.visual = nn.Sequential(nn.LayerNorm(WIDTH), Residual(WIDTH, 2 * WIDTH), nn.LayerNorm(WIDTH))
-        self.visual_projection = nn.Linear(WIDTH, EMBEDDING, bias=False)
-        self.attention = nn.Linear(WIDTH, 4)
+        self.config = {"width": width, "hidden": hidden, "embedding": embedding, "views": views}
+        self.visual = nn.Sequential(nn.LayerNorm(width), Residual(width, hidden), nn.LayerNorm(width))
+        self.visual_projection = nn.Linear(width, embedding, bias=False)
+        self.attention = nn.Linear(width, views)
         self.local = nn.Sequential(
-            nn.LayerNorm(WIDTH),
-            Residual(WIDTH, 2 * WIDTH),
-            nn.LayerNorm(WIDTH),
-            nn.Linear(WIDTH, EMBEDDING, bias=False),
+            nn.LayerNorm(width),
+            Residual(width, hidden),
+            nn.LayerNorm(width),
+            nn.Linear(width, embedding, bias=False),
         )
-        self.text = nn.Sequential(Residual(WIDTH, 2 * WIDTH), nn.LayerNorm(WIDTH))
-        self.text_projection = nn.Linear(WIDTH, EMBEDDING, bias=False)
+        self.text = nn.Sequential(Residual(width, hidden), nn.LayerNorm(width))
+        self.text_projection = nn.Linear(width, embedding, bias=False)
         self.logit_scale = nn.Parameter(torch.tensor(3.0))
         self.dense_scale = nn.Parameter(torch.tensor(3.0))
         self.dense_bias = nn.Parameter(torch.tensor(-4.0))
@@ -76,7 +85,7 @@ class ClipHeads(nn.Module):
 
     def encode_text(self, sentences: Tensor) -> Tensor:
         """(B, 256) of MiniLM's sentence vectors (B, 384)."""
-        return F.normalize(self.text_projection(self.text(sentences * WIDTH**0.5)), dim=-1)
+        return F.normalize(self.text_projection(self.text(sentences * sentences.shape[-1] ** 0.5)), dim=-1)
 
 
 def load_clip_heads(path: Path) -> ClipHeads:
@@ -85,7 +94,9 @@ def load_clip_heads(path: Path) -> ClipHeads:
     Raises:
         WeightsError: the file is missing, damaged or of another network.
     """
-    heads = ClipHeads()
     with refusing(path, "the locator"):
-        heads.load_state_dict({name: tensor.float() for name, tensor in load(path, "pt").tensors.items()})
+        weights = load(path, "pt")
+        own = weights.metadata.get("config")
+        heads = ClipHeads(**(json.loads(own) if own else read_config(CONFIG)))
+        heads.load_state_dict({name: tensor.float() for name, tensor in weights.tensors.items()})
     return heads.eval().requires_grad_(False)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from ...configs import build
 from ...errors import WeightsError
 from ...profiles import Profile
 from ..hyperprior.hyperprior import Hyperprior
@@ -22,7 +23,7 @@ from .upsampler_weights import load_upsampler
 
 __all__ = ["load_cascade", "load_sharpener", "load_x4plus"]
 
-X4PLUS = "x4plus"
+X4PLUS, X4PLUS_CONFIG = "x4plus", "upsampler"
 
 
 def load_cascade(
@@ -55,7 +56,7 @@ def load_sharpener(profile: Profile, device: str) -> Sharpener:
 def load_x4plus(profile: Profile) -> Upsampler:
     """Real-ESRGAN x4plus as it comes, of the profile's packages; raises as `load_cascade`."""
     weights = profile.packages[X4PLUS].checked()
-    network = Upsampler()
+    network = build(Upsampler, X4PLUS_CONFIG)
     network.load_x4plus(read_convolutions(weights.with_suffix(".param"), weights))
     return network
 

@@ -23,7 +23,7 @@ from ...errors import WeightsError
 __all__ = ["FACTOR", "Upsampler"]
 
 FACTOR = 4  # a side of the image along one of the trunk
-GROWTH, LAYERS = 32, 5  # features that each layer of a dense block adds, layers of such a block
+LAYERS = 5  # of a dense block
 SCALE = 0.2  # of the residuals
 EXTRA = 2  # planes beside the draft: noise, quality
 
@@ -62,11 +62,12 @@ class Upsampler(nn.Module):
     """Drafts to sharp images of the same size.
 
     Args:
-        features, growth: channels of the trunk, and those that each layer of a dense block adds.
-        blocks: residual blocks; 23 in x4plus.
+        features: channels of the trunk.
+        growth: channels that each layer of a dense block adds.
+        blocks: number of residual blocks.
     """
 
-    def __init__(self, features: int = 64, growth: int = GROWTH, blocks: int = 23) -> None:
+    def __init__(self, features: int, growth: int, blocks: int) -> None:
         super().__init__()
         self.config = {"features": features, "growth": growth, "blocks": blocks}
         self.first = nn.Conv2d(3 * FACTOR**2 + EXTRA, features, 3, 1, 1)

@@ -15,30 +15,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from torch import Tensor, nn
-from transformers import Dinov2Model, DynamicCache, LlamaForCausalLM
+from torch import Tensor
+from transformers import Dinov2Model, DynamicCache
 
 from ...bits.text.byte_pairs import BytePairs
 from ...bits.text.description import Description, Item
 from ...errors import DescriberError
-from ...weights.safe import load, refusing
-from ..language_model.floats import new_llama
 from ..locator import SCORE, EmbeddedClip
 from ..towers.detector import Detector
 from ..towers.tagger import Tagger
-from ..towers.vision import WIDTH, patch_tokens, to_input
+from ..towers.vision import patch_tokens, to_input
 from .naming import Sight, plain_sentence, same, sight_of
+from .network import DescriberNetwork
 
-__all__ = ["DIFFERENCES", "GRID", "WORDS", "Describer", "EmbeddedDescriber", "Prompts", "load_describer"]
+__all__ = ["DIFFERENCES", "GRID", "WORDS", "EmbeddedDescriber", "Prompts"]
 
 GRID = 16
-EMBEDDING, TIED = "language.model.embed_tokens.weight", "language.lm_head.weight"  # the same numbers
 MAX_CAPTION, MAX_ITEMS_TOKENS, MAX_DETAIL = 40, 64, 16
 BREVITY = 0.5  # of captions; at 1 they are longer and say more that is not there
 WHOLES = 12  # captions to choose from
@@ -48,30 +45,6 @@ ALIKE = 0.4  # likeness to the picture of a further item's name that neither det
 PLAIN_NAMES = 2  # in a sentence of names alone
 ITEM_WORDS, DETAIL_WORDS, WHOLE_WORDS = 3, 10, 50
 WORDS, DIFFERENCES = "words: ", "differences: "
-
-
-class Describer(nn.Module):
-    """Projector and language model; `language.model` takes embeddings of both."""
-
-    def __init__(self, language: LlamaForCausalLM | None = None) -> None:
-        super().__init__()
-        self.language = language or new_llama()
-        width = self.language.config.hidden_size
-        self.projector = nn.Sequential(
-            nn.LayerNorm(4 * WIDTH), nn.Linear(4 * WIDTH, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
-        )
-
-    def look(self, patches: Tensor) -> Tensor:
-        """(B, 64, width) embeddings of patch tokens (B, 16, 16, 384)."""
-        b, rows, columns, width = patches.shape
-        joined = patches.reshape(b, rows // 2, 2, columns // 2, 2, width).transpose(2, 3)
-        projected: Tensor = self.projector(joined.reshape(b, rows * columns // 4, 4 * width))
-        return projected
-
-    def embed(self, tokens: Tensor) -> Tensor:
-        """(B, L, width) embeddings of tokens (B, L)."""
-        embedded: Tensor = self.language.model.embed_tokens(tokens)
-        return embedded
 
 
 @dataclass(frozen=True)
@@ -87,19 +60,6 @@ class Prompts:
         return cls(vocabulary.number("\n"), vocabulary.number("\n\n"))
 
 
-def load_describer(path: Path) -> Describer:
-    """The network of a weights file that `misc.train.describer` wrote.
-
-    Raises:
-        WeightsError: the file is missing, damaged or of another network.
-    """
-    model = Describer()
-    with refusing(path, "the describer"):
-        state = {name: tensor.float() for name, tensor in load(path, "pt").tensors.items()}
-        model.load_state_dict(state | {TIED: state[EMBEDDING]})
-    return model.eval().requires_grad_(False)
-
-
 class EmbeddedDescriber:
     """Describes pictures with the embedded profile's weights; loaded by the caller.
 
@@ -112,7 +72,7 @@ class EmbeddedDescriber:
     def __init__(
         self,
         tower: Dinov2Model,
-        model: Describer,
+        model: DescriberNetwork,
         vocabulary: BytePairs,
         detector: Detector | None = None,
         clip: EmbeddedClip | None = None,

@@ -38,16 +38,18 @@ class Hyperprior(CompressionModel):  # type: ignore[misc]  # compressai is untyp
     forward:    x (B, 3, H, W) in [0, 1], H and W multiples of 64 -> {"x_hat", "likelihoods": {"y", "z"}}
 
     Args:
-        channels: features at 1/4, 1/8, 1/16 and 1/32 of the picture's side.
-        y_channels, z_channels, hyper_channels: latents, hyper-latents, features of the hyper transforms.
+        channels: features at 1/4, 1/8, 1/16 and 1/32 of the image's side.
+        y_channels: channels of the latents.
+        z_channels: channels of the hyper-latents.
+        hyper_channels: features of the hyper transforms.
     """
 
     def __init__(
         self,
-        channels: tuple[int, int, int, int] = (64, 128, 160, 192),
-        y_channels: int = 192,
-        z_channels: int = 48,
-        hyper_channels: int = 128,
+        channels: tuple[int, int, int, int],
+        y_channels: int,
+        z_channels: int,
+        hyper_channels: int,
     ) -> None:
         super().__init__()
         a, b, c, d = channels

@@ -22,16 +22,13 @@ from ...bits.text.byte_pairs import WORDS
 from ...weights.safe import load, refusing
 from .integers import TRANSFORMERS_PARTS
 
-__all__ = ["SMALL", "TERMINATOR", "load_floats", "new_llama", "split_words"]
+__all__ = ["TERMINATOR", "load_floats", "new_llama", "split_words"]
 
 TERMINATOR = "ĊĊ"  # in the alphabet of the vocabulary
-SMALL = Config(
-    layers=8, width=256, hidden=688, heads=4, kv_heads=4, vocabulary=4096, positions=1024, epsilon=1e-5
-)  # lm-small
 
 
-def new_llama(config: Config = SMALL) -> LlamaForCausalLM:
-    """A Llama with tied embeddings, randomly initialised; lm-small's size, 7.4 million parameters, unless told."""
+def new_llama(config: Config) -> LlamaForCausalLM:
+    """A Llama with tied embeddings, randomly initialised."""
     return LlamaForCausalLM(
         LlamaConfig(
             vocab_size=config.vocabulary,

@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,16 @@ from .prefixes import PREFIXES
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM
 
-__all__ = ["add_prefixes", "digest", "from_gguf", "from_transformers", "quantise", "rotation_tables", "write"]
+__all__ = [
+    "add_prefixes",
+    "config_of",
+    "digest",
+    "from_gguf",
+    "from_transformers",
+    "quantise",
+    "rotation_tables",
+    "write",
+]
 
 Arrays = dict[str, npt.NDArray[Any]]
 LINE_BREAK, TERMINATOR = "\n", "\n\n"
@@ -116,21 +125,26 @@ def from_gguf(source: Path) -> tuple[Config, Arrays, dict[str, Any]]:
     return config, arrays, facts
 
 
-def from_transformers(model: LlamaForCausalLM) -> tuple[Config, Arrays]:
-    """Sizes and integer arrays of a LlamaForCausalLM with tied embeddings."""
+def config_of(model: LlamaForCausalLM) -> Config:
+    """Sizes of a Llama."""
     c: Any = model.config
-    config = Config(
+    return Config(
         layers=c.num_hidden_layers,
         width=c.hidden_size,
         hidden=c.intermediate_size,
         heads=c.num_attention_heads,
         kv_heads=c.num_key_value_heads,
         vocabulary=c.vocab_size,
-        positions=POSITIONS,
+        positions=min(POSITIONS, c.max_position_embeddings),
         epsilon=c.rms_norm_eps,
     )
+
+
+def from_transformers(model: LlamaForCausalLM) -> tuple[Config, Arrays]:
+    """Sizes and integer arrays of a LlamaForCausalLM with tied embeddings."""
+    config, rope = config_of(model), cast(Any, model.config).rope_parameters
     floats = {name: tensor.detach().double().numpy() for name, tensor in model.state_dict().items()}
-    arrays = rotation_tables(POSITIONS, config.head_width, c.rope_parameters["rope_theta"])
+    arrays = rotation_tables(config.positions, config.head_width, rope["rope_theta"])
     names = {"embedding": "model.embed_tokens"}
     for i in range(config.layers):
         names |= {f"layers.{i}.{ours}": f"model.layers.{i}.{theirs}" for ours, theirs in TRANSFORMERS_PARTS.items()}

@@ -14,11 +14,13 @@ from PIL import Image
 from torch import Tensor
 from transformers import Dinov2Config, Dinov2Model
 
+from ...configs import read_config
 from ...weights.safe import refusing
 
 __all__ = ["PATCH", "WIDTH", "load_vision_tower", "patch_tokens", "to_input"]
 
-PATCH, WIDTH = 14, 384
+CONFIG = read_config("vit-s14")
+PATCH, WIDTH = int(CONFIG["patch_size"]), int(CONFIG["hidden_size"])
 MEAN, DEVIATION = np.array([0.485, 0.456, 0.406], np.float32), np.array([0.229, 0.224, 0.225], np.float32)
 CLASS_POSITION, PATCH_POSITIONS = "onnx::Concat_1957", "onnx::Reshape_1962"
 NEW_NAMES = {
@@ -36,11 +38,7 @@ def load_vision_tower(path: Path) -> Dinov2Model:
         WeightsError: the file is missing, damaged or holds another network.
     """
     with refusing(path, "the vision tower"):
-        model: Dinov2Model = Dinov2Model(
-            Dinov2Config(
-                hidden_size=WIDTH, num_hidden_layers=12, num_attention_heads=6, image_size=518, patch_size=PATCH
-            )
-        )
+        model: Dinov2Model = Dinov2Model(Dinov2Config(**CONFIG))
         wanted = model.state_dict()
         renamed = {rename(name, wanted): torch.from_numpy(array) for name, array in read_arrays(path).items()}
         missing, unexpected = model.load_state_dict(renamed, strict=False)

@@ -17,7 +17,9 @@ from misc.eval.codecs.commands import Command
 from misc.eval.codecs.neural import Neural
 from misc.eval.codecs.upsampled import Upsampled, draw
 from misc.images import psnr
+from misc.models.decoder.cascade_weights import load_x4plus
 from misc.models.decoder.upsampler import Upsampler
+from misc.profiles import load_profile
 from tests.support.images import sample_picture
 
 COPY = "import sys, shutil; shutil.copy(sys.argv[1], sys.argv[2])"
@@ -103,9 +105,7 @@ def test_tiles_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_x4plus_draws_what_is_there() -> None:
     codec = Upsampled("webp")
     try:
-        from misc.eval.codecs.upsampled import load_x4plus
-
-        load_x4plus()
+        load_x4plus(load_profile())
     except WeightsError:
         pytest.skip("needs the packages of `misc pull`")
     image = sample_picture(64, 48)

@@ -14,11 +14,13 @@ from transformers import Dinov2Config, Dinov2Model
 from misc.bits.text.description import Description, Item
 from misc.bits.text.language_model import load_model
 from misc.codec import Codec
+from misc.configs import build
 from misc.errors import WeightsError
 from misc.models.clip.embedded import ClipHeads, load_clip_heads
 from misc.models.describer import embedded as describer_embedded
-from misc.models.describer.embedded import Describer, EmbeddedDescriber, load_describer, read_items
+from misc.models.describer.embedded import EmbeddedDescriber, read_items
 from misc.models.describer.naming import Sight, sight_of
+from misc.models.describer.network import DescriberNetwork, load_describer
 from misc.models.locator import maps_of, threshold
 from misc.models.towers.detector import Thing
 from misc.models.towers.tagger import read_names
@@ -33,7 +35,7 @@ def describer() -> EmbeddedDescriber:
     torch.manual_seed(0)
     config = Dinov2Config(hidden_size=WIDTH, num_hidden_layers=1, num_attention_heads=6, image_size=518, patch_size=14)
     vocabulary = load_model(load_profile().small_language_model.path).vocabulary
-    return EmbeddedDescriber(Dinov2Model(config).eval(), Describer().eval(), vocabulary)
+    return EmbeddedDescriber(Dinov2Model(config).eval(), build(DescriberNetwork, "describer").eval(), vocabulary)
 
 
 def test_the_input_is_stretched_and_normalised() -> None:
@@ -199,7 +201,7 @@ def test_weights_come_back(tmp_path: Path) -> None:
 
 
 def test_clip_embeddings_have_length_one(tmp_path: Path) -> None:
-    heads = ClipHeads().eval()
+    heads = build(ClipHeads, "clip-heads").eval()
     image, dense = heads.look(torch.randn(2, 16, 16, WIDTH))
     assert image.shape == (2, 256)
     assert dense.shape == (2, 16, 16, 256)

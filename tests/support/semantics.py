@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from transformers import Dinov2Config, Dinov2Model
 
+from misc.configs import build
 from misc.models.clip.embedded import ClipHeads
 from misc.models.locator import EmbeddedClip
 from misc.models.towers.vision import WIDTH
@@ -32,5 +33,5 @@ def semantics() -> Any:
     torch.manual_seed(0)
     config = Dinov2Config(hidden_size=WIDTH, num_hidden_layers=1, num_attention_heads=6, image_size=518, patch_size=14)
     tower = Dinov2Model(config).eval().requires_grad_(False)
-    clip = EmbeddedClip(tower, Texts(), ClipHeads().eval())  # type: ignore[arg-type]
+    clip = EmbeddedClip(tower, Texts(), build(ClipHeads, "clip-heads").eval())  # type: ignore[arg-type]
     return SimpleNamespace(profile=load_profile(), tower=tower, clip=clip)

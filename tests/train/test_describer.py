@@ -1,6 +1,5 @@
 """The describer's trainer: answers in a row stand alone, the network learns, goes on, and writes what is loaded."""
 
-import dataclasses
 import itertools
 import random
 from pathlib import Path
@@ -10,9 +9,9 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
+from misc.configs import build, read_config
 from misc.errors import InputError
-from misc.models.describer.embedded import Describer, load_describer
-from misc.models.language_model.floats import SMALL, new_llama
+from misc.models.describer.network import DescriberNetwork, load_describer
 from misc.train import describer
 from misc.train.data.answers import AnswerBatch, Answers, answer_batches, pack_answers
 from misc.train.describer import DescriberTask, Recipe, answer_loss, word_loss
@@ -21,18 +20,18 @@ from misc.train.prepare.features import Features, load_features
 from tests.train.captioned import CAPTIONS, features_folder
 from tests.train.learning import ACCELERATOR, assert_learns
 
-TINY = dataclasses.replace(SMALL, layers=1, width=32, hidden=64, heads=2, kv_heads=2)
+TINY = read_config("lm-small") | {"layers": 1, "width": 32, "hidden": 64, "heads": 2, "kv_heads": 2}
 
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Tokenizer:
     words = np.random.default_rng(0).integers(97, 123, (3000, 6)).astype(np.uint8)
-    return make_tokenizer([*CAPTIONS, *(bytes(word).decode() for word in words)])
+    return make_tokenizer([*CAPTIONS, *(bytes(word).decode() for word in words)], TINY["vocabulary"])
 
 
-def tiny_describer() -> Describer:
+def tiny_describer() -> DescriberNetwork:
     torch.manual_seed(0)
-    return Describer(new_llama(TINY))
+    return build(DescriberNetwork, read_config("describer") | {"language": TINY})
 
 
 def photo_batch(features: Features, tokenizer: Tokenizer) -> AnswerBatch:
@@ -94,7 +93,7 @@ def test_batches_hold_labels_and_text_tasks(tmp_path: Path, tokenizer: Tokenizer
 def test_a_run_goes_on_and_its_weights_are_a_start(
     tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(describer, "load_floats", lambda _: (new_llama(), tokenizer))
+    monkeypatch.setattr(describer, "load_floats", lambda _: (tiny_describer().language, tokenizer))
     recipe = tmp_path / "recipe.toml"
     recipe.write_text("batch = 2\n")
     features, out = features_folder(tmp_path), tmp_path / "out"

@@ -1,12 +1,13 @@
 """The generator's trainer: tiny networks learn, go on, and are drawn with as they were trained."""
 
 import itertools
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from diffusers import FlowMatchEulerDiscreteScheduler, UNet2DConditionModel
+from diffusers import FlowMatchEulerDiscreteScheduler
 from torch import Tensor
 
 from misc.bits.regions.maps import RegionMaps
@@ -21,7 +22,7 @@ from misc.train import diffusion
 from misc.train.data.conditions import Kept, choose_conditions, show
 from misc.train.data.scene_batches import SceneBatch
 from misc.train.diffusion import GeneratorTask, Recipe, flow_loss
-from misc.train.generator import Generator, draw, load_generator, new_controlnet
+from misc.train.generator import Generator, draw, load_generator, new_generator
 from tests.support.images import sample_picture
 from tests.support.models import tiny_hyperprior
 from tests.train.learning import ACCELERATOR, assert_learns
@@ -46,20 +47,25 @@ class Letters:
         return self
 
 
+SHAPE = {
+    "unet": {
+        "in_channels": 12,
+        "out_channels": 12,
+        "block_out_channels": [16, 32],
+        "layers_per_block": 1,
+        "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D"],
+        "up_block_types": ["CrossAttnUpBlock2D", "UpBlock2D"],
+        "cross_attention_dim": 384,
+        "attention_head_dim": 2,
+        "norm_num_groups": 4,
+    },
+    "controlnet": {"conditioning_channels": 6, "conditioning_embedding_out_channels": [8, 16]},
+}
+
+
 def tiny_generator() -> Generator:
     torch.manual_seed(0)
-    unet = UNet2DConditionModel(
-        in_channels=12,
-        out_channels=12,
-        block_out_channels=(16, 32),
-        layers_per_block=1,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-        cross_attention_dim=384,
-        attention_head_dim=2,
-        norm_num_groups=4,
-    )
-    return Generator(unet, new_controlnet(unet, (8, 16)))
+    return new_generator(**SHAPE)
 
 
 def scene_batch(count: int = 4) -> SceneBatch:
@@ -104,10 +110,10 @@ def test_it_learns_and_writes_what_it_loads(tmp_path: Path) -> None:
 
 def test_a_run_goes_on(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(diffusion, "MiniLmText", lambda _: Letters())
-    monkeypatch.setattr(diffusion, "new_generator", tiny_generator)
     monkeypatch.setattr(diffusion, "load_hyperprior", lambda _: tiny_hyperprior())
     recipe = tmp_path / "recipe.toml"
-    recipe.write_text(f"batch = 2\nsize = {SIDE}\n")
+    (tmp_path / "tiny.json").write_text(json.dumps(SHAPE))
+    recipe.write_text(f"batch = 2\nsize = {SIDE}\nconfig = '{tmp_path / 'tiny.json'}'\n")
     common = {"data": [data], "scenes": data / "scenes.jsonl", "recipe": recipe, "workers": 0}
     for steps in (1, 2):
         diffusion.main(out=tmp_path / "out", from_scratch=True, steps=steps, **common)  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import json
 from pathlib import Path
 
 import pytest
@@ -68,14 +69,12 @@ def test_a_share_of_the_squared_error_may_be_of_a_quarter_of_the_size() -> None:
     assert float(squared_error(x + 1 / 255, x, 0.5)) == pytest.approx(1)
 
 
-def test_the_command_starts_goes_on_and_says_what_it_did(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_starts_goes_on_and_says_what_it_did(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for i in range(3):
         sample_picture(160, 120, seed=i).save(tmp_path / f"{i}.png")
     recipe = tmp_path / "recipe.toml"
-    recipe.write_text("batch = 2\ncrop = 64\nperceptual = 0.0\n")
-    monkeypatch.setattr(hyperprior, "Hyperprior", tiny_hyperprior)
+    (tmp_path / "tiny.json").write_text(json.dumps(tiny_hyperprior().config))
+    recipe.write_text(f"batch = 2\ncrop = 64\nperceptual = 0.0\nconfig = '{tmp_path / 'tiny.json'}'\n")
     out = tmp_path / "out"
     common = {"data": [tmp_path], "recipe": recipe, "workers": 0}
     for steps in (1, 3):

@@ -2,35 +2,34 @@
 
 import dataclasses
 import itertools
+import json
 from pathlib import Path
 
 import pytest
 import torch
 
+from misc.bits.arithmetic.transformer import Config
 from misc.bits.text.language_model import LanguageModel, ModelFile
+from misc.configs import build, read_config
 from misc.models.language_model import floats
-from misc.models.language_model.floats import SMALL, load_floats, new_llama
+from misc.models.language_model.floats import load_floats, new_llama
 from misc.train import language_model
-from misc.train.language_model import VOCABULARY, LanguageModelTask, Recipe, make_tokenizer, next_token_loss, sequences
+from misc.train.language_model import LanguageModelTask, Recipe, make_tokenizer, next_token_loss, sequences
 from tests.train.captioned import CAPTIONS, data_folder
 from tests.train.learning import ACCELERATOR, assert_learns
 
-TINY = dataclasses.replace(SMALL, layers=1, width=32, hidden=64, heads=2, kv_heads=2)
+SHAPE = read_config("lm-small") | {"layers": 1, "width": 32, "hidden": 64, "heads": 2, "kv_heads": 2}
+TINY = build(Config, SHAPE)
+TERMINATOR = TINY.vocabulary - 1
 RECIPE = Recipe(batch=2, length=16, learning_rate=1e-2)
-
-
-@pytest.fixture(autouse=True)
-def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A network of one layer."""
-    monkeypatch.setattr(language_model, "new_llama", lambda: new_llama(TINY))
 
 
 def test_it_learns_and_writes_what_codes_texts(tmp_path: Path) -> None:
     data = data_folder(tmp_path)
-    tokenizer = make_tokenizer([*CAPTIONS, *(data / "extra.txt").read_text().splitlines()])
+    tokenizer = make_tokenizer([*CAPTIONS, *(data / "extra.txt").read_text().splitlines()], TINY.vocabulary)
     torch.manual_seed(0)
     documents = {style: [each.ids for each in tokenizer.encode_batch(CAPTIONS)] for style in language_model.STYLES}
-    batch = next(sequences(documents, RECIPE, 0))
+    batch = next(sequences(documents, TERMINATOR, RECIPE, 0))
     task = LanguageModelTask(new_llama(TINY), tokenizer, itertools.repeat(batch), CAPTIONS, RECIPE, ACCELERATOR)
     assert_learns(task, tmp_path / "out", 12, lambda model: next_token_loss(model, batch), share=0.8)  # type: ignore[arg-type]
     weights = tmp_path / "out" / "language_model.safetensors"
@@ -45,20 +44,21 @@ def test_it_learns_and_writes_what_codes_texts(tmp_path: Path) -> None:
 
 def test_sequences_hold_texts_of_one_style() -> None:
     documents = {"captions": [[1], [2, 3]], "descriptions": [], "structured": [[7, 7, 7]], "extra": []}
-    rows = next(sequences(documents, dataclasses.replace(RECIPE, batch=40), seed=0))
+    rows = next(sequences(documents, TERMINATOR, dataclasses.replace(RECIPE, batch=40), seed=0))
     assert rows.shape == (40, 17)
-    assert (rows[:, 0] == VOCABULARY - 1).all()
-    kinds = {frozenset(row.tolist()) - {VOCABULARY - 1} for row in rows}
+    assert (rows[:, 0] == TERMINATOR).all()
+    kinds = {frozenset(row.tolist()) - {TERMINATOR} for row in rows}
     assert frozenset({7}) in kinds
     assert frozenset({1, 2, 3}) in kinds
     assert all(kind <= {1, 2, 3} or kind == {7} for kind in kinds)
-    assert torch.equal(rows, next(sequences(documents, dataclasses.replace(RECIPE, batch=40), seed=0)))
+    assert torch.equal(rows, next(sequences(documents, TERMINATOR, dataclasses.replace(RECIPE, batch=40), seed=0)))
 
 
 def test_a_run_from_scratch_goes_on_with_its_vocabulary(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data, out = data_folder(tmp_path), tmp_path / "out"
     recipe = tmp_path / "recipe.toml"
-    recipe.write_text("batch = 1\nlength = 16\n")
+    (tmp_path / "tiny.json").write_text(json.dumps(SHAPE))
+    recipe.write_text(f"batch = 1\nlength = 16\nconfig = '{tmp_path / 'tiny.json'}'\n")
     common = {"data": data, "extra": data / "extra.txt", "out": out, "recipe": recipe, "from_scratch": True}
     language_model.main(steps=1, **common)  # type: ignore[arg-type]
     assert "bits a character" in capsys.readouterr().err
@@ -71,7 +71,7 @@ def test_a_run_from_scratch_goes_on_with_its_vocabulary(tmp_path: Path, capsys: 
 
 def test_a_run_starts_from_integers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = data_folder(tmp_path)
-    tokenizer = make_tokenizer((data / "extra.txt").read_text().splitlines())
+    tokenizer = make_tokenizer((data / "extra.txt").read_text().splitlines(), TINY.vocabulary)
     torch.manual_seed(3)
     start = tmp_path / "start.safetensors"
     language_model.export(new_llama(TINY), tokenizer, start)
@@ -80,4 +80,4 @@ def test_a_run_starts_from_integers(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     first, second = (load_floats(path)[0].state_dict() for path in (start, tmp_path / "out" / language_model.WEIGHTS))
     for name, value in first.items():
         torch.testing.assert_close(second[name], value, atol=2e-3, rtol=0.02)
-    assert tokenizer.id_to_token(VOCABULARY - 1) == floats.TERMINATOR
+    assert tokenizer.id_to_token(TERMINATOR) == floats.TERMINATOR

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from misc.configs import build
 from misc.errors import InputError
 from misc.models.clip.embedded import ClipHeads, load_clip_heads
 from misc.train import locator
@@ -50,7 +51,7 @@ def test_it_learns(tmp_path: Path) -> None:
     batch = next(patches.batches(8, 4, 3, random.Random(0)))
     box_names = patches.embed(BOXED)
     torch.manual_seed(0)
-    task = LocatorTask(ClipHeads(), itertools.repeat(batch), box_names, RECIPE, ACCELERATOR)
+    task = LocatorTask(build(ClipHeads, "clip-heads"), itertools.repeat(batch), box_names, RECIPE, ACCELERATOR)
 
     def measure(heads: ClipHeads) -> torch.Tensor:
         losses = locator_losses(heads, batch, box_names)
@@ -80,7 +81,7 @@ def test_a_run_goes_on_and_its_weights_are_a_start(tmp_path: Path, monkeypatch: 
 def test_boxes_that_nobody_is_sure_of_teach_nothing(tmp_path: Path) -> None:
     patches = patches_of(tmp_path, [{"name": "dog", "score": 0.25, "box": [0, 0, 0.5, 0.5]}])
     batch = next(patches.batches(8, 4, 3, random.Random(0)))
-    losses = locator_losses(ClipHeads(), batch, patches.embed(BOXED))
+    losses = locator_losses(build(ClipHeads, "clip-heads"), batch, patches.embed(BOXED))
     assert set(losses) == {"captions", "names"}
     assert all(torch.isfinite(loss) for loss in losses.values())
     with pytest.raises(InputError, match="10 photos are fewer than a batch of 11"):

@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 
 from misc.errors import InputError, WeightsError
-from misc.train import describer, hyperprior, language_model, locator
+from misc.train import describer, diffusion, hyperprior, language_model, locator, upsampler
 from misc.train.options import choose_start, main_of, read_recipe
 
 
@@ -60,6 +60,8 @@ KINDS = {
     "language_model": language_model.Recipe,
     "describer": describer.Recipe,
     "locator": locator.Recipe,
+    "generator": diffusion.Recipe,
+    "decoder": upsampler.Recipe,
 }
 
 

@@ -15,10 +15,11 @@ from transformers import BertConfig, BertModel
 
 from misc.bits.pixels import entropy_model
 from misc.bits.text.language_model import load_model
+from misc.configs import build
 from misc.errors import WeightsError
 from misc.models.clip.embedded import ClipHeads, load_clip_heads
 from misc.models.decoder.int8_weights import FILE, load_int8, save_int8
-from misc.models.describer.embedded import load_describer
+from misc.models.describer.network import load_describer
 from misc.models.hyperprior.weights import load_hyperprior, save_hyperprior
 from misc.models.language_model.integers import add_prefixes, write
 from misc.models.towers.graph_model import GraphModel
@@ -44,7 +45,7 @@ def hyperprior_file(folder: Path) -> Path:
 
 
 def clip_file(folder: Path) -> Path:
-    save_file(ClipHeads().state_dict(), folder / "model.safetensors")
+    save_file(build(ClipHeads, "clip-heads").state_dict(), folder / "model.safetensors")
     return folder / "model.safetensors"
 
 

@@ -23,14 +23,14 @@ from torch import Tensor
 from ...bits.text.consonants import skeletons
 from ...errors import InputError
 from ...models.describer.embedded import DIFFERENCES, WORDS
-from ...models.language_model.floats import SMALL
+from ...models.language_model.floats import TERMINATOR
 from ..prepare.features import Features
 from .noun_phrases import describe_captions, difference, tidy
 
 __all__ = ["IGNORE", "AnswerBatch", "Answers", "answer_batches", "pack_answers", "plain_label"]
 
-TERMINATOR = SMALL.vocabulary - 1
 CAPTIONS_A_PHOTO = 2
+PADDING = 0  # any token: nothing sees it
 IGNORE = -100  # target of a token that is not learned
 
 Answer = tuple[list[int], int]  # tokens, and how many of them are given
@@ -47,7 +47,7 @@ class Answers:
 
     def __init__(self, tokenizer: Tokenizer, facts: Sequence[dict[str, Any]], draw: random.Random) -> None:
         self.tokenizer, self.facts, self.draw = tokenizer, facts, draw
-        self.line_break = tokenizer.token_to_id("Ċ")
+        self.line_break, self.terminator = tokenizer.token_to_id("Ċ"), tokenizer.token_to_id(TERMINATOR)
         self.captioned = [i for i, known in enumerate(facts) if known.get("captions")]
         self.labelled = [i for i, known in enumerate(facts) if not known.get("captions")]
         self.bags = self.words_of_photos()
@@ -73,11 +73,11 @@ class Answers:
         """Answers about a photo."""
         known = self.facts[i]
         if not known.get("captions"):
-            return [([TERMINATOR, self.line_break, *self.encode(f"{plain_label(known)}\n"), TERMINATOR], 2)]
+            return [([self.terminator, self.line_break, *self.encode(f"{plain_label(known)}\n"), self.terminator], 2)]
         first, *others = self.draw.sample(known["captions"], min(CAPTIONS_A_PHOTO, len(known["captions"])))
         structured = self.encode("\n".join([tidy(first), *self.items[i]]))
-        short = [([TERMINATOR, *self.encode(tidy(text)), self.line_break], 1) for text in others]
-        return [([TERMINATOR, *structured, TERMINATOR], 1), *short]
+        short = [([self.terminator, *self.encode(tidy(text)), self.line_break], 1) for text in others]
+        return [([self.terminator, *structured, self.terminator], 1), *short]
 
     def text(self) -> list[Answer]:
         """One text task."""
@@ -89,8 +89,8 @@ class Answers:
             other = known if self.draw.random() < 0.5 else self.facts[self.draw.choice(self.captioned)]["captions"]
             drawn = tidy(self.draw.choice(other))
             question, answer = f"{DIFFERENCES}{wanted}\n{drawn}\n", difference(wanted, drawn)
-        asked = [TERMINATOR, *self.encode(question)]
-        return [([*asked, *self.encode(answer), TERMINATOR], len(asked))]
+        asked = [self.terminator, *self.encode(question)]
+        return [([*asked, *self.encode(answer), self.terminator], len(asked))]
 
 
 def plain_label(facts: dict[str, Any]) -> str:
@@ -109,7 +109,7 @@ def pack_answers(rows: Sequence[Sequence[Answer]], visual: int) -> tuple[Tensor,
         tokens (B, L), targets (B, L), positions (B, V + L), and visibility (B, 1, V + L, V + L).
     """
     length = max(sum(len(answer) for answer, _ in row) for row in rows)
-    tokens = torch.full((len(rows), length), TERMINATOR)
+    tokens = torch.full((len(rows), length), PADDING)
     targets = torch.full((len(rows), length), IGNORE)
     positions = torch.arange(visual).repeat(len(rows), 1)
     positions = torch.cat([positions, torch.zeros(len(rows), length, dtype=torch.long)], 1)
