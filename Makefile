@@ -9,7 +9,7 @@ PHOTOS ?= kodak
 CODECS ?= misc:dlsvc,misc:micro,misc:text,misc:text+map,misc:pixel,misc:misc,rivals
 RATES ?= 0.003..0.05:6
 
-.PHONY: help demo results test fuzz kills lint clean
+.PHONY: help demo results test fuzz kills lint docs wheel clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -39,6 +39,16 @@ kills: .venv/ready ## kill encode, decode and pull at random moments and look fo
 
 lint: .venv/ready ## ruff, mypy and the layer contract
 	$(BIN)/python -m pytest tests/test_project.py
+
+docs: .venv/docs ## the documentation site, in build/site; a broken link or an example that is not there is an error
+	$(BIN)/python -m mkdocs build --strict --quiet --site-dir build/site
+
+.venv/docs: .venv/ready
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	touch $@
+
+wheel: .venv/ready ## wheel and source distribution, in build/dist
+	$(BIN)/python -m build --outdir build/dist
 
 clean: ## remove what the other targets made
 	rm -rf .venv build demo *.egg-info

@@ -17,7 +17,6 @@ from torch.nn import functional
 
 from .bits.streams import Streams, reseed
 from .errors import WeightsError
-from .models.towers.vision import patch_tokens, to_input
 
 if TYPE_CHECKING:
     from .codec import Codec
@@ -44,6 +43,8 @@ class Likeness:
 
     def look(self, image: Image.Image) -> tuple[Tensor, Tensor]:
         """Patch tokens (16, 16, 384) and embedding (256,) of an image."""
+        from .models.towers.vision import patch_tokens, to_input  # seconds, which files with pixels need not wait for
+
         tokens = patch_tokens(self.semantics.tower, to_input(image, GRID, GRID)[None])
         with torch.inference_mode():
             embedding = self.semantics.clip_heads.encode_image(tokens.to(self.semantics.device))

@@ -1,5 +1,6 @@
 """The project holds together: packages, environment, layers, style."""
 
+import resource
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,7 @@ def test_environment_and_pyproject_agree() -> None:
     conda = [each for each in environment["dependencies"] if isinstance(each, str)]
     (pip,) = (each["pip"] for each in environment["dependencies"] if isinstance(each, dict))
     assert f"python{PROJECT['project']['requires-python']}" in conda
-    extras = sorted(set(PROJECT["project"]["optional-dependencies"]) - {"ray"})  # many machines: for who has them
+    extras = sorted(set(PROJECT["project"]["optional-dependencies"]) - {"ray", "docs"})  # for who needs them
     assert pip == [f"-e .[{','.join(sorted(extras, key=['train', 'eval', 'dev'].index))}]"]
 
 
@@ -36,6 +37,40 @@ def test_bare_imports_say_what_to_import(folder: str) -> None:
 def test_importing_misc_loads_no_torch() -> None:
     script = "import sys, misc, misc.codec, misc.cli, misc.bits.streams; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_drawing_a_file_imports_no_library_that_takes_seconds(tmp_path: Path) -> None:
+    """torch alone takes 1.2 s of the 2.5 s in which `misc decode` has to start."""
+    script = """
+import io, sys
+from misc.codec import Codec
+from tests.support.images import sample_picture
+codec = Codec()
+data = codec.encode(sample_picture(64, 64), mode="pixel", quality=90)
+codec.decode(data)
+slow = {"compressai", "transformers", "diffusers", "timm", "open_clip", "scipy", "torchvision"}
+print(*sorted(slow & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == []
+
+
+def seconds(*words: str) -> float:
+    """Processor time of a command, the least of five."""
+    times = []
+    for _ in range(5):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, *words], cwd=ROOT, check=True, capture_output=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return min(times)
+
+
+def test_what_needs_no_torch_starts_at_once() -> None:
+    """0.03 s and 0.3 s on an idle processor; twice as much is left for others."""
+    assert seconds("-c", "import misc") < 0.2
+    assert seconds("-m", "misc", "info", "tests/golden/all.misc") < 0.6
 
 
 @pytest.fixture(scope="module")

@@ -38,7 +38,6 @@ app = typer.Typer(
     name="misc",
     help="An image codec for ultra-low bitrates: text, regions and pixels in one small file.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

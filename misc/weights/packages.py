@@ -16,8 +16,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from ..errors import WeightsError
 from .checks import State, cache_folder, require, sha256, state_of
 from .registry import download
@@ -86,6 +84,8 @@ def pulling(waiting: Callable[[], None] = lambda: None) -> Iterator[Path]:
     Args:
         waiting: called when another process is at work.
     """
+    from filelock import FileLock, Timeout
+
     cache_folder().mkdir(parents=True, exist_ok=True)
     lock = FileLock(cache_folder() / "pull.lock")
     try:

@@ -10,30 +10,29 @@ A mean-scale hyperprior (Balle 2018, arXiv 1802.01436; Minnen 2018, arXiv 1809.0
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from compressai.entropy_models import GaussianConditional
-from compressai.layers import conv1x1, conv3x3
-from compressai.models import CompressionModel
-from compressai.ops import quantize_ste
 from torch import Tensor, nn
 
 from ...bits.pixels.entropy_model import LEVELS, LatentModel
 from ...bits.pixels.latents import UNIT, PixelLatents, encode, unpack
 from . import tiling
 from .integers import INDEX_SLOPE, INDEX_START, SCALE_COUNT, SCALE_MIN, exact_arrays, scale_of
-from .transforms import GainUnit, Stage, Transform, level_weights, upsample
+from .transforms import GainUnit, Stage, Transform, conv1x1, conv3x3, level_weights, upsample
 
 __all__ = ["Hyperprior"]
 
 Z_INDEX_SLOPE = 64.0
 
 
-class Hyperprior(CompressionModel):  # type: ignore[misc]  # compressai is untyped
+class Hyperprior(nn.Module):
     """Mean-scale hyperprior with CompressAI's contract, one checkpoint for every rate.
+
+    CompressAI itself is imported for training alone: coding needs nothing of it, and its import takes seconds.
 
     forward:    x (B, 3, H, W) in [0, 1], H and W multiples of 64 -> {"x_hat", "likelihoods": {"y", "z"}}
 
@@ -89,8 +88,6 @@ class Hyperprior(CompressionModel):  # type: ignore[misc]  # compressai is untyp
         self.gain = GainUnit(m, 0.3, 3.0)
         self.inverse_gain = GainUnit(m, 1 / 0.3, 1 / 3.0)
         self.z_scale = nn.Parameter(torch.zeros(LEVELS, n))
-        table = [float(scale_of(torch.tensor(float(i)))) for i in range(SCALE_COUNT)]
-        self.gaussian = GaussianConditional(table, scale_bound=SCALE_MIN)
         self.exact: LatentModel | None = None
 
     def forward(self, x: Tensor, quality: Tensor | None = None) -> dict[str, Any]:
@@ -105,10 +102,13 @@ class Hyperprior(CompressionModel):  # type: ignore[misc]  # compressai is untyp
 
     def _code(self, y: Tensor, quality: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Quantise with straight-through gradients; rates by uniform noise (Minnen & Singh 2020, arXiv 2007.08739)."""
+        from compressai.ops import quantize_ste
+
+        gaussian = self.gaussian.to(y.device)
         z = self.h_a(y)
         weights = level_weights(quality)
         z_scales = scale_of(weights @ self.z_scale_index)[:, :, None, None].expand_as(z)
-        _, z_likelihoods = self.gaussian(z, z_scales)
+        _, z_likelihoods = gaussian(z, z_scales, training=self.training)
         planes = weights[:, :, None, None].expand(-1, -1, *z.shape[2:])
         features = self.h_s(torch.cat([quantize_ste(z), planes], 1))[:, :, : y.shape[2], : y.shape[3]]
         anchors = checkerboard(y)
@@ -118,8 +118,16 @@ class Hyperprior(CompressionModel):  # type: ignore[misc]  # compressai is untyp
         means = torch.where(anchors, means, means_2)
         index = torch.where(anchors, index, index_2)
         y_hat = quantize_ste(y - means) + means
-        _, y_likelihoods = self.gaussian(y, scale_of(index), means)
+        _, y_likelihoods = gaussian(y, scale_of(index), means, training=self.training)
         return y_hat, {"y": y_likelihoods, "z": z_likelihoods}
+
+    @functools.cached_property
+    def gaussian(self) -> Any:
+        """CompressAI's likelihoods. It has no weights and is no part of this module, nor of its state."""
+        from compressai.entropy_models import GaussianConditional
+
+        table = [float(scale_of(torch.tensor(float(i)))) for i in range(SCALE_COUNT)]
+        return GaussianConditional(table, scale_bound=SCALE_MIN)
 
     @property
     def z_scale_index(self) -> Tensor:

@@ -1,16 +1,40 @@
-"""Analysis and synthesis transforms: residual stages between resolutions, with gains that follow the quality."""
+"""Analysis and synthesis transforms: residual stages between resolutions, with gains that follow the quality.
+
+The layers are CompressAI's (`compressai.layers`): to import those takes seconds, as datasets come along.
+"""
 
 from __future__ import annotations
 
 import math
 
 import torch
-from compressai.layers import ResidualBlock, conv1x1
 from torch import Tensor, nn
 
 from ...bits.pixels.entropy_model import LEVELS
 
-__all__ = ["GainUnit", "Stage", "Transform", "level_weights", "upsample"]
+__all__ = ["GainUnit", "ResidualBlock", "Stage", "Transform", "conv1x1", "conv3x3", "level_weights", "upsample"]
+
+
+def conv1x1(inputs: int, outputs: int) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, 1)
+
+
+def conv3x3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, 3, stride, padding=1)
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions, added to their input."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1 = conv3x3(channels, channels)
+        self.conv2 = conv3x3(channels, channels)
+        self.leaky_relu = nn.LeakyReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.leaky_relu(self.conv2(self.leaky_relu(self.conv1(x))))
+        return out + x
 
 
 class GainUnit(nn.Module):
@@ -41,7 +65,7 @@ class Stage(nn.Module):
         super().__init__()
         self.resample = resample
         self.gain = GainUnit(channels)
-        self.blocks = nn.Sequential(*(ResidualBlock(channels, channels) for _ in range(blocks)))
+        self.blocks = nn.Sequential(*(ResidualBlock(channels) for _ in range(blocks)))
 
     def forward(self, x: Tensor, quality: Tensor) -> Tensor:
         """x (N, C, H, W) of another resolution, by the gain of qualities (N,) in [0, 1]."""

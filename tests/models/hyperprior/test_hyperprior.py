@@ -8,7 +8,7 @@ from misc.bits.pixels import entropy_model
 from misc.bits.pixels.latents import anchors, pack, unpack
 from misc.errors import WeightsError
 from misc.models.hyperprior.hyperprior import Hyperprior, checkerboard
-from misc.models.hyperprior.transforms import GainUnit, level_weights
+from misc.models.hyperprior.transforms import GainUnit, ResidualBlock, level_weights
 from misc.models.hyperprior.weights import load_hyperprior, save_hyperprior
 from tests.support.images import sample_picture as picture
 from tests.support.models import tiny_hyperprior
@@ -81,6 +81,22 @@ def test_missing_and_wrong_weights_are_one_sentence(tmp_path: Path) -> None:
         load_hyperprior(tmp_path / "bad.safetensors")
     with pytest.raises(WeightsError):
         entropy_model.load(tmp_path / "bad.safetensors")
+
+
+def test_the_residual_block_is_compressais() -> None:
+    layers = pytest.importorskip("compressai.layers")
+    theirs, ours = layers.ResidualBlock(8, 8), ResidualBlock(8)
+    ours.load_state_dict(theirs.state_dict())
+    x = torch.randn(2, 8, 9, 7)
+    assert torch.equal(ours(x.clone()), theirs(x.clone()))
+
+
+def test_training_sees_noise_and_evaluation_does_not() -> None:
+    model, x, quality = tiny_hyperprior(), torch.rand(1, 3, 64, 64), torch.ones(1)
+    rates = [[float(model.train(mode)(x, quality)["likelihoods"]["y"].sum()) for _ in "ab"] for mode in (True, False)]
+    assert rates[0][0] != rates[0][1]
+    assert rates[1][0] == rates[1][1]
+    assert not [name for name in model.state_dict() if "gaussian" in name]
 
 
 def test_quality_interpolates_between_levels() -> None:

@@ -1,0 +1,131 @@
+"""Whether command lines that are written down (documents, workflows, hooks) name what there is.
+
+`check_command` parses `make`, `misc` and `python -m` lines; it runs none of them.
+"""
+
+import ast
+import importlib.util
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+from typer.main import get_command
+
+from misc.cli.app import app
+
+__all__ = ["check_command"]
+
+SETTINGS = re.compile(r"[A-Z][A-Z_]*=.*")  # VARIABLE=value before a command
+SEPARATORS = {"&&", "|", ";", "||"}
+
+
+def check_command(root: Path, line: str) -> bool:
+    """Check every `make`, `misc` and `python -m` command of a shell line. Returns whether there is one.
+
+    Raises:
+        AssertionError: a target, subcommand, module, option or argument is not there.
+    """
+    checked = [check_words(root, words) for words in commands_of(line)]
+    return any(checked)
+
+
+def commands_of(line: str) -> list[list[str]]:
+    """The words of each command of a line, without settings, comments and redirections."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars="|&;<>")
+    lexer.whitespace_split = True
+    commands: list[list[str]] = [[]]
+    skip = False
+    for word in lexer:
+        if word in SEPARATORS:
+            commands.append([])
+        elif word in {">", ">>", "<", "2>"}:
+            skip = True
+        elif skip:
+            skip = False
+        elif commands[-1] or not SETTINGS.fullmatch(word):
+            commands[-1].append(word)
+    return [words for words in commands if words]
+
+
+def check_words(root: Path, words: list[str]) -> bool:
+    name = Path(words[0]).name
+    if name == "make":
+        for target in words[1:]:
+            assert SETTINGS.fullmatch(target) or target in targets(root), f"the Makefile has no target {target}"
+        return True
+    if name == "misc":
+        parse(words[1:])
+        return True
+    if words[:2] == ["accelerate", "launch"]:
+        name, words = "python", words[1:]
+    if name.startswith("python") and words[1:2] == ["-m"]:
+        check_module(root, words[2], words[3:])
+        return True
+    return False
+
+
+def targets(root: Path) -> set[str]:
+    return set(re.findall(r"^([a-z]+):", (root / "Makefile").read_text(), re.M))
+
+
+def parse(words: list[str]) -> None:
+    """Let the program itself parse the words, without running the command."""
+    command: Any = get_command(app)
+    path = ["misc"]
+    while hasattr(command, "commands"):
+        if not words or words[0] in ("-h", "--help", "--install-completion", "--show-completion"):
+            return
+        assert words[0] in command.commands, f"{' '.join(path)} has no command {words[0]}"
+        command = command.commands[words[0]]
+        path.append(words[0])
+        words = words[1:]
+    if not words:  # the command's name alone, in a sentence
+        return
+    try:
+        command.make_context(" ".join(path), list(words))
+    except Exception as error:
+        raise AssertionError(f"{' '.join([*path, *words])}: {getattr(error, 'message', error)}") from error
+
+
+def check_module(root: Path, module: str, words: list[str]) -> None:
+    """Whether a module is there and, if it is one of ours, whether its source has the options."""
+    if module == "misc":
+        parse(words)
+        return
+    source = source_of(root, module)
+    if source is None:
+        top = module.partition(".")[0]
+        assert top not in ("misc", "tests"), f"there is no module {module}"
+        assert importlib.util.find_spec(top), f"there is no module {module}"
+        return
+    known = options_of(source.read_text()) | {"--help"}
+    if module.startswith("misc.train."):
+        known |= options_of((root / "train/options.py").read_text())
+    for word in words:
+        option = word.partition("=")[0]
+        assert not option.startswith("--") or option in known, f"{module} has no option {option}"
+
+
+def source_of(root: Path, module: str) -> Path | None:
+    """The file of one of the project's own modules that can be run, None of others."""
+    first, _, rest = module.partition(".")
+    if first == "misc":
+        folder, _, name = rest.partition(".")
+        path = root / folder / name.replace(".", "/") if folder in ("train", "eval", "models") else root / "misc" / rest
+    else:
+        path = root / module.replace(".", "/")
+    return next((each for each in (path.with_suffix(".py"), path / "__main__.py") if each.is_file()), None)
+
+
+def options_of(source: str) -> set[str]:
+    """Names of options that a script may have: those that it spells out, and those of its functions' parameters."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found.update(part for part in node.value.split("/") if part.startswith("--"))
+        if isinstance(node, ast.FunctionDef) and node.name == "main":
+            for each in node.args.args:
+                name = each.arg.replace("_", "-")
+                found |= {f"--{name}", f"--no-{name}"}
+    return found
