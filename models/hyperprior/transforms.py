@@ -16,10 +16,12 @@ __all__ = ["GainUnit", "ResidualBlock", "Stage", "Transform", "conv1x1", "conv3x
 
 
 def conv1x1(inputs: int, outputs: int) -> nn.Conv2d:
+    """A convolution of single pixels."""
     return nn.Conv2d(inputs, outputs, 1)
 
 
 def conv3x3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
+    """A convolution of 3x3 pixels that keeps the size, or divides it by the stride."""
     return nn.Conv2d(inputs, outputs, 3, stride, padding=1)
 
 
@@ -33,6 +35,7 @@ class ResidualBlock(nn.Module):
         self.leaky_relu = nn.LeakyReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, channels, H, W) to the same shape."""
         out: Tensor = self.leaky_relu(self.conv2(self.leaky_relu(self.conv1(x))))
         return out + x
 
