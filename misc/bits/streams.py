@@ -9,12 +9,12 @@ from __future__ import annotations
 import dataclasses
 import functools
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from ..errors import BitstreamError, InputError
 from . import container
-from .container import FINGERPRINT_BYTES, MAX_PIXELS, MAX_SEED, Header, Section, symbol_check
+from .container import FINGERPRINT_BYTES, MAX_PIXELS, MAX_SEED, SECTIONS, Header, Section, symbol_check
 from .pixels import latents
 from .pixels.entropy_model import LatentModel
 from .pixels.latents import PixelLatents
@@ -115,17 +115,27 @@ def count_items(text: Description | None) -> int:
     return 0 if text is None else len(text.items)
 
 
-def decode(data: bytes, models: ExactModels, *, max_pixels: int = MAX_PIXELS, partial: bool = False) -> Streams:
+def decode(
+    data: bytes,
+    models: ExactModels,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    partial: bool = False,
+    wanted: Collection[str] = SECTIONS,
+) -> Streams:
     """Streams of a file.
 
     Args:
         max_pixels: the largest image that is accepted.
         partial: accept a file that was cut behind its first section, as the smaller file.
+        wanted: names of the streams that are decoded; others are not, nor are they checked beyond the file's checksum.
+            Regions need the text.
 
     Raises:
         BitstreamError, LimitError, ModelMismatchError: as `container.read`; also where symbols fail their check.
     """
     header, sections = container.read(data, fingerprint=models.fingerprint, max_pixels=max_pixels, partial=partial)
+    sections = {name: section for name, section in sections.items() if name in wanted}
     text = maps = pixels = None
     if "text" in sections:
         text = description.unpack(sections["text"].payload, models.coders)
