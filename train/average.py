@@ -5,8 +5,8 @@
     theta = (sum(theta_k) + x * theta_x4plus) / (K + x)
 
 Moments of one training average well (Izmailov 2018, arXiv 1803.05407). The training began at Real-ESRGAN x4plus, which
-draws nearer to the draft; its share moves the average between fidelity and texture (Wang 2018, ESRGAN, section 3.4, arXiv
-1809.00219).
+draws nearer to the draft; its share moves the average between fidelity and texture (ESRGAN, Wang 2018, section 3.4,
+arXiv 1809.00219).
 """
 
 from __future__ import annotations
