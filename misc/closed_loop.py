@@ -24,13 +24,15 @@ if TYPE_CHECKING:
 
 __all__ = ["DRAWN", "METRICS", "Likeness", "choose_seed", "settle"]
 
-DRAWN = 4  # candidates of a file without pixels that are drawn
-METRICS = ("vit_patch", "clip")  # choose, and so are no fair report of what was chosen
+DRAWN = 8  # candidates of a file without pixels that are drawn
+METRICS = ("vit_patch", "vit_mean", "clip")  # choose, and so are no fair report of what was chosen
 GRID = 16
 
 
 class Likeness:
-    """How much images are like one photo: the sum of two cosines, of ViT patch tokens and of CLIP embeddings.
+    """How much images are like one photo: the sum of three cosines.
+
+    Of ViT patch tokens (structure), of their means (content), and of CLIP embeddings.
 
     Args:
         semantics: whose vision tower and CLIP look.
@@ -51,10 +53,11 @@ class Likeness:
         return tokens[0].cpu(), embedding[0].cpu()
 
     def score(self, image: Image.Image) -> float:
-        """At most 2, for the photo itself."""
+        """At most 3, for the photo itself."""
         tokens, embedding = self.look(image)
         structure = functional.cosine_similarity(tokens, self.tokens, dim=-1).mean()
-        return float(structure + embedding @ self.embedding)
+        content = functional.cosine_similarity(tokens.mean((0, 1)), self.tokens.mean((0, 1)), dim=0)
+        return float(structure + content + embedding @ self.embedding)
 
 
 def choose_seed(codec: Codec, data: bytes, photo: Image.Image, count: int, budget: int | None) -> bytes:
