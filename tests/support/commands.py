@@ -14,7 +14,7 @@ from typer.main import get_command
 
 from misc.cli.app import app
 
-__all__ = ["check_command"]
+__all__ = ["check_command", "check_mention", "commands_of"]
 
 SETTINGS = re.compile(r"[A-Z][A-Z_]*=.*")  # VARIABLE=value before a command
 SEPARATORS = {"&&", "|", ";", "||"}
@@ -28,6 +28,24 @@ def check_command(root: Path, line: str) -> bool:
     """
     checked = [check_words(root, words) for words in commands_of(line)]
     return any(checked)
+
+
+def check_mention(root: Path, line: str) -> None:
+    """Check a command as sentences name it: its arguments may be missing or be a sketch, options have to be there.
+
+    Raises:
+        AssertionError: a target, subcommand, module or option is not there.
+    """
+    for words in commands_of(line):
+        if words[0] != "misc":
+            check_words(root, words)
+            continue
+        if words[1].startswith("-"):  # the name of a row of figures
+            continue
+        command, rest = walk(words[1:])
+        known = {name for each in command.params for name in (*each.opts, *each.secondary_opts)} | {"--help", "-h"}
+        wrong = [word for word in rest if word.startswith("--") and word not in known]
+        assert not wrong, f"{line}: there is no option {' or '.join(wrong)}"
 
 
 def commands_of(line: str) -> list[list[str]]:
@@ -69,23 +87,26 @@ def targets(root: Path) -> set[str]:
     return set(re.findall(r"^([a-z]+):", (root / "Makefile").read_text(), re.M))
 
 
+def walk(words: list[str]) -> tuple[Any, list[str]]:
+    """The command that words name, and the words behind its name."""
+    command: Any = get_command(app)
+    while hasattr(command, "commands") and words and not words[0].startswith("-"):
+        names = words[0].split("|")  # `misc batch encode|decode`
+        for name in names:
+            assert name in command.commands, f"there is no command {name}"
+        command, words = command.commands[names[0]], words[1:]
+    return command, words
+
+
 def parse(words: list[str]) -> None:
     """Let the program itself parse the words, without running the command."""
-    command: Any = get_command(app)
-    path = ["misc"]
-    while hasattr(command, "commands"):
-        if not words or words[0] in ("-h", "--help", "--install-completion", "--show-completion"):
-            return
-        assert words[0] in command.commands, f"{' '.join(path)} has no command {words[0]}"
-        command = command.commands[words[0]]
-        path.append(words[0])
-        words = words[1:]
-    if not words:  # the command's name alone, in a sentence
+    command, rest = walk(words)
+    if hasattr(command, "commands") or not rest:  # a group, or the command's name alone
         return
     try:
-        command.make_context(" ".join(path), list(words))
+        command.make_context("misc", list(rest))
     except Exception as error:
-        raise AssertionError(f"{' '.join([*path, *words])}: {getattr(error, 'message', error)}") from error
+        raise AssertionError(f"misc {' '.join(words)}: {getattr(error, 'message', error)}") from error
 
 
 def check_module(root: Path, module: str, words: list[str]) -> None:
