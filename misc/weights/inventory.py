@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from . import hub
 from .checks import State
+from .hub_client import look_up
+from .hub_faults import Refused
 
 if TYPE_CHECKING:
     from ..profiles import Profile
@@ -44,11 +46,12 @@ class Entry:
         return vars(self) | {"state": str(self.state), "present": self.state is State.HERE}
 
 
-def list_weights(profile: Profile, *, thorough: bool = False) -> list[Entry]:
+def list_weights(profile: Profile, *, thorough: bool = False, ask: bool = False) -> list[Entry]:
     """All weights of a profile, those that come along first.
 
     Args:
         thorough: look at all of every file, whatever its stamp says.
+        ask: the model hub for the size of what is not here.
     """
     entries = []
     for name in ("hyperprior", "small_language_model", "describer", "locator", "detector"):
@@ -68,5 +71,11 @@ def list_weights(profile: Profile, *, thorough: bool = False) -> list[Entry]:
     for part, optional in profile.hub_parts():
         state = hub.state_of(part, thorough=thorough)
         source_name = "comes along" if part.repository.startswith(hub.OWN) else "hub"
-        entries.append(Entry(part.repository, source_name, part.purpose, part.licence, None, not optional, state))
+        size = hub.size_of(part)
+        if size is None and ask and source_name == "hub":
+            try:
+                size = look_up(part.repository, part.revision, part.files).bytes
+            except Refused as refused:
+                ask = not refused.unreachable
+        entries.append(Entry(part.repository, source_name, part.purpose, part.licence, size, not optional, state))
     return entries

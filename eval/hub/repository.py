@@ -1,0 +1,78 @@
+"""Repositories of the hub on this machine: folders, and what a hub says of their files."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+__all__ = ["WEIGHTS", "Repository", "entries", "headers_of", "sha256_of"]
+
+WEIGHTS = (".safetensors", ".bin", ".pth", ".gguf")  # that the hub keeps in large-file storage
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A repository of the hub.
+
+    Attributes:
+        folder: whose files it has. commit: 40 hexadecimal digits. token: without which its files are not given, if any.
+        listed: files that the hub lists though the folder may lack them; None for those of the folder.
+    """
+
+    folder: Path
+    commit: str
+    token: str = ""
+    listed: tuple[str, ...] | None = None
+
+    def files(self) -> dict[str, Path]:
+        """Paths by name."""
+        found = {
+            path.relative_to(self.folder).as_posix(): path for path in sorted(self.folder.rglob("*")) if path.is_file()
+        }
+        return found if self.listed is None else {name: found.get(name, self.folder / name) for name in self.listed}
+
+
+def entries(repository: Repository) -> list[dict[str, Any]]:
+    """What the hub says of all files: for weights their SHA-256, for others git's hash."""
+    rows = []
+    for name, path in repository.files().items():
+        size = path.stat().st_size if path.is_file() else 0
+        row = {"type": "file", "path": name, "size": size, "oid": git_hash(path)}
+        if name.endswith(WEIGHTS):
+            row["lfs"] = {"oid": sha256_of(path), "size": size, "pointerSize": 135}
+        rows.append(row)
+    return rows
+
+
+def headers_of(repository: Repository, name: str) -> dict[str, str]:
+    """The commit, checksum and size of a file."""
+    path = repository.files()[name]
+    tag = sha256_of(path) if name.endswith(WEIGHTS) else git_hash(path)
+    head = {"X-Repo-Commit": repository.commit, "ETag": f'"{tag}"', "X-Linked-Size": str(path.stat().st_size)}
+    return head | ({"X-Linked-ETag": f'"{tag}"'} if name.endswith(WEIGHTS) else {})
+
+
+@functools.cache
+def hashed(path: Path, size: int, changed: int) -> tuple[str, str]:
+    """SHA-256 and git's SHA-1 of a file, which are kept as long as its size and time of change stay."""
+    sha256, git = hashlib.sha256(), hashlib.sha1(f"blob {size}\0".encode())
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            sha256.update(chunk)
+            git.update(chunk)
+    return sha256.hexdigest(), git.hexdigest()
+
+
+def sha256_of(path: Path) -> str:
+    if not path.is_file():
+        return "0" * 64
+    return hashed(path, path.stat().st_size, path.stat().st_mtime_ns)[0]
+
+
+def git_hash(path: Path) -> str:
+    if not path.is_file():
+        return "0" * 40
+    return hashed(path, path.stat().st_size, path.stat().st_mtime_ns)[1]
