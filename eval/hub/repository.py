@@ -67,6 +67,7 @@ def hashed(path: Path, size: int, changed: int) -> tuple[str, str]:
 
 
 def sha256_of(path: Path) -> str:
+    """SHA-256 of a file; zeros if it is not there."""
     if not path.is_file():
         return "0" * 64
     return hashed(path, path.stat().st_size, path.stat().st_mtime_ns)[0]

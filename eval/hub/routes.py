@@ -41,9 +41,11 @@ class HubHandler(BaseHTTPRequestHandler):
     fault: Fault | None
 
     def do_HEAD(self) -> None:
+        """Answer without a body."""
         self.answer()
 
     def do_GET(self) -> None:
+        """Answer with a body."""
         self.answer()
 
     def log_message(self, *arguments: object) -> None:
@@ -67,6 +69,7 @@ class HubHandler(BaseHTTPRequestHandler):
             self.close_connection = True  # the client had enough
 
     def route(self, path: str) -> None:
+        """Answer by the first route that fits."""
         if found := STORED.fullmatch(path):
             self.send_stored(found["sha256"])
             return
@@ -93,6 +96,7 @@ class HubHandler(BaseHTTPRequestHandler):
         return True
 
     def send_info(self, repository: Repository, found: re.Match[str]) -> None:
+        """What there is of a repository."""
         siblings = [
             {"rfilename": each["path"], "size": each["size"], "blobId": each["oid"]}
             | ({"lfs": each["lfs"] | {"sha256": each["lfs"]["oid"]}} if "lfs" in each else {})
@@ -111,6 +115,7 @@ class HubHandler(BaseHTTPRequestHandler):
         self.reply(200, json.dumps(facts).encode(), {"Content-Type": "application/json"})
 
     def send_tree(self, repository: Repository, found: re.Match[str]) -> None:
+        """A page of the list of files."""
         start = int(urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query).get("cursor", ["0"])[0])
         rows = entries(repository)
         headers = {"Content-Type": "application/json"}
@@ -120,6 +125,7 @@ class HubHandler(BaseHTTPRequestHandler):
         self.reply(200, json.dumps(rows[start : start + PAGE]).encode(), headers)
 
     def send_file(self, repository: Repository, found: re.Match[str]) -> None:
+        """Where a file is: on this host, or in the storage."""
         name = found["file"]
         path = repository.files().get(name)
         if repository.token and self.headers.get("Authorization") != f"Bearer {repository.token}":
@@ -137,6 +143,7 @@ class HubHandler(BaseHTTPRequestHandler):
             self.reply(307, b"", headers_of(repository, name) | {"Location": location})
 
     def send_stored(self, sha256: str) -> None:
+        """Weights of the storage."""
         for repository in self.hub.repositories.values():
             for name, path in repository.files().items():
                 if name.endswith(WEIGHTS) and path.is_file() and sha256_of(path) == sha256:
@@ -183,10 +190,12 @@ class HubHandler(BaseHTTPRequestHandler):
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     def refuse(self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> None:
+        """An error with the hub's own code."""
         extra = {"X-Error-Code": code, "X-Error-Message": message} | dict(headers or {})
         self.reply(status, json.dumps({"error": message}).encode(), extra)
 
     def reply(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
+        """A whole answer."""
         self.send_response(status)
         for name, value in ({"Content-Length": str(len(body))} | dict(headers or {})).items():
             self.send_header(name, value)
