@@ -53,7 +53,7 @@ class Codec:
     """Encodes and decodes with one profile's models, loaded when first needed.
 
     Args:
-        profile: a name of `misc.profiles.profile_names`.
+        profile: a name of `misc.profiles.profile_names`, or the path of a TOML file of your own.
         device: a torch device; the GPU when there is one, else the CPU.
         describer: who describes, as `misc.models.describer.describer.describer_for`; the profile's own if None.
         max_pixels: the largest image that is encoded or decoded.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-import tomllib
+import hashlib
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -15,7 +15,8 @@ from .bits.streams import ExactModels
 from .bits.text import Coders, make_coders
 from .bits.text.language_model import ModelFile
 from .decoder_profile import CascadeProfile, DecoderProfile, HubPart, decoder_from, hub_part
-from .errors import InputError
+from .errors import InputError, WeightsError
+from .profile_files import ENDING, profile_names, read_own, read_table
 from .weights.checks import State, cache_folder, digest, require, state_of
 from .weights.packages import Package
 from .weights.safe import load, refusing
@@ -139,26 +140,46 @@ class Profile:
 
     @property
     def exact_models(self) -> ExactModels:
-        """Every model that reads symbols."""
-        return ExactModels(self.entropy_model, self.text_coders)
+        """Every model that reads symbols, and a memory of the user's own, whose photos seeds count."""
+        return ExactModels(self.entropy_model, self.text_coders, self.own_memory)
 
+    @functools.cached_property
+    def own_memory(self) -> bytes:
+        """SHA-256 of the memory; empty for the one that comes with MISC.
 
-def profile_names() -> list[str]:
-    """Names of the profiles that come with MISC."""
-    folder = resources.files("misc.models") / "profiles"
-    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+        Raises:
+            WeightsError: the file cannot be read.
+        """
+        memory = Path(self.cascade.memory) if self.cascade else Path()
+        if not memory.is_absolute():
+            return b""
+        try:
+            return hashlib.sha256(memory.read_bytes()).digest()
+        except OSError as error:
+            raise WeightsError(f"the memory {memory} cannot be read: {error.strerror}") from error
 
 
 @functools.cache
 def load_profile(name: str = "embedded") -> Profile:
-    """The profile of this name.
+    """A profile.
+
+    Args:
+        name: of `profile_names`, or path of a TOML file of the user's own (`misc.profile_files`).
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, or the file says what no profile can say.
     """
-    if name not in profile_names():
-        raise InputError(f"there is no profile {name!r}; there is {', '.join(profile_names())}")
-    table = read_table(name)
+    if not name.endswith(ENDING):
+        return profile_of(name, read_table(name))
+    table = read_own(Path(name))
+    try:
+        return profile_of(Path(name).stem, table)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"the profile {name} says what no profile can say: {error}") from error
+
+
+def profile_of(name: str, table: dict[str, Any]) -> Profile:
+    """The profile of a whole table."""
     return Profile(
         name,
         table["description"],
@@ -173,18 +194,3 @@ def load_profile(name: str = "embedded") -> Profile:
         cascade=CascadeProfile(**table["cascade"]) if "cascade" in table else None,
         hub={key: hub_part(value) for key, value in table.get("hub", {}).items()},
     )
-
-
-def read_table(name: str) -> dict[str, Any]:
-    """The file of a profile; what it does not say is as in the profile that it names as its base."""
-    table = tomllib.loads((resources.files("misc.models") / "profiles" / f"{name}.toml").read_text())
-    return merge(read_table(table["base"]), table) if "base" in table else table
-
-
-def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Tables over those of a base; what lies in a table is merged too, but in a scheduler, which belongs to a class."""
-    merged = base | changes
-    for name, value in changes.items():
-        if isinstance(value, dict) and isinstance(base.get(name), dict) and name != "scheduler":
-            merged[name] = merge(base[name], value)
-    return merged

@@ -50,16 +50,22 @@ class Streams:
 
 @dataclass(frozen=True)
 class ExactModels:
-    """Every model that reads symbols: of the pixel stream, and of the text coders by their numbers."""
+    """Every model that reads symbols: of the pixel stream, and of the text coders by their numbers.
+
+    Attributes:
+        memory: SHA-256 of a memory that is not MISC's own; the seed of a file without pixels counts its photos.
+    """
 
     latents: LatentModel
     coders: Coders = field(default_factory=lambda: WEIGHTLESS)
+    memory: bytes = b""
 
     @functools.cached_property
     def fingerprint(self) -> int:
         """0 to 65,535: the low bytes of a CRC-32 over what tells these models, and the region tables, from others."""
         parts = [self.latents.checksum.to_bytes(4, "big"), bytes(entry & 0xFF for table in TABLES for entry in table)]
         parts += [bytes([number]) + coder.digest for number, coder in sorted(self.coders.items()) if coder.digest]
+        parts.append(self.memory)
         return zlib.crc32(b"".join(parts)) & ((1 << 8 * FINGERPRINT_BYTES) - 1)
 
 

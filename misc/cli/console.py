@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 Input = Annotated[str, typer.Argument(metavar="IN", help="a file, or - for standard input")]
-ProfileOption = Annotated[str, typer.Option("--profile", help="the set of models")]
+ProfileOption = Annotated[str, typer.Option("--profile", help="the set of models: a name, or a TOML file of your own")]
 Json = Annotated[bool, typer.Option("--json", help="print the result as JSON on standard output")]
 
 COMMANDING = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")  # Unicode's categories of what is no visible character

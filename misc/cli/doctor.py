@@ -19,7 +19,9 @@ PACKAGES = ("misc-codec", "torch", "numpy", "constriction", "safetensors", "diff
 
 
 def doctor(
-    profile: Annotated[str, typer.Argument(metavar="[PROFILE]", help="the set of models")] = "embedded",
+    profile: Annotated[
+        str, typer.Argument(metavar="[PROFILE]", help="the set of models: a name, or a TOML file of your own")
+    ] = "embedded",
     as_json: Json = False,
 ) -> None:
     """Look whether everything that a profile needs is installed and sound; every file of weights is read whole.

@@ -68,5 +68,6 @@ def build(
     writer = csv.writer(table, lineterminator="\n")
     writer.writerows([("photo", "source", "licence"), *rows])
     write_bytes(str(out.with_suffix(".csv")), table.getvalue().encode())
+    say(f'a profile of your own, own.toml, has it: base = "embedded", and in a table [cascade] memory = "{out.name}"')
     facts = {"photos": len(memory), "bytes": len(packed), "memory": str(out)}
     report(facts, as_json, f"{len(memory)} photos, {facts['bytes']} bytes -> {out}", to_stdout=True)

@@ -28,7 +28,9 @@ class Use(StrEnum):
 
 
 def pull(
-    profile: Annotated[str, typer.Argument(metavar="[PROFILE]", help="the set of models")] = "embedded",
+    profile: Annotated[
+        str, typer.Argument(metavar="[PROFILE]", help="the set of models: a name, or a TOML file of your own")
+    ] = "embedded",
     use: Annotated[Use, typer.Option("--for", help="train: also what only training and evaluation need")] = Use.CODING,
     everything: Annotated[bool, typer.Option("--all", help="fetch all that the profile names")] = False,
     show: Annotated[bool, typer.Option("--list", help="only tell what there is and what is here")] = False,

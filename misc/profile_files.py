@@ -1,0 +1,92 @@
+"""The TOML files of profiles: those that come with MISC, and a user's own, which changes one of them.
+
+base = "embedded"          # own.toml: everything that it does not say is as the base says it
+
+[cascade]
+memory = "own.safetensors" # of `misc memory build`; beside own.toml
+"""
+
+from __future__ import annotations
+
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from .errors import InputError
+
+__all__ = ["ENDING", "profile_names", "read_own", "read_table"]
+
+ENDING = ".toml"
+FILES = {  # what names a file of weights, by table
+    "hyperprior": ("weights",),
+    "small_language_model": ("weights",),
+    "describer": ("weights",),
+    "locator": ("weights",),
+    "detector": ("weights",),
+    "cascade": ("upsampler", "memory"),
+}
+
+Table = dict[str, Any]
+
+
+def profile_names() -> list[str]:
+    """Names of the profiles that come with MISC."""
+    folder = resources.files("misc.models") / "profiles"
+    return sorted(entry.name.removesuffix(ENDING) for entry in folder.iterdir() if entry.name.endswith(ENDING))
+
+
+def read_table(name: str) -> Table:
+    """A profile that comes with MISC; what it does not say is as in the profile that it names as its base.
+
+    Raises:
+        InputError: there is none.
+    """
+    if name not in profile_names():
+        raise InputError(
+            f"there is no profile {name!r}; there is {', '.join(profile_names())}, or a TOML file of your own"
+        )
+    table = tomllib.loads((resources.files("misc.models") / "profiles" / f"{name}{ENDING}").read_text())
+    return merge(read_table(table["base"]), table) if "base" in table else table
+
+
+def read_own(path: Path) -> Table:
+    """A user's own profile over its base. Files beside it are named as they are there, others below misc/checkpoints.
+
+    Raises:
+        InputError: the file is missing, is not TOML, or names no base.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"the profile {path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise InputError(f"the profile {path} is not TOML: {error}") from error
+    if not isinstance(table.get("base"), str):
+        raise InputError(f'the profile {path} must name a base, such as base = "embedded"')
+    base = read_table(table["base"])
+    for part, keys in FILES.items():
+        own = table.get(part)
+        if isinstance(own, dict):
+            table[part] = located(own, keys, path.absolute().parent)
+    return {"description": f"{table['base']}, changed by {path.name}"} | merge(base, table)
+
+
+def located(table: Table, keys: tuple[str, ...], folder: Path) -> Table:
+    """A table whose files beside the profile have whole paths; a digest of the base does not hold for another file."""
+    changed = dict(table)
+    for key in keys:
+        if isinstance(changed.get(key), str) and (folder / changed[key]).is_file():
+            changed[key] = str(folder / changed[key])
+    if "weights" in keys and "weights" in table:
+        changed.setdefault("sha256", "")
+    return changed
+
+
+def merge(base: Table, changes: Table) -> Table:
+    """Tables over those of a base; what lies in a table is merged too, but in a scheduler, which belongs to a class."""
+    merged = base | changes
+    for name, value in changes.items():
+        if isinstance(value, dict) and isinstance(base.get(name), dict) and name != "scheduler":
+            merged[name] = merge(base[name], value)
+    return merged

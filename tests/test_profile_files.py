@@ -1,0 +1,86 @@
+"""A user's own profile: what it changes, and what it says wrongly."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from misc.codec import Codec
+from misc.errors import InputError, WeightsError
+from misc.profiles import load_profile
+from tests.support.images import sample_picture
+
+OWN = 'base = "embedded"\n\n[cascade]\nmemory = "own.safetensors"\n'
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """A profile with another memory, of which only the bytes count here."""
+    (tmp_path / "own.safetensors").write_bytes(b"photos")
+    (tmp_path / "own.toml").write_text(OWN)
+    return tmp_path / "own.toml"
+
+
+def test_it_changes_what_it_says_and_nothing_else(own: Path) -> None:
+    profile, base = load_profile(str(own)), load_profile()
+    assert profile.name == "own"
+    assert profile.cascade is not None
+    assert base.cascade is not None
+    assert profile.cascade.memory == str(own.parent / "own.safetensors")
+    assert profile.cascade.upsampler == base.cascade.upsampler
+    assert profile.hyperprior == base.hyperprior
+    assert base.own_memory == b""
+
+
+def test_a_file_asks_for_the_memory_it_was_written_with(misc_command, own: Path, tmp_path: Path) -> None:
+    photo, file = tmp_path / "photo.png", tmp_path / "a.misc"
+    sample_picture(64, 48).save(photo)
+    (tmp_path / "text.json").write_text(json.dumps({"overall": "a cat"}))
+    words = ["--mode", "text", "--describe", tmp_path / "text.json", "--seed", 7]
+    assert misc_command("encode", photo, file, *words, "--profile", own)[0] == 0
+    assert misc_command("verify", file, "--profile", own)[0] == 0
+    code, _, err = misc_command("verify", file)
+    assert (code, err.count("\n")) == (4, 1)
+    assert "other models" in err
+    (tmp_path / "own.safetensors").write_bytes(b"other photos")
+    load_profile.cache_clear()
+    assert misc_command("verify", file, "--profile", own)[0] == 4
+
+
+def test_a_memory_that_is_gone_is_one_error(own: Path) -> None:
+    (own.parent / "gone.toml").write_text(OWN.replace("own", str(own.parent / "gone")))
+    with pytest.raises(WeightsError, match=r"gone\.safetensors cannot be read"):
+        Codec(str(own.parent / "gone.toml")).encode(sample_picture(64, 48), mode="pixel")
+
+
+def test_weights_beside_it_are_not_held_against_the_bases_digest(tmp_path: Path) -> None:
+    (tmp_path / "mine.safetensors").write_bytes(b"")
+    (tmp_path / "own.toml").write_text('base = "embedded"\n[hyperprior]\nweights = "mine.safetensors"\n')
+    part = load_profile(str(tmp_path / "own.toml")).hyperprior
+    assert (part.path, part.sha256) == (tmp_path / "mine.safetensors", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("base = ", "is not TOML"),
+        ("", "must name a base"),
+        ("base = 3", "must name a base"),
+        ('base = "no-such"', "there is no profile 'no-such'"),
+        ('base = "embedded"\ncascade = 3', "says what no profile can say"),
+        ('base = "embedded"\n[cascade]\ncolour = 3', "says what no profile can say"),
+    ],
+)
+def test_wrong_profiles_are_one_sentence(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "own.toml").write_text(text)
+    with pytest.raises(InputError, match=words):
+        load_profile(str(tmp_path / "own.toml"))
+
+
+def test_a_profile_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"own\.toml cannot be read: No such file"):
+        load_profile(str(tmp_path / "own.toml"))
+    with pytest.raises(InputError, match="or a TOML file of your own"):
+        load_profile("own")
