@@ -8,6 +8,7 @@ them look; the MLP and the residual path are left out (MaskCLIP, arXiv 2112.0107
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,11 @@ from torch import Tensor, nn
 from ...decoder_profile import HubPart
 from ...errors import WeightsError
 from ...weights import hub
+from ..decoder.pickles import refusal
 
 __all__ = ["OpenClip", "load_dense_clip", "open_folder"]
+
+PICKLES = (".bin", ".pth", ".pt")
 
 
 class OpenClip:
@@ -91,6 +95,8 @@ def open_folder(folder: Path, device: str = "cpu") -> OpenClip:
     try:
         model, preprocess = open_clip.create_model_from_pretrained(f"local-dir:{folder}", device=device)
         tokenizer = open_clip.get_tokenizer(f"local-dir:{folder}")
+    except pickle.UnpicklingError as error:  # open_clip too reads pickles as tensors only
+        raise refusal(next((each for each in sorted(folder.iterdir()) if each.suffix in PICKLES), folder)) from error
     except (RuntimeError, OSError, ValueError, KeyError) as error:
         raise WeightsError(f"{folder.name} does not hold an open_clip model") from error
     return OpenClip(model.eval().requires_grad_(False), preprocess, tokenizer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from ...errors import WeightsError
 from ...weights.safe import refusing
 
-__all__ = ["load_pickle"]
+__all__ = ["load_pickle", "refusal"]
 
 
 def load_pickle(path: Path) -> dict[str, Any]:
@@ -24,7 +25,17 @@ def load_pickle(path: Path) -> dict[str, Any]:
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
         except pickle.UnpicklingError as error:
-            raise WeightsError(f"{path.name} is damaged, or a pickle that wants more than tensors: refused") from error
+            raise refusal(path) from error
         if not isinstance(state, dict):
             raise TypeError("not a table of tensors")
         return state
+
+
+def refusal(path: Path) -> WeightsError:
+    """What is said of a pickle that torch does not read as tensors: the names that it wants, which are not called."""
+    names = list[str]()
+    with contextlib.suppress(Exception):  # a damaged file, or torch's old format
+        names = sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
+    if names:
+        return WeightsError(f"{path.name} is a pickle that wants {', '.join(names)[:100]}, more than tensors: refused")
+    return WeightsError(f"{path.name} is damaged, or a pickle that wants more than tensors: refused")

@@ -12,6 +12,7 @@ from torch import nn
 from misc.errors import WeightsError
 from misc.models.clip.dense import OpenClip, open_folder, value_attention
 from misc.models.locator import locate
+from tests.support.pickles import Trap
 
 TINY = {
     "embed_dim": 16,
@@ -63,3 +64,11 @@ def test_other_models_are_refused(tmp_path: Path) -> None:
         open_folder(tmp_path)
     with pytest.raises(WeightsError, match="ViT"):
         OpenClip(nn.Linear(1, 1), None, None)
+
+
+def test_a_pickle_that_wants_more_than_tensors_is_refused(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "open_clip_config.json").write_text((folder / "open_clip_config.json").read_text())
+    torch.save({"state_dict": {}, "trap": Trap(tmp_path / "sprung")}, tmp_path / "open_clip_pytorch_model.bin")
+    with pytest.raises(WeightsError, match=r"open_clip_pytorch_model\.bin is a pickle that wants .*pathlib"):
+        open_folder(tmp_path)
+    assert not (tmp_path / "sprung").exists()

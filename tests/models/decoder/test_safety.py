@@ -1,5 +1,6 @@
 """Pickled weights run nothing; HED is loaded once; offloading ends however drawing ends."""
 
+import pickle
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,22 +16,21 @@ from misc.models.decoder.decoder import Decoder
 from misc.models.decoder.edges import HED, edges, load_hed
 from misc.models.decoder.pickles import load_pickle
 from misc.models.decoder.weights import PICKLE, loaded
-
-
-class Trap:
-    """A pickle that makes a file when it is executed."""
-
-    def __init__(self, target: Path) -> None:
-        self.target = target
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return Path.touch, (self.target,)
+from tests.support.pickles import Trap
 
 
 def test_a_pickle_that_wants_more_than_tensors_is_refused_by_name(tmp_path: Path) -> None:
     torch.save({"weight": torch.zeros(2), "trap": Trap(tmp_path / "sprung")}, tmp_path / "net.bin")
-    with pytest.raises(WeightsError, match=r"net\.bin is .*more than tensors: refused"):
+    with pytest.raises(
+        WeightsError, match=r"net\.bin is a pickle that wants .*pathlib\.Path.*, more than tensors: refused"
+    ):
         load_pickle(tmp_path / "net.bin")
+    torch.save({"trap": Trap(tmp_path / "sprung")}, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    with pytest.raises(WeightsError, match=r"old\.pth is .*more than tensors: refused"):
+        load_pickle(tmp_path / "old.pth")
+    (tmp_path / "bare.bin").write_bytes(pickle.dumps(Trap(tmp_path / "sprung")))
+    with pytest.raises(WeightsError, match=r"bare\.bin is .*more than tensors: refused"):
+        load_pickle(tmp_path / "bare.bin")
     assert not (tmp_path / "sprung").exists()
     (tmp_path / "net.bin").write_bytes(b"no pickle")
     with pytest.raises(WeightsError, match=r"net\.bin"):
