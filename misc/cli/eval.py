@@ -12,10 +12,12 @@ import typer
 
 from ..errors import InputError
 from .console import say
+from .eval_parts import add_parts
 
 __all__ = ["app"]
 
 app = typer.Typer(name="eval", help="Compare codecs by what they write and draw.", no_args_is_help=True)
+add_parts(app)
 
 Folder = Annotated[Path, typer.Option("--out", metavar="DIR", help="where all goes; a run there goes on")]
 PublishedOption = Annotated[Path | None, typer.Option(metavar="FILE.csv", help="published figures, over the plots")]

@@ -8,8 +8,8 @@ import pytest
 from misc.bits import container, streams
 from misc.bits.pixels import entropy_model
 from misc.errors import MiscError
+from misc.eval.machines import MACHINES, result_on
 from tests.golden.make import FOLDER, MODEL, facts
-from tests.support.machines import MACHINES, result_on
 
 FILES = sorted(FOLDER.glob("*.misc"))
 EXPECTED = json.loads((FOLDER / "expected.json").read_text())

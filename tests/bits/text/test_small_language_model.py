@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from misc.bits.text import shortest
 from misc.bits.text.language_model import LanguageModel
 from misc.errors import BitstreamError
+from misc.eval.machines import MACHINES, result_on
 from misc.profiles import load_profile
 from tests.support.language_models import likeliest
-from tests.support.machines import MACHINES, result_on
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "texts.json"
 EXPECTED: dict[str, str] = json.loads(GOLDEN.read_text())

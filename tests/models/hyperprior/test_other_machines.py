@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.support.machines import TORCH_MACHINES, result_on
+from misc.eval.machines import TORCH_MACHINES, result_on
 
 CHECK = """
 import json

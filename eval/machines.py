@@ -53,11 +53,14 @@ def result_on(machine: dict[str, str], script: str) -> Any:
     """What a script prints as JSON in its last line, in a process with these variables.
 
     Raises:
-        AssertionError: OpenBLAS took other kernels than it was told to.
+        RuntimeError: OpenBLAS took other kernels than it was told to, or the script failed.
     """
     environment = os.environ | {"OPENBLAS_VERBOSE": "2"} | machine
-    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{machine}: {done.stderr.strip().splitlines()[-1:]}")
     kernels = machine.get("OPENBLAS_CORETYPE")
     said = done.stdout + done.stderr
-    assert kernels is None or "Core: " not in said or f"Core: {kernels}" in said
+    if kernels is not None and "Core: " in said and f"Core: {kernels}" not in said:
+        raise RuntimeError(f"OpenBLAS did not take the kernels of {kernels}")
     return json.loads(done.stdout.splitlines()[-1])

@@ -1,0 +1,58 @@
+"""`misc eval decoder`, `speed`, `determinism` ...: the measurements of single parts, each a module of `misc.eval`."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+
+import typer
+
+from ..errors import InputError
+
+__all__ = ["PARTS", "add_parts"]
+
+PARTS = {  # module of misc.eval: what it measures
+    "ablation": "what each stream of a file is worth",
+    "crossing": "from which rate on pixels are better than text and regions",
+    "decoder": "all modes and what a user could put together, drawn",
+    "determinism": "whether files mean the same on every machine",
+    "modes": "bits of each stream and likeness of every mode",
+    "names": "whether the describer names what is there",
+    "pixel_stream": "the pixel stream beside AVIF, WebP and JPEG XL",
+    "regions": "the region stream beside codecs of bi-level images",
+    "resources": "time and memory of decoding",
+    "semantics": "captions, names and places",
+    "speed": "the diffusion decoder beside diffusers' own pipeline",
+    "text_stream": "the text coders beside others",
+    "upsampler": "weights of the upsampler",
+}
+ANY = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+
+def add_parts(app: typer.Typer) -> None:
+    """Give a command to every part; its options are those of the module."""
+    for name, what in PARTS.items():
+        app.command(name.replace("_", "-"), context_settings=ANY, help=f"Measure {what}.", rich_help_panel="Parts")(
+            runner(name)
+        )
+
+
+def runner(name: str) -> Callable[[typer.Context], None]:
+    """The command that hands its arguments to a module's own."""
+
+    def run(context: typer.Context) -> None:
+        try:
+            module = importlib.import_module(f"misc.eval.{name}")
+        except ImportError as error:
+            raise InputError(f"`misc eval {name}` needs {error.name}: pip install 'misc-codec[eval]'") from error
+        command = typer.main.get_command(own(module.main))
+        command(context.args, prog_name=f"misc eval {name.replace('_', '-')}", standalone_mode=True)
+
+    return run
+
+
+def own(function: Callable[..., None]) -> typer.Typer:
+    """A command of its own from a module's `main`."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(function)
+    return app
