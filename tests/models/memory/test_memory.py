@@ -128,6 +128,14 @@ def test_regions_say_where(memory: Memory) -> None:
     assert not score_layout(memory, names, RegionMaps(np.zeros((1, 8, 8), bool))).any()
 
 
+def test_regions_choose_between_photos_that_the_text_likes_alike(recall: Recall) -> None:
+    above = np.zeros((1, 8, 8), bool)
+    above[0, :4] = True
+    for name, shown in ((13, 3), (14, 4)):
+        assert recall.find(of_text("3+4", str(name), regions=RegionMaps(above))) == shown
+        assert recall.find(of_text("3+4", str(name), regions=RegionMaps(~above))) == 7 - shown
+
+
 def test_structure_finds_the_same_photo(memory: Memory) -> None:
     tokens = np.zeros((16, 16, 384), np.float32)
     tokens[..., :AXES] = memory.structure.values[2].repeat(4, 0).repeat(4, 1)
