@@ -32,7 +32,7 @@ def encoded(image: Image.Image, codec: str, quality: int) -> bytes:
 
 
 def candidates(image: Image.Image, budgets: list[int]) -> Iterator[tuple[int, str, bytes, Image.Image]]:
-    """For every codec, size and budget in bytes: the file of the highest quality that fits, and its picture."""
+    """For every codec, size and budget in bytes: the file of the highest quality that fits, and its image."""
     for divisor in DIVISORS:
         size = (max(1, image.width // divisor), max(1, image.height // divisor))
         small = image if divisor == 1 else image.resize(size, Image.Resampling.LANCZOS)
@@ -46,12 +46,12 @@ def candidates(image: Image.Image, budgets: list[int]) -> Iterator[tuple[int, st
                         files[quality] = encoded(small, codec, quality)
                     low, high = (quality, high) if len(files[quality]) <= budget else (low, quality)
                 if low >= 0:
-                    picture = Image.open(io.BytesIO(files[low])).convert("RGB")
+                    decoded = Image.open(io.BytesIO(files[low])).convert("RGB")
                     yield (
                         budget,
                         f"{codec} 1/{divisor}",
                         files[low],
-                        picture.resize(image.size, Image.Resampling.BICUBIC),
+                        decoded.resize(image.size, Image.Resampling.BICUBIC),
                     )
 
 
@@ -61,10 +61,10 @@ def best_of(image: Image.Image, metric: StLpips, bpps: tuple[float, ...] = BUDGE
     reference = Reference(image, metric)
     best: dict[str, dict[str, Any]] = {}
     measured: dict[tuple[str, int], dict[str, float]] = {}
-    for budget, name, data, picture in candidates(image, budgets):
+    for budget, name, data, decoded in candidates(image, budgets):
         key = (name, len(data))
         if key not in measured:
-            measured[key] = reference.measure(picture)
+            measured[key] = reference.measure(decoded)
         rate = 8 * len(data) / (image.width * image.height)
         row = {"codec": name, "bpp": rate, **measured[key]}
         place = best.setdefault(str(bpps[budgets.index(budget)]), {})

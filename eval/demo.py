@@ -1,4 +1,4 @@
-"""A photo to a `.misc` file in one process, and from the file alone to a picture in another.
+"""A photo to a `.misc` file in one process, and from the file alone to an image in another.
 
     python -m misc.eval.demo --out FOLDER [--photo FILE]
 
@@ -20,7 +20,7 @@ from PIL import Image, ImageDraw
 from rich.console import Console
 from rich.table import Table
 
-from ..images import decode_picture
+from ..images import decode_image
 from .metrics import Reference, StLpips
 
 __all__ = ["main"]
@@ -41,7 +41,7 @@ def misc(*arguments: str | Path) -> str:
 
 
 def side_by_side(original: Image.Image, decoded: Image.Image, captions: tuple[str, str]) -> Image.Image:
-    """Both pictures on one sheet, captions below."""
+    """Both images on one sheet, captions below."""
     margin = 24
     sheet = Image.new("RGB", (2 * original.width + 8, original.height + margin), "white")
     draw = ImageDraw.Draw(sheet)
@@ -53,7 +53,7 @@ def side_by_side(original: Image.Image, decoded: Image.Image, captions: tuple[st
 
 
 def main(
-    out: Annotated[Path, typer.Option(help="folder for the file and the pictures")],
+    out: Annotated[Path, typer.Option(help="folder for the file and the images")],
     photo: Annotated[Path | None, typer.Option(help="a photo instead of the sample")] = None,
     bpp: float = 0.024,
     pull: Annotated[bool, typer.Option(help="fetch what the encoder needs first")] = True,
@@ -67,8 +67,8 @@ def main(
     misc("encode", source, coded, "--bpp", str(bpp))
     misc("decode", coded, decoded)
     facts = json.loads(misc("info", coded, "--text", "--json"))
-    original, picture = decode_picture(source.read_bytes()).image, Image.open(decoded)
-    figures = Reference(original, StLpips()).measure(picture)
+    original, drawn = decode_image(source.read_bytes()).image, Image.open(decoded)
+    figures = Reference(original, StLpips()).measure(drawn)
     table = Table("part", "bytes", title=f"{facts['width']}x{facts['height']}, {facts['bpp']:.4f} bpp")
     for name, size in facts["sections"].items():
         table.add_row(name, str(size))
@@ -83,8 +83,8 @@ def main(
     console.print(f"PSNR {figures['psnr']:.2f} dB, ST-LPIPS {figures['st_lpips']:.3f}")
     raw = 3 * facts["width"] * facts["height"]
     captions = (f"original, {raw:,} bytes of pixels", f"{facts['bytes']:,} bytes, {facts['bpp']:.4f} bpp")
-    side_by_side(original, picture, captions).save(out / "side_by_side.png")
-    console.print(f"pictures side by side: {out / 'side_by_side.png'}")
+    side_by_side(original, drawn, captions).save(out / "side_by_side.png")
+    console.print(f"images side by side: {out / 'side_by_side.png'}")
 
 
 if __name__ == "__main__":

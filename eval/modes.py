@@ -26,7 +26,7 @@ from ..bits import container
 from ..bits.container import SECTIONS
 from ..codec import Codec
 from ..errors import BudgetError, InputError
-from ..images import decode_picture
+from ..images import decode_image
 from .metrics.catalogue import METRICS
 from .metrics.panel import Panel
 
@@ -154,7 +154,7 @@ def main(
     panel = Panel(codec.semantics)
     photos: dict[str, Any] = {}
     for path in photos_of(data, limit):
-        image = decode_picture(path.read_bytes()).image
+        image = decode_image(path.read_bytes()).image
         photos[path.name] = measure(codec, panel, image, ROWS, candidates)
     result = summarise(list(photos.values()), ROWS)
     if json_file is not None:

@@ -2,7 +2,7 @@
 
     python -m misc.eval.names --data FOLDER [--nouns FILE] [--limit N] [--json FILE]
 
-With FILE, FOLDER holds pictures, and FILE (JSON) the nouns of what is in each, by its name without the ending:
+With FILE, FOLDER holds images, and FILE (JSON) the nouns of what is in each, by its name without the ending:
 `tests/data/kodak_nouns.json` has those of Kodak's photos, written by looking at them before anything was measured.
 Without, FOLDER holds `boxes-*.tar`, and the nouns are the box names and the nouns of the captions.
 
@@ -95,7 +95,7 @@ def count(said: Sequence[Description], known: Sequence[set[str]]) -> Counts:
 
 
 def listed_photos(data: Path, file: Path) -> Iterator[tuple[str, Image.Image, set[str]]]:
-    """Pictures of a folder, of which a file has the nouns; in the order of the file."""
+    """Images of a folder, of which a file has the nouns; in the order of the file."""
     paths = {path.stem: path for path in data.iterdir()}
     for name, known in json.loads(file.read_text()).items():
         with Image.open(paths[name]) as image:
@@ -120,8 +120,8 @@ def show(counts: Counts, lines: list[dict[str, Any]], console: Console) -> None:
 
 
 def main(
-    data: Annotated[Path, typer.Option(help="folder with pictures, or with boxes shards")],
-    nouns_file: Annotated[Path | None, typer.Option("--nouns", help="JSON: nouns of every picture")] = None,
+    data: Annotated[Path, typer.Option(help="folder of images, or of boxes shards")],
+    nouns_file: Annotated[Path | None, typer.Option("--nouns", help="JSON file of the nouns of every image")] = None,
     limit: Annotated[int, typer.Option(min=1, help="photos, at most")] = 1000,
     json_file: Annotated[Path | None, typer.Option("--json", help="where the figures go")] = None,
     profile: str = "embedded",

@@ -1,9 +1,9 @@
-"""Compare the region stream with other codecs of bi-level pictures.
+"""Compare the region stream with other codecs of bi-level images.
 
     python -m misc.eval.regions --data FOLDER [--maps FILE.npz] [--items N] [--json FILE]
 
 FOLDER holds `boxes-*.tar` (WebDataset). The maps are the boxes of the N largest names of the photos at odd places;
-photos with fewer names are left out. FILE.npz holds other maps, an array (items, rows, columns) a picture. The stream's
+photos with fewer names are left out. FILE.npz holds other maps, an array (items, rows, columns) an image. The stream's
 tables were fitted to neither. The other codecs get the masks one above the other; their bits are of whole files, the
 stream's of its payload with grid and number of items. No package offers an encoder of JBIG2.
 """
@@ -34,7 +34,7 @@ __all__ = ["boxed_maps", "compare"]
 def stream(maps: RegionMaps) -> bytes:
     """The region stream's payload in a file without text; every map must come back."""
     rows, columns = maps.masks.shape[1:]
-    data = pack(maps, columns, rows)  # a picture of as many pixels as cells has this grid
+    data = pack(maps, columns, rows)  # an image of as many pixels as cells has this grid
     if not np.array_equal(unpack(data, columns, rows).masks, maps.masks):
         raise AssertionError("the region stream lost a map")
     return data
@@ -50,7 +50,7 @@ def raw(maps: RegionMaps) -> bytes:
     return np.packbits(maps.masks).tobytes()
 
 
-def picture(maps: RegionMaps, kind: str, **options: object) -> bytes:
+def image_file(maps: RegionMaps, kind: str, **options: object) -> bytes:
     """The masks one above the other as a file of Pillow's."""
     buffer = io.BytesIO()
     Image.fromarray(np.concatenate(maps.masks)).convert("1").save(buffer, kind, **options)
@@ -59,7 +59,7 @@ def picture(maps: RegionMaps, kind: str, **options: object) -> bytes:
 
 def group4(maps: RegionMaps) -> bytes:
     """CCITT Group 4, the strips of a TIFF without its header and tags."""
-    with Image.open(io.BytesIO(data := picture(maps, "TIFF", compression="group4"))) as image:
+    with Image.open(io.BytesIO(data := image_file(maps, "TIFF", compression="group4"))) as image:
         tags = image.tag_v2  # type: ignore[attr-defined]
         return b"".join(data[at : at + size] for at, size in zip(tags[273], tags[279], strict=True))
 
@@ -69,14 +69,14 @@ CODECS: dict[str, Callable[[RegionMaps], bytes]] = {
     "MISC, with text": stream_with_text,
     "raw": raw,
     "zlib": lambda maps: zlib.compress(raw(maps), 9),
-    "PNG": lambda maps: picture(maps, "PNG", optimize=True),
-    "CCITT G4 in TIFF": lambda maps: picture(maps, "TIFF", compression="group4"),
+    "PNG": lambda maps: image_file(maps, "PNG", optimize=True),
+    "CCITT G4 in TIFF": lambda maps: image_file(maps, "TIFF", compression="group4"),
     "CCITT G4, bare": group4,
 }
 
 
 def compare(maps: Sequence[RegionMaps]) -> dict[str, dict[str, float]]:
-    """Bits of a picture's maps by codec: mean, largest, and largest excess over raw."""
+    """Bits of an image's maps by codec: mean, largest, and largest excess over raw."""
     plain = np.array([8 * len(raw(each)) for each in maps])
     result = {}
     for name, code in CODECS.items():
@@ -120,7 +120,7 @@ def main(
     items: Annotated[int, typer.Option(min=1, max=16, help="masks of a photo")] = 3,
     json_file: Annotated[Path | None, typer.Option("--json", help="where the figures go")] = None,
 ) -> None:
-    """Compare the region stream with other codecs of bi-level pictures."""
+    """Compare the region stream with other codecs of bi-level images."""
     sets = {f"{items} masks of 8x8": boxed_maps(data, items, 8, square=True)}
     sets |= {f"{items} masks, {cells} cells on the shorter side": boxed_maps(data, items, cells) for cells in GRIDS}
     if not all(sets.values()):

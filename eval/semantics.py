@@ -96,7 +96,7 @@ def retrieval(images: torch.Tensor, texts: torch.Tensor, owner: Sequence[int]) -
 
 
 def box_raster(boxes: Sequence[Sequence[float]], size: tuple[int, int]) -> Raster:
-    """The union of boxes (x, y, width, height) of a picture of this size, on 64x64."""
+    """The union of boxes (x, y, width, height) of an image of this size, on 64x64."""
     raster = np.zeros((RASTER, RASTER), bool)
     middles = (np.arange(RASTER) + 0.5) / RASTER
     for x, y, w, h in boxes:

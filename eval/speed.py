@@ -1,6 +1,6 @@
 """How fast the decoder draws, beside diffusers' own pipeline: python -m misc.eval.speed --profile sd15-tile
 
-    the same networks, picture, prompt, scheduler, steps and guidance ─► seconds a picture, highest memory
+    the same networks, image, prompt, scheduler, steps and guidance ─► seconds an image, highest memory
 
 `--random-weights` builds the networks in full size without weights, which takes as long to run. `--tiny` is for tests.
 The median of some runs counts, after one that does not.
@@ -62,7 +62,7 @@ def measure(
 
     rows: list[dict[str, Any]] = []
     sizes = TINY_SIZES if tiny else SIZES
-    pictures = [picture(data, *size) for size in sizes]
+    images = [image_of_size(data, *size) for size in sizes]
     ways: list[tuple[str, Callable[[], Callable[[Image.Image], object]]]] = [
         ("diffusers", lambda: plain_pipeline(parts(), chosen, steps, device, dtype)),
         ("ours", lambda: ours(parts(), chosen, steps, device, tiny, regions=False)),
@@ -74,7 +74,7 @@ def measure(
         )
     for name, make in ways:
         draw = make()
-        for image in pictures:
+        for image in images:
             seconds, memory = timed(draw, image, runs)
             rows.append({"way": name, "size": "x".join(map(str, image.size)), "seconds": seconds, "gib": memory})
         del draw
@@ -162,7 +162,7 @@ def timed(draw: Callable[[Image.Image], object], image: Image.Image, runs: int) 
     return statistics.median(times), used / 2**30
 
 
-def picture(data: Path | None, width: int, height: int) -> Image.Image:
+def image_of_size(data: Path | None, width: int, height: int) -> Image.Image:
     """The folder's first photo, or smooth colours, in a size."""
     if data is not None:
         photos = sorted(path for path in data.iterdir() if path.suffix.lower() in (".png", ".jpg", ".webp"))
@@ -189,7 +189,7 @@ def show(result: dict[str, Any], console: Console) -> None:
 def main(
     profile: str = "sd15-tile",
     random_weights: Annotated[bool, typer.Option("--random-weights", help="networks without their weights")] = False,
-    tiny: Annotated[bool, typer.Option("--tiny", help="very small networks and pictures")] = False,
+    tiny: Annotated[bool, typer.Option("--tiny", help="very small networks and images")] = False,
     steps: int = 20,
     runs: int = 3,
     data: Annotated[Path | None, typer.Option(help="folder of photos")] = None,

@@ -16,7 +16,7 @@ from PIL import Image
 
 from ..cli.files import write_bytes
 from ..errors import BitstreamError, BudgetError, InputError
-from ..images import decode_picture, encode_picture
+from ..images import decode_image, encode_image
 from .codecs import Setting, WithStreams, open_codec
 from .store import Place, read_json, write_array, write_json
 
@@ -70,7 +70,7 @@ def decoding(setup: Job) -> Work:
             if isinstance(codec, WithStreams):
                 facts["content"] = codec.content(data)
             write_json(place.file("decode.json"), facts)
-            write_bytes(str(place.file("png")), encode_picture(image.convert("RGB")))
+            write_bytes(str(place.file("png")), encode_image(image.convert("RGB")))
         return {}
 
     return work
@@ -119,6 +119,6 @@ def read_photo(name: str) -> Image.Image:
         InputError: it cannot be read.
     """
     try:
-        return decode_picture(Path(name).read_bytes()).image
+        return decode_image(Path(name).read_bytes()).image
     except OSError as error:
         raise InputError(f"cannot read {Path(name).name}: {error.strerror}") from error

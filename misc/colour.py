@@ -2,7 +2,7 @@
 
     samples, ICC profile ─► relative colorimetric, black points matched ─► sRGB
 
-A profile is untrusted input too: one that is damaged, or of another kind of colours than the picture, is ignored, which
+A profile is untrusted input too: one that is damaged, or of another kind of colours than the image, is ignored, which
 is said.
 """
 
@@ -31,13 +31,13 @@ def srgb_profile() -> bytes:
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, tuple[str, ...]]:
-    """The picture in sRGB, and what had to be said.
+    """The image in sRGB, and what had to be said.
 
     Args:
         image: of 8-bit samples. profile: the bytes of its ICC profile, if it has one.
 
     Returns:
-        a picture of mode RGB or RGBA where there was a profile that fits; else with the samples that it had.
+        an image of mode RGB or RGBA where there was a profile that fits; else with the samples that it had.
     """
     plain = without_palette(image)
     if not profile or not isinstance(profile, bytes):
@@ -69,7 +69,7 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, tup
 
 
 def without_palette(image: Image.Image) -> Image.Image:
-    """A picture whose samples are those of a colour space, transparency in a channel."""
+    """An image whose samples are those of a colour space, transparency in a channel."""
     if image.mode in ("La", "RGBa"):  # premultiplied
         return image.convert(image.mode.upper())
     if image.has_transparency_data and image.mode not in ("LA", "RGBA"):
@@ -78,7 +78,7 @@ def without_palette(image: Image.Image) -> Image.Image:
 
 
 def is_identity(transform: ImageCms.ImageCmsTransform) -> bool:
-    """Whether a transform of RGB changes no sample by more than one: then the picture is sRGB already."""
+    """Whether a transform of RGB changes no sample by more than one: then the image is sRGB already."""
     levels = np.array(list(itertools.product(range(0, 256, 17), repeat=3)), np.uint8)[None]
     probe = ImageCms.applyTransform(Image.fromarray(levels), transform)
     return bool(np.abs(np.asarray(probe).astype(int) - levels).max() <= 1)

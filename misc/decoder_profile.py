@@ -59,13 +59,13 @@ class Control:
     """A ControlNet.
 
     Attributes:
-        kind: what it is shown: `picture`, the pixel stream's picture; `canny` or `hed`, the edges in that.
+        kind: what it is shown: `draft`, the pixel stream's image; `canny` or `hed`, the edges in that.
         scale: by which its residuals are multiplied. optional: left out where its weights are not here.
         detector: weights that find the edges, if any are needed.
     """
 
     part: HubPart
-    kind: str = "picture"
+    kind: str = "draft"
     scale: float = 1.0
     optional: bool = False
     detector: HubPart | None = None
@@ -73,14 +73,14 @@ class Control:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How a picture is drawn.
+    """How an image is drawn.
 
     Attributes:
         steps: calls of the network. guidance: scale of classifier-free guidance; 1 is none.
-        strength: noise in the pixel stream's picture that sampling starts from, above 0 to 1 (1: noise alone).
+        strength: noise in the draft that sampling starts from, above 0 to 1 (1: noise alone).
         fusion: `regional`, everything in one pass; `sequential`, a few steps an item, then a pass over the whole, as in
             MISC (arXiv 2402.16749). colour: how colours are taken from the pixel stream: wavelet, adain or none.
-        negative: what shall not be in the picture.
+        negative: what shall not be in the image.
 
     Raises:
         InputError: a value is out of its range.
@@ -135,7 +135,7 @@ class DecoderProfile:
         text: `clip`, or `minilm` of the profile's packages. vae: one to take instead of the base's.
         lora: one safetensors file that is added to the UNet's weights.
         scheduler: {"class": a scheduler of diffusers, ...what to change in its configuration}; the base's if empty.
-        native: side of the pictures that it was trained on. tile: the longest side that is drawn in one piece.
+        native: side of the images that it was trained on. tile: the longest side that is drawn in one piece.
         condition: what ControlNets and the noised start see of the pixel stream: `draft`, its own image, or
             `upsampled`, that image drawn sharp by the profile's upsampler first.
         text_steps: calls of the network for a file without pixels, if not as many as for one with.

@@ -21,7 +21,7 @@ class MiscError(Exception):
 
 
 class InputError(MiscError):
-    """The picture, text or option that was given cannot be used."""
+    """The image, text or option that was given cannot be used."""
 
 
 class BudgetError(MiscError):

@@ -1,4 +1,4 @@
-"""Pictures in and out: any file that Pillow opens to 8-bit sRGB, and sRGB to a file by its extension.
+"""Images in and out: any file that Pillow opens to 8-bit sRGB, and sRGB to a file by its extension.
 
     bytes ─► open: size and format alone, checked ─► load ─► upright ─► 8 bits ─► sRGB ─► on white ─► RGB
 
@@ -24,7 +24,7 @@ from .bits.container import MAX_PIXELS, MAX_SIDE
 from .colour import srgb_profile, to_srgb
 from .errors import InputError, LimitError, MiscError
 
-__all__ = ["FORMATS", "Picture", "decode_picture", "encode_picture", "format_of", "psnr", "to_rgb", "upright"]
+__all__ = ["FORMATS", "InputImage", "decode_image", "encode_image", "format_of", "psnr", "to_rgb", "upright"]
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".avif": "AVIF"}
 SAVE_OPTIONS: dict[str, dict[str, int | bool]] = {
@@ -38,21 +38,21 @@ BAND = 1 << 22  # samples that are reduced to 8 bits at once
 
 
 @dataclass(frozen=True)
-class Picture:
-    """An RGB picture and what had to be said about its conversion."""
+class InputImage:
+    """An RGB image and what had to be said about its conversion."""
 
     image: Image.Image
     notices: tuple[str, ...] = ()
 
 
-def decode_picture(data: bytes, max_pixels: int = MAX_PIXELS) -> Picture:
-    """The first frame of a picture file, upright, as 8-bit sRGB.
+def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> InputImage:
+    """The first frame of an image file, upright, as 8-bit sRGB.
 
     Args:
-        data: of the file. max_pixels: the largest picture that is decoded.
+        data: of the file. max_pixels: the largest image that is decoded.
 
     Raises:
-        InputError: not a picture that Pillow opens, or damaged. LimitError: it has too many pixels.
+        InputError: not an image that Pillow opens, or damaged. LimitError: it has too many pixels.
     """
     check_size(webp_size(data), max_pixels)
     Image.init()
@@ -64,9 +64,9 @@ def decode_picture(data: bytes, max_pixels: int = MAX_PIXELS) -> Picture:
             image.load()
             check_size(image.size, max_pixels)  # some formats know it only now
             animated = is_animated(image)
-            picture = to_rgb(ImageOps.exif_transpose(image))
+            rgb = to_rgb(ImageOps.exif_transpose(image))
     notice = ("only the first frame is encoded",) if animated else ()
-    return Picture(picture.image, notice + picture.notices)
+    return InputImage(rgb.image, notice + rgb.notices)
 
 
 @contextmanager
@@ -77,17 +77,17 @@ def one_error() -> Iterator[None]:
     except MiscError:
         raise
     except Image.DecompressionBombError as error:
-        raise LimitError("the picture has too many pixels") from error
+        raise LimitError("the image has too many pixels") from error
     except UnidentifiedImageError as error:
-        raise InputError("the input is not a picture of a known format") from error
+        raise InputError("the input is not an image of a known format") from error
     except Exception as error:
-        raise InputError(f"the picture is damaged: {error or type(error).__name__}") from error
+        raise InputError(f"the image is damaged: {error or type(error).__name__}") from error
 
 
 def check_size(size: tuple[int, int], max_pixels: int) -> None:
     width, height = size
     if max(size) > MAX_SIDE or width * height > max_pixels:
-        raise LimitError(f"a picture of {width}x{height} is beyond the limit of {max_pixels} pixels")
+        raise LimitError(f"an image of {width}x{height} is beyond the limit of {max_pixels} pixels")
 
 
 def webp_size(data: bytes) -> tuple[int, int]:
@@ -106,7 +106,7 @@ def is_animated(image: Image.Image) -> bool:
         return False
 
 
-def to_rgb(image: Image.Image) -> Picture:
+def to_rgb(image: Image.Image) -> InputImage:
     """Any mode of Pillow to 8-bit sRGB: wide samples scaled down, colours by profile, transparency laid on white."""
     narrow, wide_notices = to_8_bits(image)
     converted, colour_notices = to_srgb(narrow, image.info.get("icc_profile"))
@@ -116,8 +116,8 @@ def to_rgb(image: Image.Image) -> Picture:
         white = Image.new("RGBA", image.size, "white")
         if layer.getchannel("A").getextrema() != (255, 255):
             notices += ("transparency was laid on white",)
-        return Picture(Image.alpha_composite(white, layer).convert("RGB"), notices)
-    return Picture(converted if converted.mode == "RGB" else converted.convert("RGB"), notices)
+        return InputImage(Image.alpha_composite(white, layer).convert("RGB"), notices)
+    return InputImage(converted if converted.mode == "RGB" else converted.convert("RGB"), notices)
 
 
 def upright(image: Image.Image) -> Image.Image:
@@ -127,7 +127,7 @@ def upright(image: Image.Image) -> Image.Image:
 
 
 def to_8_bits(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
-    """A picture of 8-bit samples, and what had to be said."""
+    """An image of 8-bit samples, and what had to be said."""
     mode = image.mode
     if mode == "I" or mode.startswith("I;16"):
         scale = 1 / 257 if mode != "I" or largest_sample(image) > 255 else 1.0
@@ -144,7 +144,7 @@ def largest_sample(image: Image.Image) -> float:
 
 
 def reduced(image: Image.Image, scale: float) -> Image.Image:
-    """A picture of one wide channel, times the scale, as 8-bit grey; in bands, for they are wide in memory."""
+    """An image of one wide channel, times the scale, as 8-bit grey; in bands, for they are wide in memory."""
     samples = np.asarray(image)
     grey = np.empty(samples.shape, np.uint8)
     rows = max(1, BAND // image.width)
@@ -162,12 +162,12 @@ def format_of(path: Path) -> str:
     """
     name = FORMATS.get(path.suffix.lower())
     if name is None:
-        raise InputError(f"a picture is written as {', '.join(FORMATS)}, not {path.suffix or path.name!r}")
+        raise InputError(f"an image is written as {', '.join(FORMATS)}, not {path.suffix or path.name!r}")
     return name
 
 
-def encode_picture(image: Image.Image, format_name: str = "PNG") -> bytes:
-    """A picture's file in sRGB, which it says: PNG and WebP without loss, JPEG and AVIF at high quality.
+def encode_image(image: Image.Image, format_name: str = "PNG") -> bytes:
+    """An image's file in sRGB, which it says: PNG and WebP without loss, JPEG and AVIF at high quality.
 
     Raises:
         InputError: the format cannot hold it.
@@ -176,12 +176,12 @@ def encode_picture(image: Image.Image, format_name: str = "PNG") -> bytes:
     try:
         image.save(buffer, format_name, icc_profile=srgb_profile(), **SAVE_OPTIONS[format_name])
     except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"the picture cannot be written as {format_name}: {error}") from error
+        raise InputError(f"the image cannot be written as {format_name}: {error}") from error
     return buffer.getvalue()
 
 
-def psnr(reference: Image.Image, picture: Image.Image) -> float:
-    """Peak signal-to-noise ratio of two RGB pictures of one size, in dB; infinite if they are equal."""
-    a, b = (np.asarray(each, dtype=np.float64) for each in (reference, picture))
+def psnr(reference: Image.Image, image: Image.Image) -> float:
+    """Peak signal-to-noise ratio of two RGB images of one size, in dB; infinite if they are equal."""
+    a, b = (np.asarray(each, dtype=np.float64) for each in (reference, image))
     mse = float(np.square(a - b).mean())
     return math.inf if mse == 0 else 10 * math.log10(255**2 / mse)

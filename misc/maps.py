@@ -24,7 +24,7 @@ MAX_BOXES = 4096
 
 
 def load_maps(data: bytes, width: int, height: int) -> RegionMaps:
-    """The maps of a picture of this size from the bytes of a .json, .npy or .npz file.
+    """The maps of an image of this size from the bytes of a .json, .npy or .npz file.
 
     Raises:
         InputError: the file is none of these, or holds something else.
@@ -32,7 +32,7 @@ def load_maps(data: bytes, width: int, height: int) -> RegionMaps:
     if data[:6] == b"\x93NUMPY" or data[:2] == b"PK":
         found = read_maps(data)
         if len(found) != 1:
-            raise InputError(f"the file holds maps of {len(found)} pictures, not of one")
+            raise InputError(f"the file holds maps of {len(found)} images, not of one")
         return found[0]
     try:
         value = json.loads(data)
@@ -42,7 +42,7 @@ def load_maps(data: bytes, width: int, height: int) -> RegionMaps:
 
 
 def read_maps(data: bytes) -> list[RegionMaps]:
-    """Every map in the bytes of a .npy or .npz file; each array (items, rows, columns) is one picture's."""
+    """Every map in the bytes of a .npy or .npz file; each array (items, rows, columns) is one image's."""
     try:
         files = members(data) if data[:2] == b"PK" else [data]
         arrays = [array_of(each) for each in files]
@@ -87,7 +87,7 @@ def array_of(data: bytes) -> npt.NDArray[Any]:
 def from_json(value: Any, width: int, height: int) -> RegionMaps:
     """From {"masks": [ROWS OF 0 AND 1, ...]} or {"boxes": [[[x, y, width, height], ...], ...], "grid": 4, 8, 12 or 16}.
 
-    There is one entry an item; boxes are in pixels of the picture, and `grid`, 8 if it is missing, is the number
+    There is one entry an item; boxes are in pixels of the image, and `grid`, 8 if it is missing, is the number
     of cells on its shorter side.
 
     Raises:

@@ -1,6 +1,6 @@
 """Pillow plugin: after `import misc.pillow`, `Image.open("x.misc")` and `image.save("x.misc", bpp=0.024)` work.
 
-Opening reads the container alone, and Pillow compares the size with `Image.MAX_IMAGE_PIXELS`; the picture is drawn when
+Opening reads the container alone, and Pillow compares the size with `Image.MAX_IMAGE_PIXELS`; the image is drawn when
 its pixels are first asked for. Errors are those that Pillow's users expect: OSError for a file, TypeError and
 ValueError for options, each with the codec's own error as its cause.
 """
@@ -75,7 +75,7 @@ class MiscImageFile(ImageFile.ImageFile):
         super().verify()
 
     def load(self) -> Any:
-        """Draw the picture.
+        """Draw the image.
 
         Raises:
             OSError: the file is damaged, or models that it needs are not here.
@@ -96,7 +96,7 @@ def save(image: Image.Image, target: IO[bytes], filename: str | bytes) -> None:
 
     Raises:
         TypeError: there is no such option. ValueError: options that do not fit.
-        OSError: no file is as small as demanded, or the picture is too large.
+        OSError: no file is as small as demanded, or the image is too large.
     """
     given: dict[str, Any] = getattr(image, "encoderinfo", {})
     known = [name for name in inspect.signature(codec().encode).parameters if name != "image"]

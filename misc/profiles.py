@@ -95,7 +95,7 @@ class Profile:
     """One set of parts.
 
     Attributes:
-        describer, locator: the embedded models that see what is in a picture and where.
+        describer, locator: the embedded models that see what is in an image and where.
         decoder, cascade: what draws images, a diffusion model or the embedded decoder; without either, the draft is
             all there is.
         hub: models of a hub that the profile names for other parts, such as a describer.

@@ -1,4 +1,4 @@
-"""The map encoder: where in a picture the items are.
+"""The map encoder: where in an image the items are.
 
     image ─► dense embeddings (rows, columns, C) ─┐
     names ─► text embeddings (items, C) ──────────┴─► similarity ─► coarse grid ─► adaptive threshold ─► RegionMaps
@@ -43,7 +43,7 @@ class DenseClip(Protocol):
     """Embeddings of patches and of texts in one space, where their product tells how alike they are."""
 
     def embed_patches(self, image: Image.Image) -> Tensor:
-        """(rows, columns, C) of an RGB picture, which its grid covers whole."""
+        """(rows, columns, C) of an RGB image, which its grid covers whole."""
         ...
 
     def embed_texts(self, texts: Sequence[str]) -> Tensor:

@@ -1,10 +1,10 @@
-"""The semantic and map encoders of a profile, on one vision tower: what is in a picture, and where.
+"""The semantic and map encoders of a profile, on one vision tower: what is in an image, and where.
 
     image ─┬─► vision tower ─┬─► describer ─► Description ─┐ names
            │                 └─► locator ◄─────────────────┘ ─► RegionMaps
            └─► detector, tagger ─► what they see, which both are told
 
-Everything is loaded when it is first needed, and the tower looks at a picture once.
+Everything is loaded when it is first needed, and the tower looks at an image once.
 """
 
 from __future__ import annotations

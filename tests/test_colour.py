@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from misc.colour import srgb_profile, to_srgb
-from misc.images import FORMATS, decode_picture, encode_picture, to_rgb
+from misc.images import FORMATS, decode_image, encode_image, to_rgb
 from tests.support.images import sample_picture
 from tests.support.profiles import cmyk, display_p3
 
@@ -34,7 +34,7 @@ def gamma(light: np.ndarray) -> np.ndarray:
 def test_display_p3_becomes_srgb(format_name: str) -> None:
     source = sample_picture()
     expected = gamma(linear(np.asarray(source)) @ P3_TO_SRGB.T)
-    picture = decode_picture(saved(source, format_name, display_p3()))
+    picture = decode_image(saved(source, format_name, display_p3()))
     assert np.abs(np.asarray(picture.image) - expected).max() <= 2
     assert np.abs(np.asarray(source) - expected).max() > 10
     assert picture.notices == ()
@@ -55,26 +55,26 @@ def test_transparency_is_kept_beside_the_colours() -> None:
 def test_inks_become_what_they_look_like(inks: tuple[int, ...], lightness: int) -> None:
     image = Image.new("CMYK", (32, 32), inks)
     light = ((lightness + 16) / 116) ** 3
-    picture = decode_picture(saved(image, "TIFF", cmyk()))
+    picture = decode_image(saved(image, "TIFF", cmyk()))
     assert np.abs(np.asarray(picture.image) - gamma(np.array(light))).max() <= 3
     assert picture.notices == ()
 
 
 def test_inks_in_jpeg() -> None:
-    picture = decode_picture(saved(Image.new("CMYK", (32, 32), (255, 255, 0, 0)), "JPEG", cmyk()))
+    picture = decode_image(saved(Image.new("CMYK", (32, 32), (255, 255, 0, 0)), "JPEG", cmyk()))
     assert abs(int(np.asarray(picture.image)[0, 0, 0]) - 119) <= 4  # the grey of L* 50
 
 
 def test_srgb_is_not_touched() -> None:
     source = sample_picture()
     for profile in (srgb_profile(), ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()):
-        assert decode_picture(saved(source, "PNG", profile)).image.tobytes() == source.tobytes()
+        assert decode_image(saved(source, "PNG", profile)).image.tobytes() == source.tobytes()
 
 
 @pytest.mark.parametrize("profile", [b"x", b"no profile" * 40, srgb_profile()[:200], b"\0" * 128])
 def test_a_broken_profile_is_a_notice(profile: bytes) -> None:
     source = sample_picture()
-    picture = decode_picture(saved(source, "PNG", profile))
+    picture = decode_image(saved(source, "PNG", profile))
     assert picture.notices == ("the colour profile is damaged and was ignored",)
     assert picture.image.tobytes() == source.tobytes()
 
@@ -97,6 +97,6 @@ def test_mutated_profiles_are_no_fault() -> None:
 
 @pytest.mark.parametrize("format_name", sorted(set(FORMATS.values())))
 def test_what_is_written_says_srgb(format_name: str) -> None:
-    data = encode_picture(sample_picture(), format_name)
+    data = encode_image(sample_picture(), format_name)
     assert Image.open(io.BytesIO(data)).info["icc_profile"] == srgb_profile()
-    assert data == encode_picture(sample_picture(), format_name)
+    assert data == encode_image(sample_picture(), format_name)

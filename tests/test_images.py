@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from misc.errors import InputError
-from misc.images import decode_picture, encode_picture, format_of, psnr, to_rgb
+from misc.images import decode_image, encode_image, format_of, psnr, to_rgb
 from tests.support.images import sample_picture as picture
 
 
@@ -40,7 +40,7 @@ def test_sixteen_bits_keep_the_high_byte(mode: str, dtype: type) -> None:
 
 def test_sixteen_bit_png_file() -> None:
     samples = np.linspace(0, 65_535, 64 * 48).astype(np.uint16).reshape(48, 64)
-    result = decode_picture(saved(Image.fromarray(samples), "PNG")).image
+    result = decode_image(saved(Image.fromarray(samples), "PNG")).image
     assert np.abs(np.asarray(result)[..., 0] - samples / 257.0).max() <= 0.5
 
 
@@ -61,28 +61,28 @@ def test_palette_transparency() -> None:
     image = Image.new("P", (4, 4), 0)
     image.putpalette([255, 0, 0, 0, 255, 0])
     data = saved(image, "PNG", transparency=0)
-    assert decode_picture(data).image.getpixel((1, 1)) == (255, 255, 255)
+    assert decode_image(data).image.getpixel((1, 1)) == (255, 255, 255)
 
 
 def test_orientation_is_applied() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     data = saved(picture(96, 64), "JPEG", exif=exif, quality=95)
-    result = decode_picture(data).image
+    result = decode_image(data).image
     assert result.size == (64, 96)
     assert psnr(picture(96, 64).transpose(Image.Transpose.ROTATE_270), result) > 30
 
 
 @pytest.mark.parametrize("format_name", ["PNG", "JPEG", "WEBP", "AVIF", "TIFF", "GIF", "BMP"])
 def test_formats_in(format_name: str) -> None:
-    result = decode_picture(saved(picture(), format_name)).image
+    result = decode_image(saved(picture(), format_name)).image
     assert psnr(picture(), result) > 20
 
 
 def test_first_frame_of_an_animation() -> None:
     frames = [picture(seed=i) for i in range(3)]
     data = saved(frames[0], "WEBP", save_all=True, append_images=frames[1:], lossless=True)
-    result = decode_picture(data)
+    result = decode_image(data)
     assert "only the first frame" in result.notices[0]
     assert psnr(frames[0], result.image) > 40
 
@@ -92,7 +92,7 @@ def test_formats_out(name: str) -> None:
     from pathlib import Path
 
     format_name = format_of(Path(name))
-    data = encode_picture(picture(), format_name)
+    data = encode_image(picture(), format_name)
     again = Image.open(io.BytesIO(data))
     assert again.format == format_name
     assert psnr(picture(), again.convert("RGB")) > (30 if format_name in ("JPEG", "AVIF") else 99)
@@ -108,8 +108,8 @@ def test_other_extensions_are_refused() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"no picture", saved(picture(), "PNG")[:200], saved(picture(), "JPEG")[:300]])
 def test_damage_is_one_sentence(data: bytes) -> None:
-    with pytest.raises(InputError, match="picture"):
-        decode_picture(data)
+    with pytest.raises(InputError, match="image"):
+        decode_image(data)
 
 
 def test_psnr_of_known_error() -> None:

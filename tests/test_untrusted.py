@@ -17,7 +17,7 @@ from PIL import Image
 
 from misc.colour import srgb_profile
 from misc.errors import InputError, LimitError, MiscError
-from misc.images import decode_picture
+from misc.images import decode_image
 from misc.maps import load_maps, read_maps
 from tests.support.images import sample_picture
 
@@ -80,7 +80,7 @@ def test_mutated_images_are_one_error(format_name: str) -> None:
                 data[at] = draw.integers(256)
             data = data[: draw.integers(1, len(data))] if turn % 5 == 0 else data
             try:
-                decode_picture(bytes(data))
+                decode_image(bytes(data))
             except MiscError:
                 refused += 1
     assert refused
@@ -90,7 +90,7 @@ def test_damaged_orientation_is_one_error() -> None:
     for damage in (b"MM\0*\0\0\0\x08\0\x01\x01\x12", b"II*\0\xff\xff\xff\xff", b"XX", bytes(8)):
         data = saved("JPEG", exif=b"Exif\0\0" + damage)
         with contextlib.suppress(InputError):
-            decode_picture(data)
+            decode_image(data)
 
 
 @pytest.mark.parametrize("error", [KeyError("x"), ZeroDivisionError(), struct.error("s"), MemoryError()])
@@ -102,21 +102,21 @@ def test_whatever_pillow_raises_is_one_error(monkeypatch: pytest.MonkeyPatch, er
     data = saved("PNG")
     place = {"load": "PIL.PngImagePlugin.PngImageFile.load", "transpose": "misc.images.ImageOps.exif_transpose"}
     monkeypatch.setattr(place.get(step, "misc.images.to_8_bits"), fail)
-    with pytest.raises(InputError, match="the picture is damaged"):
-        decode_picture(data)
+    with pytest.raises(InputError, match="the image is damaged"):
+        decode_image(data)
 
 
 def test_no_other_program_is_started() -> None:
-    with pytest.raises(InputError, match="not a picture of a known format"):
-        decode_picture(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n showpage\n%%EOF\n")
+    with pytest.raises(InputError, match="not an image of a known format"):
+        decode_image(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n showpage\n%%EOF\n")
 
 
 BOMBS = {
-    "png": (png_of(10_000, 10_000), "a picture of 10000x10000 is beyond the limit of 67108864 pixels"),
-    "narrow": (png_of(70_000, 1), "a picture of 70000x1 is beyond the limit of 67108864 pixels"),
-    "tiff": (tiff_of(15_000, 10_000), "a picture of 15000x10000 is beyond the limit of 67108864 pixels"),
-    "webp": (webp_of(16_384, 16_384), "a picture of 16384x16384 is beyond the limit of 67108864 pixels"),
-    "huge": (png_of(60_000, 60_000), "the picture has too many pixels"),
+    "png": (png_of(10_000, 10_000), "an image of 10000x10000 is beyond the limit of 67108864 pixels"),
+    "narrow": (png_of(70_000, 1), "an image of 70000x1 is beyond the limit of 67108864 pixels"),
+    "tiff": (tiff_of(15_000, 10_000), "an image of 15000x10000 is beyond the limit of 67108864 pixels"),
+    "webp": (webp_of(16_384, 16_384), "an image of 16384x16384 is beyond the limit of 67108864 pixels"),
+    "huge": (png_of(60_000, 60_000), "the image has too many pixels"),
 }
 
 
@@ -127,11 +127,11 @@ def test_images_that_claim_gigabytes_are_refused_before_memory_is_taken(name: st
     path.write_bytes(data)
     assert path.stat().st_size < 10_000
     script = (
-        "import resource, sys\nfrom misc import cli\nfrom misc.images import decode_picture\n"
+        "import resource, sys\nfrom misc import cli\nfrom misc.images import decode_image\n"
         "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
         f"resource.setrlimit(resource.RLIMIT_AS, (used + {MEMORY}, used + {MEMORY}))\n"
         "from misc.cli.app import exit_code_of\n"
-        f"sys.exit(exit_code_of(lambda: decode_picture(open({str(path)!r}, 'rb').read())))"
+        f"sys.exit(exit_code_of(lambda: decode_image(open({str(path)!r}, 'rb').read())))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (3, "")
@@ -139,9 +139,9 @@ def test_images_that_claim_gigabytes_are_refused_before_memory_is_taken(name: st
 
 
 def test_the_limit_is_the_callers() -> None:
-    assert decode_picture(saved("PNG"), max_pixels=1024).image.size == (32, 32)
+    assert decode_image(saved("PNG"), max_pixels=1024).image.size == (32, 32)
     with pytest.raises(LimitError, match="32x32 is beyond the limit of 1023"):
-        decode_picture(saved("PNG"), max_pixels=1023)
+        decode_image(saved("PNG"), max_pixels=1023)
 
 
 def npy_of(shape: str, kind: str = "|b1", data: bytes = b"\x01") -> bytes:

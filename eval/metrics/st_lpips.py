@@ -16,7 +16,7 @@ __all__ = ["Reference", "StLpips", "mean_of"]
 
 
 class StLpips:
-    """Shift-tolerant LPIPS (Ghildyal & Liu 2022, arXiv 2207.13686): 0 for equal pictures, lower is better.
+    """Shift-tolerant LPIPS (Ghildyal & Liu 2022, arXiv 2207.13686): 0 for equal images, lower is better.
 
     Args:
         net: `alex`, which this project reports, or `vgg`, which it trains with.
@@ -35,7 +35,7 @@ class StLpips:
 
     @torch.inference_mode()
     def distance(self, a: list[Tensor], b: list[Tensor]) -> float:
-        """Distance of two pictures' features."""
+        """Distance of two images' features."""
         layers: list[Any] = self.model.lins[: len(a)]
         return sum(float(layer((x - y).square()).mean()) for layer, x, y in zip(layers, a, b, strict=True))
 
@@ -45,17 +45,17 @@ def unit_length(x: Tensor) -> Tensor:
 
 
 class Reference:
-    """An original picture, against which several decoded ones are measured."""
+    """An original image, against which several decoded ones are measured."""
 
     def __init__(self, image: Image.Image, metric: StLpips) -> None:
         self.image = image.convert("RGB")
         self.metric = metric
         self._features = metric.features(self.image)
 
-    def measure(self, picture: Image.Image) -> dict[str, float]:
-        """{"psnr": dB, "st_lpips": distance} of a decoded picture of the same size."""
-        distance = self.metric.distance(self._features, self.metric.features(picture))
-        return {"psnr": psnr(self.image, picture), "st_lpips": distance}
+    def measure(self, decoded: Image.Image) -> dict[str, float]:
+        """{"psnr": dB, "st_lpips": distance} of a decoded image of the same size."""
+        distance = self.metric.distance(self._features, self.metric.features(decoded))
+        return {"psnr": psnr(self.image, decoded), "st_lpips": distance}
 
 
 def mean_of(rows: list[dict[str, float]]) -> dict[str, float]:

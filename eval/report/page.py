@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image
 
-from ...images import decode_picture
+from ...images import decode_image
 from ..metrics.catalogue import METRICS
 from ..store import OWN, Place, Store
 from .results import Point, Results
@@ -63,7 +63,7 @@ def photo_entry(results: Results, folder: Path, photo: str) -> dict[str, Any] | 
     original = Path(results.run["paths"][photo])
     if not images or not original.is_file():
         return None
-    src = source(decode_picture(original.read_bytes()).image)
+    src = source(decode_image(original.read_bytes()).image)
     first = {"codec": "original", "facts": photo, "src": src, "alt": f"Original of {photo}"}
     return {"name": photo, "width": size[0], "height": size[1], "original": first, "images": images}
 

@@ -77,7 +77,7 @@ def exit_code_of(step: Callable[[], object]) -> int:
 def sentence(error: MiscError | OSError | MemoryError) -> str:
     """What a failure is, for people."""
     if isinstance(error, MemoryError):
-        return "there is not enough memory for this picture"
+        return "there is not enough memory for this image"
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return str(error)

@@ -41,7 +41,7 @@ def decode(
 ) -> None:
     """Draw the image of a .misc file (PNG, JPEG, WebP or AVIF by extension; PNG on standard output)."""
     from ..codec import Codec
-    from ..images import encode_picture, format_of
+    from ..images import encode_image, format_of
 
     refuse_mixed_output(target, as_json)
     format_name = "PNG" if target == "-" else format_of(Path(target))
@@ -51,6 +51,6 @@ def decode(
     codec = Codec(profile, max_pixels=max_pixels, notice=say)
     with stepping("decoding") as progress:
         image = codec.decode(data, seed=seed, draft=draft, partial=partial, progress=progress, sampling=sampling)
-    write_bytes(target, encode_picture(image, format_name))
+    write_bytes(target, encode_image(image, format_name))
     facts = {"width": image.width, "height": image.height, "bytes": len(data)}
     report(facts, as_json, f"{image.width}x{image.height} from {len(data)} bytes -> {target}")

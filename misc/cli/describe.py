@@ -29,13 +29,13 @@ def describe(
     """Describe an image by a multimodal model, as the JSON that `encode --describe` reads."""
     from ..bits.text.description import to_json
     from ..codec import Codec
-    from ..images import decode_picture
+    from ..images import decode_image
 
     check_target(out, (source,), JSON_FILE, force)
-    picture = decode_picture(read_bytes(source, MAX_IMAGE))
-    for notice in picture.notices:
+    original = decode_image(read_bytes(source, MAX_IMAGE))
+    for notice in original.notices:
         say(notice)
     codec = Codec(profile, describer=describer, notice=say)
     with working("describing"):
-        text = codec.semantics.describe(picture.image, items)
+        text = codec.semantics.describe(original.image, items)
     write_bytes(out, f"{json_text(to_json(text), indent=2)}\n".encode())

@@ -38,7 +38,7 @@ from .options import (
 if TYPE_CHECKING:
     from ..bits.text.description import Description
     from ..codec import Codec
-    from ..images import Picture
+    from ..images import InputImage
 
 __all__ = ["EncodeOptions", "compress", "encode", "file_facts"]
 
@@ -121,21 +121,21 @@ def encode(
     report(facts, as_json, f"{size_line(facts)} -> {target}")
 
 
-def compress(source: str, options: EncodeOptions) -> tuple[bytes, Picture, Codec]:
+def compress(source: str, options: EncodeOptions) -> tuple[bytes, InputImage, Codec]:
     """The file of an image, the image, and the codec that made it."""
     from ..codec import Codec
-    from ..images import decode_picture
+    from ..images import decode_image
     from ..maps import load_maps
 
     text = read_description(options.describe) if options.describe else None
     map_bytes = read_bytes(options.regions, MAX_MAPS) if options.regions else None
-    picture = decode_picture(read_bytes(source, MAX_IMAGE), options.max_pixels)
-    for notice in picture.notices:
+    original = decode_image(read_bytes(source, MAX_IMAGE), options.max_pixels)
+    for notice in original.notices:
         say(notice)
     codec = Codec(options.profile, describer=options.describer, max_pixels=options.max_pixels, notice=say)
     with working("encoding"):
         data = codec.encode(
-            picture.image,
+            original.image,
             mode=options.mode,
             streams=None if options.streams is None else options.streams.split(","),
             bpp=options.bpp,
@@ -143,7 +143,7 @@ def compress(source: str, options: EncodeOptions) -> tuple[bytes, Picture, Codec
             max_bytes=options.max_bytes,
             quality=options.quality,
             description=text,
-            regions=None if map_bytes is None else load_maps(map_bytes, *picture.image.size),
+            regions=None if map_bytes is None else load_maps(map_bytes, *original.image.size),
             grid=options.grid,
             seed=options.seed,
             candidates=options.candidates,
@@ -151,7 +151,7 @@ def compress(source: str, options: EncodeOptions) -> tuple[bytes, Picture, Codec
             trace=None if options.trace is None else Path(options.trace),
             verify=options.verify,
         )
-    return data, picture, codec
+    return data, original, codec
 
 
 def read_description(name: str) -> Description:

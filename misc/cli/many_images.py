@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..images import decode_picture, encode_picture
+from ..images import decode_image, encode_image
 from ..pool import Outcome, run_jobs
 from .files import write_bytes
 
@@ -128,13 +128,13 @@ def worker(setup: Json) -> Work:
     codec = Codec(options.pop("profile", "embedded"))
 
     def encode(job: Json) -> dict[str, Any]:
-        image = decode_picture(Path(job["source"]).read_bytes()).image
+        image = decode_image(Path(job["source"]).read_bytes()).image
         write_bytes(job["target"], codec.encode(image, **options))
         return {}
 
     def decode(job: Json) -> dict[str, Any]:
         image = codec.decode(Path(job["source"]).read_bytes(), **options)
-        write_bytes(job["target"], encode_picture(image))
+        write_bytes(job["target"], encode_image(image))
         return {}
 
     return encode if setup["action"] == "encode" else decode

@@ -69,7 +69,7 @@ def roundtrip(
     as_json: Json = False,
 ) -> None:
     """Compress and draw again in one go, and say what was lost."""
-    from ..images import encode_picture, format_of, psnr
+    from ..images import encode_image, format_of, psnr
 
     refuse_mixed_output(target, as_json)
     format_name = "PNG" if target == "-" else format_of(Path(target))
@@ -92,10 +92,10 @@ def roundtrip(
         profile,
         max_pixels,
     )
-    data, picture, codec = compress(source, options)
+    data, original, codec = compress(source, options)
     sampling = sampling_changes(steps, guidance, strength, fusion)
     with stepping("decoding") as progress:
         image = codec.decode(data, draft=draft, progress=progress, sampling=sampling)
-    write_bytes(target, encode_picture(image, format_name))
-    facts = file_facts(data, codec) | {"psnr": round(psnr(picture.image, image), 3)}
+    write_bytes(target, encode_image(image, format_name))
+    facts = file_facts(data, codec) | {"psnr": round(psnr(original.image, image), 3)}
     report(facts, as_json, f"{size_line(facts)}, {facts['psnr']:.2f} dB -> {target}")

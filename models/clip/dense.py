@@ -33,7 +33,7 @@ class OpenClip:
     """Dense embeddings of an open_clip model whose image tower is its own ViT.
 
     Args:
-        model: of open_clip. preprocess: a picture to (3, side, side). tokenizer: texts to (B, L).
+        model: of open_clip. preprocess: an image to (3, side, side). tokenizer: texts to (B, L).
     """
 
     def __init__(self, model: Any, preprocess: Any, tokenizer: Any) -> None:
@@ -44,7 +44,7 @@ class OpenClip:
 
     @torch.inference_mode()
     def embed_patches(self, image: Image.Image) -> Tensor:
-        """(rows, columns, C) of an RGB picture, stretched to the model's square input; of length 1."""
+        """(rows, columns, C) of an RGB image, stretched to the model's square input; of length 1."""
         tower = self.model.visual
         height, width = tower.image_size
         pixels = self.preprocess(image.resize((width, height), Image.Resampling.BICUBIC))[None].to(self._device())

@@ -5,7 +5,7 @@
     MiniLM sentence vector (384) ─► MLP ──────────────────► text embedding (256)
 
 Dense embeddings learn from names of things alone, by boxes where there are any; else the patches that match a name best
-speak for the picture.
+speak for the image.
 """
 
 from __future__ import annotations

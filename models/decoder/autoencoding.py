@@ -1,4 +1,4 @@
-"""Pictures to latents and back by diffusers' AutoencoderKL, tile by tile where they are large."""
+"""Images to latents and back by diffusers' AutoencoderKL, tile by tile where they are large."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from .tiling import blend
 __all__ = ["decode", "encode"]
 
 
-def encode(vae: Any, pictures: Tensor, frame: Frame, tile: int, device: torch.device) -> Tensor:
+def encode(vae: Any, images: Tensor, frame: Frame, tile: int, device: torch.device) -> Tensor:
     """Latents (B, C, rows, columns) float32 on the device.
 
     Args:
-        pictures: (B, 3, H, W) in [0, 1]. tile: longest side of a piece, in latents.
+        images: (B, 3, H, W) in [0, 1]. tile: longest side of a piece, in latents.
     """
     latents = blend(
-        lambda window: vae.encode((window.of(pictures, frame.factor) * 2 - 1).to(device, vae.dtype)).latent_dist.mode(),
+        lambda window: vae.encode((window.of(images, frame.factor) * 2 - 1).to(device, vae.dtype)).latent_dist.mode(),
         frame.rows,
         frame.columns,
         tile,
@@ -30,9 +30,9 @@ def encode(vae: Any, pictures: Tensor, frame: Frame, tile: int, device: torch.de
 
 
 def decode(vae: Any, latents: Tensor, frame: Frame, tile: int) -> Tensor:
-    """Pictures (B, 3, H, W) float, about [0, 1], on the CPU."""
+    """Images (B, 3, H, W) float, about [0, 1], on the CPU."""
     scaled = (latents / float(vae.config.scaling_factor) + shift(vae)).to(vae.dtype)
-    pictures = blend(
+    images = blend(
         lambda window: vae.decode(window.of(scaled)).sample.cpu(),
         frame.rows,
         frame.columns,
@@ -40,7 +40,7 @@ def decode(vae: Any, latents: Tensor, frame: Frame, tile: int) -> Tensor:
         tile // 4,
         frame.factor,
     )
-    return pictures.float() / 2 + 0.5
+    return images.float() / 2 + 0.5
 
 
 def shift(vae: Any) -> float:

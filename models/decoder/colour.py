@@ -1,4 +1,4 @@
-"""Colours of a drawn picture, corrected to those of the pixel stream, whose low frequencies are right.
+"""Colours of a drawn image, corrected to those of the pixel stream, whose low frequencies are right.
 
 wavelet: the low frequencies are replaced (as Wang 2023, StableSR, arXiv 2305.07015); being linear, that is one
 low-pass of the difference. adain: each channel's mean and deviation are replaced (Huang 2017, arXiv 1703.06868).
@@ -19,7 +19,7 @@ Pixels = npt.NDArray[np.uint8]
 
 
 def correct(drawn: Pixels, reference: Pixels, method: str = "wavelet") -> Pixels:
-    """The drawn picture with the reference's colours, both (H, W, 3) uint8.
+    """The drawn image with the reference's colours, both (H, W, 3) uint8.
 
     Args:
         method: `wavelet`, `adain` or `none`.

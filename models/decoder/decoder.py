@@ -1,8 +1,8 @@
-"""The decoder: ControlNet-conditioned latent diffusion that fuses text, regions and pixels into one picture.
+"""The decoder: ControlNet-conditioned latent diffusion that fuses text, regions and pixels into one image.
 
     description ─► text encoder ─► keys ─┐ regional attention
     regions ─────► masks ────────► bias ─┤
-    pixels ─► [upsampler] ─► ControlNets ┼─► UNet, step by step, tile by tile ─► VAE ─► colours of the pixels ─► picture
+    pixels ─► [upsampler] ─► ControlNets ┼─► UNet, step by step, tile by tile ─► VAE ─► colours of the pixels ─► image
                     └─► VAE, noised to the strength ─┘
     seed ────────► noise (Philox)
 
@@ -35,7 +35,7 @@ from .denoiser import Denoiser, Guide, predictor
 from .fusion import calls, guide_of, in_sequence, item_guides, item_steps
 from .noise import gaussian
 from .sampling import sample
-from .scene import Frame, Scene, control, frame_of, joined, picture
+from .scene import Frame, Scene, control, draft_planes, frame_of, joined
 from .sharpen import Sharpener
 from .text_encoders import TextEncoder
 
@@ -47,10 +47,10 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class ControlPart:
-    """A ControlNetModel, what it is shown (`picture`, `canny`, `hed`), its scale, its detector's weights."""
+    """A ControlNetModel, what it is shown (`draft`, `canny`, `hed`), its scale, its detector's weights."""
 
     net: Any
-    kind: str = "picture"
+    kind: str = "draft"
     scale: float = 1.0
     detector: Path | None = None
 
@@ -67,7 +67,7 @@ class Parts:
 
 
 class Decoder:
-    """Draws pictures of scenes.
+    """Draws images of scenes.
 
     Args:
         parts: the networks, in evaluation mode; they are moved to the device and the data type.
@@ -77,7 +77,7 @@ class Decoder:
             what the networks need (64 for Stable Diffusion 1.5). text_steps: as `DecoderProfile`.
         dtype: of UNet, ControlNets and text encoder; by default float16 on a GPU, float32 elsewhere.
         offload: keep only the network at work on the device. compiled: use torch.compile.
-        batch: pictures that a GPU draws at once.
+        batch: images that a GPU draws at once.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class Decoder:
                 net.to(self.device)
 
     def draw(self, scene: Scene, *, progress: Progress | None = None, changes: SamplingChanges | None = None) -> Pixels:
-        """The picture of a scene, (height, width, 3) uint8; the same bytes as in any batch on a CPU.
+        """The image of a scene, (height, width, 3) uint8; the same bytes as in any batch on a CPU.
 
         Args:
             progress: called with the steps done and all steps. changes: of the sampling.
@@ -149,7 +149,7 @@ class Decoder:
     def draw_many(
         self, scenes: Sequence[Scene], *, progress: Progress | None = None, changes: SamplingChanges | None = None
     ) -> list[Pixels]:
-        """Pictures of scenes, in their order: on a GPU those of one size in batches, else one after another."""
+        """Images of scenes, in their order: on a GPU those of one size in batches, else one after another."""
         changes = changes or SamplingChanges()
         of_text = SamplingChanges(steps=self.text_steps).apply(self.sampling)
         choices = {True: changes.apply(self.sampling), False: changes.apply(of_text)}
@@ -173,7 +173,7 @@ class Decoder:
         return [pixels for pixels in drawn if pixels is not None]
 
     def _draw(self, scenes: Sequence[Scene], sampling: Sampling, on_step: Callable[[], None]) -> list[Pixels]:
-        """Pictures of scenes of one kind."""
+        """Images of scenes of one kind."""
         latents, frame = self.latents(scenes, sampling, on_step)
         with self._at_work(self.vae):
             fields = decode(self.vae, latents, frame, self.tile // self.factor)
@@ -191,9 +191,9 @@ class Decoder:
         multiple = 2 ** (self.denoiser.levels - 1)
         frame = frame_of(scenes[0], native=self.native, tile=self.tile, factor=self.factor, multiple=multiple)
         conditions = [self._condition(scene) for scene in scenes]
-        pictures = [None if each is None else picture(each, frame) for each in conditions]
-        controls = [self._shown(part, scenes, pictures, frame) for part in self.controls]
-        shown, start = joined(pictures), None
+        drafts = [None if each is None else draft_planes(each, frame) for each in conditions]
+        controls = [self._shown(part, scenes, drafts, frame) for part in self.controls]
+        shown, start = joined(drafts), None
         if shown is not None:
             with self._at_work(self.vae):
                 start = encode(self.vae, shown, frame, self.tile // self.factor, self.device)
@@ -219,13 +219,13 @@ class Decoder:
         return self.sharpener.draw(scene.draft, scene.quality, scene.streams.seed)
 
     def _shown(
-        self, part: ControlPart, scenes: Sequence[Scene], pictures: Sequence[Tensor | None], frame: Frame
+        self, part: ControlPart, scenes: Sequence[Scene], drafts: Sequence[Tensor | None], frame: Frame
     ) -> Tensor | None:
         """What a ControlNet is shown of scenes of one kind."""
         channels = int(part.net.config.conditioning_channels)
         fields = [
             control(scene, frame, shown, kind=part.kind, channels=channels, detector=part.detector)
-            for scene, shown in zip(scenes, pictures, strict=True)
+            for scene, shown in zip(scenes, drafts, strict=True)
         ]
         field = joined(fields)
         if field is None:
@@ -273,7 +273,7 @@ class Decoder:
 
 
 def finished(field: Tensor, scene: Scene, frame: Frame, sampling: Sampling) -> Pixels:
-    """The picture in its size and colours, from (3, H, W) in [0, 1]."""
+    """The image in its size and colours, from (3, H, W) in [0, 1]."""
     cut = field[:, : frame.height, : frame.width].clamp(0, 1).mul(255).round().byte()
     drawn: Pixels = cut.permute(1, 2, 0).contiguous().numpy()
     size = (scene.streams.width, scene.streams.height)

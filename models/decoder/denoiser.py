@@ -21,7 +21,7 @@ __all__ = ["Denoiser", "Guide", "predictor"]
 
 @dataclass(frozen=True)
 class Guide:
-    """What leads the sampling of B pictures; G is 2 under guidance, the unconditional half first, else 1.
+    """What leads the sampling of B images; G is 2 under guidance, the unconditional half first, else 1.
 
     Attributes:
         prompt: of G B. planes: (B, P, h, w), as `planes_of`. controls: for each ControlNet, (B, C, f h, f w) in [0, 1],

@@ -1,4 +1,4 @@
-"""Edges in the pixel stream's picture, as a second control: the detectors of controlnet-aux."""
+"""Edges in a draft, as a second control: the detectors of controlnet-aux."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ Pixels = npt.NDArray[np.uint8]
 HED = "ControlNetHED.pth"
 
 
-def edges(kind: str, picture: Pixels, detector: Path | None = None) -> Pixels:
-    """Edges, (H, W, 3) uint8, of a picture of that shape.
+def edges(kind: str, image: Pixels, detector: Path | None = None) -> Pixels:
+    """Edges, (H, W, 3) uint8, of an image of that shape.
 
     Args:
         kind: `canny`, which needs no weights, or `hed`. detector: the folder of ControlNetHED.pth.
@@ -29,17 +29,17 @@ def edges(kind: str, picture: Pixels, detector: Path | None = None) -> Pixels:
     Raises:
         WeightsError: controlnet-aux or the detector's weights are not here, or there is no such detector.
     """
-    height, width, _ = picture.shape
+    height, width, _ = image.shape
     side = min(height, width)
     try:
         if kind == "canny":
             from controlnet_aux.canny import CannyDetector
 
-            found = CannyDetector()(picture, detect_resolution=side, image_resolution=side, output_type="np")
+            found = CannyDetector()(image, detect_resolution=side, image_resolution=side, output_type="np")
         elif kind == "hed":
             if detector is None or not (detector / HED).is_file():
                 raise WeightsError(f"{HED}, which finds soft edges, is not here")
-            found = load_hed(detector)(picture, detect_resolution=side, image_resolution=side, output_type="np")
+            found = load_hed(detector)(image, detect_resolution=side, image_resolution=side, output_type="np")
         else:
             raise WeightsError(f"there is no detector of {kind!r} edges")
     except ImportError as error:

@@ -41,7 +41,7 @@ ALIGNED = 8  # keys that a GPU's attention kernels like to have in a row
 
 @dataclass(frozen=True)
 class Prompt:
-    """Keys of B pictures' cross-attention.
+    """Keys of B images' cross-attention.
 
     Attributes:
         states: (B, K, D) float. plane: (B, K) int64, HIDDEN, EVERYWHERE or FIRST_ITEM + item. pooled: (B, P) or None.
@@ -53,12 +53,12 @@ class Prompt:
 
 
 def prompt_of(encoder: TextEncoder, whole: str, items: Sequence[str] = ()) -> Prompt:
-    """The keys (B = 1) of a text for the whole picture and of one for each item."""
+    """The keys (B = 1) of a text for the whole image and of one for each item."""
     return prompts_of(encoder, [[whole, *items]])
 
 
 def prompts_of(encoder: TextEncoder, texts: Sequence[Sequence[str]]) -> Prompt:
-    """As `prompt_of` of B pictures' texts, each the whole and then the items; all are encoded at once."""
+    """As `prompt_of` of B images' texts, each the whole and then the items; all are encoded at once."""
     features = encoder.encode([text for of in texts for text in of])
     length = features.states.shape[1]
     tokens, window = features.tokens.cpu(), features.window.cpu()
@@ -93,7 +93,7 @@ def planes_of(regions: RegionMaps | None, items: int, cells: tuple[int, int], pa
     """Weights of the planes, (1, FIRST_ITEM + items, *padded) in [0, 1].
 
     Args:
-        cells: rows and columns of latents that the picture has; padded: with those that go on beyond its border.
+        cells: rows and columns of latents that the image has; padded: with those that go on beyond its border.
             An item without a map is seen everywhere.
     """
     planes = torch.ones(1, FIRST_ITEM + items, *padded)

@@ -73,7 +73,7 @@ def sample(
         noise: (B, C, h, w) float32, standard normal. strength, latents: the start, if it is not noise alone.
         seeds: of the noise that some schedulers add on their way. on_step: called after every step.
     """
-    scheduler = copy.deepcopy(scheduler)  # its state is one picture's
+    scheduler = copy.deepcopy(scheduler)  # its state is one image's
     times = timetable(scheduler, steps, strength if latents is not None else 1.0, noise.device)
     if latents is None:
         current = noise * getattr(scheduler, "init_noise_sigma", 1.0)

@@ -1,6 +1,6 @@
-"""What is to be drawn, and how it is laid before the networks: sizes, texts, pictures and masks as tensors.
+"""What is to be drawn, and how it is laid before the networks: sizes, texts, images and masks as tensors.
 
-Scene (Streams, draft) ─► Frame (working size, padded latents) ─► picture (B, 3, H, W), texts, masks ─► controls
+Scene (Streams, draft) ─► Frame (working size, padded latents) ─► image (B, 3, H, W), texts, masks ─► controls
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ...bits.text.description import Description
 from ...errors import InputError
 from .edges import edges
 
-__all__ = ["Frame", "Scene", "control", "frame_of", "joined", "picture", "texts"]
+__all__ = ["Frame", "Scene", "control", "draft_planes", "frame_of", "joined", "texts"]
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -78,14 +78,14 @@ class Frame:
 
     @property
     def cells(self) -> tuple[int, int]:
-        """Rows and columns of latents that the picture has, without what pads it."""
+        """Rows and columns of latents that the image has, without what pads it."""
         return -(-self.height // self.factor), -(-self.width // self.factor)
 
 
 def frame_of(scene: Scene, *, native: int, tile: int, factor: int, multiple: int) -> Frame:
     """Sizes for a scene.
 
-    A picture of text alone is drawn at the size that the networks know, and scaled afterwards: beyond it they repeat
+    An image of text alone is drawn at the size that the networks know, and scaled afterwards: beyond it they repeat
     things, far below it they draw none. `multiple` is in latents.
     """
     width, height = scene.streams.width, scene.streams.height
@@ -104,15 +104,16 @@ def texts(description: Description | None) -> tuple[str, list[str]]:
     return description.overall or ", ".join(item.name for item in description.items), items
 
 
-def picture(pixels: Pixels, frame: Frame) -> Tensor:
-    """(1, 3, rows * factor, columns * factor) float in [0, 1]; the last row and column go on."""
-    field = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].float() / 255
-    return padded(field, frame)
+def draft_planes(draft: Pixels, frame: Frame) -> Tensor:
+    """A draft as (1, 3, rows * factor, columns * factor) float in [0, 1]; its last row and column go on."""
+    planes = torch.from_numpy(np.array(draft)).permute(2, 0, 1)[None].float() / 255
+    return pad(planes, frame)
 
 
-def padded(field: Tensor, frame: Frame) -> Tensor:
+def pad(planes: Tensor, frame: Frame) -> Tensor:
+    """Planes (B, C, height, width) as (B, C, rows * factor, columns * factor): the last row and column go on."""
     height, width = frame.rows * frame.factor, frame.columns * frame.factor
-    return F.pad(field, (0, width - field.shape[3], 0, height - field.shape[2]), mode="replicate")
+    return F.pad(planes, (0, width - planes.shape[3], 0, height - planes.shape[2]), mode="replicate")
 
 
 def control(
@@ -121,14 +122,14 @@ def control(
     """What a ControlNet is shown of a scene, (1, channels, rows * factor, columns * factor) in [0, 1], or nothing.
 
     Args:
-        shown: `picture` of the scene, if it has a draft. kind: `picture`, `canny` or `hed`.
-        channels: 3; more are masks of the first items, zero where there are none, as is the picture then.
+        shown: `draft_planes` of the scene, if it has a draft. kind: `draft`, `canny` or `hed`.
+        channels: 3; more are masks of the first items, zero where there are none, as is the image then.
     """
     masks = None if scene.streams.regions is None or channels == 3 else scene.streams.regions.masks[: channels - 3]
-    if kind != "picture" and shown is not None:
+    if kind != "draft" and shown is not None:
         image = (shown[0] * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
         return torch.from_numpy(np.array(edges(kind, image, detector))).permute(2, 0, 1)[None].float() / 255
-    if kind != "picture" or (shown is None and masks is None):
+    if kind != "draft" or (shown is None and masks is None):
         return None
     height, width = frame.rows * frame.factor, frame.columns * frame.factor
     planes = torch.zeros(1, channels, height, width)
@@ -137,10 +138,10 @@ def control(
     if masks is not None and len(masks):
         soft = torch.from_numpy(np.array(masks)).float()[None]
         soft = F.interpolate(soft, (frame.height, frame.width), mode="bilinear", antialias=True)
-        planes[:, 3 : 3 + len(masks)] = padded(soft.clamp(0, 1), frame)
+        planes[:, 3 : 3 + len(masks)] = pad(soft.clamp(0, 1), frame)
     return planes
 
 
-def joined(fields: Sequence[Tensor | None]) -> Tensor | None:
-    """One batch of what every scene has, or of none."""
-    return torch.cat([field for field in fields if field is not None]) if fields[0] is not None else None
+def joined(parts: Sequence[Tensor | None]) -> Tensor | None:
+    """One batch of what every scene has, (1, C, H, W) each, or None where no scene has it."""
+    return torch.cat([part for part in parts if part is not None]) if parts[0] is not None else None

@@ -1,4 +1,4 @@
-"""Overlapping tiles, blended so that no seam is seen: of latents in every step, and of pictures in the VAE.
+"""Overlapping tiles, blended so that no seam is seen: of latents in every step, and of images in the VAE.
 
 Tiles stand on a grid. Along each axis a tile's weights rise and fall as a raised cosine where it overlaps others, and
 all weights at a place are divided by their sum. MultiDiffusion (Bar-Tal 2023, arXiv 2302.08113) averages so.

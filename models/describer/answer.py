@@ -1,6 +1,6 @@
 """Asking a multimodal model for a description: the request, its answer read strictly, one second request.
 
-    pictures ─► shrunk ─► request ─► model ─► parse ──────────────────────────────► Descriptions
+    images ─► shrunk ─► request ─► model ─► parse ──────────────────────────────► Descriptions
                              ▲                  │ not a description, or beyond a limit
                              └── firmer request ┘ once, saying what was wrong
 
@@ -28,11 +28,11 @@ MAX_ANSWER = 16_384  # characters; 16 items within the limits have some 2000
 LONGEST_SIDE = 1024  # more pixels cost much and do not change what fits into 50 words
 
 Ask = Callable[[Sequence[Image.Image], Sequence[str], int], list[str]]
-"""RGB pictures, a request for each, and the most tokens of an answer, to answers in the same order."""
+"""RGB images, a request for each, and the most tokens of an answer, to answers in the same order."""
 
 
 def describe_all(ask: Ask, images: Sequence[Image.Image], items: int = 3) -> list[Description]:
-    """Descriptions of pictures; those whose answer was refused are asked for once more.
+    """Descriptions of images; those whose answer was refused are asked for once more.
 
     Args:
         ask: the model. images: RGB, of any size. items: of each description, at most; between 1 and 16.
@@ -42,33 +42,33 @@ def describe_all(ask: Ask, images: Sequence[Image.Image], items: int = 3) -> lis
     """
     if not 1 <= items <= MAX_ITEMS:
         raise InputError(f"a description has between 1 and {MAX_ITEMS} items, not {items}")
-    pictures = [shrunk(image) for image in images]
+    small = [shrunk(image) for image in images]
     found: dict[int, Description] = {}
     complaints: dict[int, str] = {}
     for _ in range(2):
-        asked = [number for number in range(len(pictures)) if number not in found]
+        asked = [number for number in range(len(small)) if number not in found]
         requests = [request(items, complaints.get(number)) for number in asked]
-        answers = ask([pictures[number] for number in asked], requests, most_tokens(items)) if asked else []
+        answers = ask([small[number] for number in asked], requests, most_tokens(items)) if asked else []
         for number, answer in zip(asked, answers, strict=True):
             try:
                 found[number] = parse(answer, items)
             except DescriberError as error:
                 complaints[number] = str(error)
-    for number in range(len(pictures)):
+    for number in range(len(small)):
         if number not in found:
-            which = f" for picture {number + 1} of {len(pictures)}" if len(pictures) > 1 else ""
+            which = f" for image {number + 1} of {len(small)}" if len(small) > 1 else ""
             raise DescriberError(f"the describer gave no usable answer{which}, asked twice: {complaints[number]}")
-    return [found[number] for number in range(len(pictures))]
+    return [found[number] for number in range(len(small))]
 
 
 def shrunk(image: Image.Image) -> Image.Image:
-    """The RGB picture, reduced so that its longer side has at most 1024 pixels."""
-    picture = image.convert("RGB")
-    scale = LONGEST_SIDE / max(picture.size)
+    """The RGB image, reduced so that its longer side has at most 1024 pixels."""
+    rgb = image.convert("RGB")
+    scale = LONGEST_SIDE / max(rgb.size)
     if scale >= 1:
-        return picture
-    width, height = (max(1, round(scale * side)) for side in picture.size)
-    return picture.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
+        return rgb
+    width, height = (max(1, round(scale * side)) for side in rgb.size)
+    return rgb.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
 
 
 def request(items: int = 3, complaint: str | None = None) -> str:

@@ -1,4 +1,4 @@
-"""Describers: multimodal models that tell what is in a picture, all behind one call.
+"""Describers: multimodal models that tell what is in an image, all behind one call.
 
     image ─► Describer.describe ─► Description ─► misc.bits.text.description
 
@@ -20,10 +20,10 @@ __all__ = ["Describer", "describer_for"]
 
 
 class Describer(Protocol):
-    """Anything that describes pictures."""
+    """Anything that describes images."""
 
     def describe(self, image: Image.Image, items: int = 3) -> Description:
-        """What is in a picture.
+        """What is in an image.
 
         Args:
             image: RGB, of any size.

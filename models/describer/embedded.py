@@ -7,7 +7,7 @@ The answer is one text, as the structured description lies in a file: the whole,
 a line each. The model knows what is often said, the embedded CLIP what is there: both choose the whole of the likeliest
 ones. What detector or tagger would know may be named only if they see it (`naming`): their own names are the first
 items, whose details the model tells too, and when no caption agrees with them the whole is a sentence of those names.
-Two text tasks use the same model without a picture: words from a consonant skeleton, and what one description says that
+Two text tasks use the same model without an image: words from a consonant skeleton, and what one description says that
 another does not.
 """
 
@@ -39,9 +39,9 @@ GRID = 16
 MAX_CAPTION, MAX_ITEMS_TOKENS, MAX_DETAIL = 40, 64, 16
 BREVITY = 0.5  # of captions; at 1 they are longer and say more that is not there
 WHOLES = 12  # captions to choose from
-AGREEMENT = 4.0  # what the likeness of a caption and the picture counts beside the caption's probability
+AGREEMENT = 4.0  # what the likeness of a caption and the image counts beside the caption's probability
 UNSEEN, NAMED = 1.0, 0.5  # what a noun that is not seen costs a caption, and what one that is gives it
-ALIKE = 0.4  # likeness to the picture of a further item's name that neither detector nor tagger can judge
+ALIKE = 0.4  # likeness to the image of a further item's name that neither detector nor tagger can judge
 PLAIN_NAMES = 2  # in a sentence of names alone
 ITEM_WORDS, DETAIL_WORDS, WHOLE_WORDS = 3, 10, 50
 WORDS, DIFFERENCES = "words: ", "differences: "
@@ -61,7 +61,7 @@ class Prompts:
 
 
 class EmbeddedDescriber:
-    """Describes pictures with the embedded profile's weights; loaded by the caller.
+    """Describes images with the embedded profile's weights; loaded by the caller.
 
     Args:
         tower: of `misc.models.towers.vision`. model: projector and language model. vocabulary: the language model's.
@@ -83,7 +83,7 @@ class EmbeddedDescriber:
         self.prompts = Prompts.of(vocabulary)
 
     def describe(self, image: Image.Image, items: int = 3) -> Description:
-        """What is in a picture: the whole and at most `items` things.
+        """What is in an image: the whole and at most `items` things.
 
         Raises:
             DescriberError: the model found no words.
@@ -92,11 +92,11 @@ class EmbeddedDescriber:
         return self.describe_patches(patches, items, self.sight(image))
 
     def sight(self, image: Image.Image) -> Sight | None:
-        """What detector and tagger see in a picture, if both are there."""
+        """What detector and tagger see in an image, if both are there."""
         if self.detector is None or self.tagger is None:
             return None
-        picture = image.convert("RGB")
-        return sight_of(self.detector.find(picture, SCORE), self.tagger.shares(picture))
+        rgb = image.convert("RGB")
+        return sight_of(self.detector.find(rgb, SCORE), self.tagger.shares(rgb))
 
     @torch.inference_mode()
     def describe_patches(self, patches: Tensor, items: int = 3, sight: Sight | None = None) -> Description:
@@ -105,7 +105,7 @@ class EmbeddedDescriber:
         caption = self._whole(seen, patches, sight)
         overall = " ".join(self._text(caption).split()[:WHOLE_WORDS])
         if not overall:
-            raise DescriberError("the describer found no words for the picture")
+            raise DescriberError("the describer found no words for the image")
         spoken = [self.prompts.terminator, *caption, self.prompts.line_break]
         rest = self._say(seen, spoken, self.prompts.terminator, MAX_ITEMS_TOKENS, beams=3)
         own = read_items(self._text(rest), items)
@@ -124,7 +124,7 @@ class EmbeddedDescriber:
         return Description(overall, tuple(chosen[:items]))
 
     def _borne_out(self, own: Sequence[Item], patches: Tensor, sight: Sight) -> list[Item]:
-        """The captioner's items that detector or tagger see, or that they cannot judge and the picture is like."""
+        """The captioner's items that detector or tagger see, or that they cannot judge and the image is like."""
         judged = {item.name: sight.bears_out(item.name) for item in own}
         open_names = [item.name for item in own if not sight.can_judge(item.name)]
         if self.clip is not None and open_names:
@@ -133,7 +133,7 @@ class EmbeddedDescriber:
         return [item for item in own if judged.get(item.name)]
 
     def _whole(self, seen: Tensor, patches: Tensor, sight: Sight | None) -> list[int]:
-        """The caption that is likely, like the picture, and names what is seen; else a sentence of sure names."""
+        """The caption that is likely, like the image, and names what is seen; else a sentence of sure names."""
         said = self._likeliest(
             seen, [self.prompts.terminator], self.prompts.line_break, MAX_CAPTION, WHOLES, beams=WHOLES, brevity=BREVITY
         )
@@ -141,8 +141,8 @@ class EmbeddedDescriber:
         texts = [self._text(caption) for _, caption in said]
         scores = torch.tensor([score for score, _ in said])
         if self.clip is not None:
-            picture = self.clip.look(patches[None])[0][0]
-            scores = scores + AGREEMENT * (self.clip.embed_texts(texts) @ picture).cpu()
+            embedding = self.clip.look(patches[None])[0][0]
+            scores = scores + AGREEMENT * (self.clip.embed_texts(texts) @ embedding).cpu()
         if sight is None:
             return said[int(scores.argmax())][1]
         names = sight.sure_names()

@@ -1,6 +1,6 @@
 """A describer behind an OpenAI-compatible endpoint.
 
-picture ─► JPEG in a data URL ─► endpoint.post ─► choices[0].message.content
+image ─► JPEG in a data URL ─► endpoint.post ─► choices[0].message.content
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ class HttpDescriber:
         """As `misc.models.describer.describer.Describer.describe`."""
         return describe_all(self.ask, [image], items)[0]
 
-    def ask(self, pictures: Sequence[Image.Image], requests: Sequence[str], most_tokens: int) -> list[str]:
+    def ask(self, images: Sequence[Image.Image], requests: Sequence[str], most_tokens: int) -> list[str]:
         """As `misc.models.describer.answer.Ask`, one after the other."""
-        return [self.answer(*each, most_tokens) for each in zip(pictures, requests, strict=True)]
+        return [self.answer(*each, most_tokens) for each in zip(images, requests, strict=True)]
 
-    def answer(self, picture: Image.Image, text: str, most_tokens: int) -> str:
+    def answer(self, image: Image.Image, text: str, most_tokens: int) -> str:
         """The server's answer to an image and a request."""
-        message = {"role": "user", "content": [image_part(picture), {"type": "text", "text": text}]}
+        message = {"role": "user", "content": [image_part(image), {"type": "text", "text": text}]}
         body: dict[str, Any] = {"model": self.endpoint.model, "messages": [message], "stream": False}
         reply = post(kept_client(), self.endpoint, body | {"max_tokens": most_tokens, "temperature": 0}, self.sleep)
         if reply.status == BAD_REQUEST and (b"max_tokens" in reply.body or b"temperature" in reply.body):
@@ -70,10 +70,10 @@ class HttpDescriber:
         return f"{where} answered with status {reply.status}{tried}" + (f": {words[:MAX_MESSAGE]}" if words else "")
 
 
-def image_part(picture: Image.Image) -> dict[str, Any]:
-    """A picture as OpenAI's protocol takes it."""
+def image_part(image: Image.Image) -> dict[str, Any]:
+    """An image as OpenAI's protocol takes it."""
     buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=JPEG_QUALITY)
+    image.save(buffer, "JPEG", quality=JPEG_QUALITY)
     url = f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
     return {"type": "image_url", "image_url": {"url": url}}
 

@@ -39,7 +39,7 @@ AMBIGUOUS = frozenset(["orange", "fly", "light", "organ"])  # mostly other thing
 
 @dataclass(frozen=True)
 class Sight:
-    """What detector and tagger see in a picture.
+    """What detector and tagger see in an image.
 
     Attributes:
         things: of the detector, of any score. shares: (1000,) of the tagger's classes. names: of every class.

@@ -1,6 +1,6 @@
 """A describer by any image-text-to-text model of transformers, from a folder or by its hub name.
 
-    pictures, requests ─► chat template, processor ─► (batch, tokens), pixels ─► generate, greedy ─► answers
+    images, requests ─► chat template, processor ─► (batch, tokens), pixels ─► generate, greedy ─► answers
 
 Weights are read from safetensors only, and code that lies beside them is never run. A hub name is fetched into the
 hub's own cache when the hub answers; otherwise what is in that cache is used.
@@ -32,7 +32,7 @@ class TransformersDescriber:
 
     Args:
         model: a generative model of transformers. processor: its processor, with a chat template.
-        batch: pictures that are described at once.
+        batch: images that are described at once.
     """
 
     def __init__(self, model: Any, processor: Any, batch: int = 8) -> None:
@@ -45,20 +45,20 @@ class TransformersDescriber:
         return self.describe_many([image], items)[0]
 
     def describe_many(self, images: Sequence[Image.Image], items: int = 3) -> list[Description]:
-        """Descriptions of pictures, in batches; the errors are those of `describe`."""
+        """Descriptions of images, in batches; the errors are those of `describe`."""
         found: list[Description] = []
         for start in range(0, len(images), self.batch):
             found += describe_all(self.ask, images[start : start + self.batch], items)
         return found
 
-    def ask(self, pictures: Sequence[Image.Image], requests: Sequence[str], most_tokens: int) -> list[str]:
+    def ask(self, images: Sequence[Image.Image], requests: Sequence[str], most_tokens: int) -> list[str]:
         """As `misc.models.describer.answer.Ask`, in one batch."""
         try:
-            return self.generate(pictures, requests, most_tokens)
-        except Exception as error:  # a foreign model may raise anything: no memory left, a picture it cannot take
+            return self.generate(images, requests, most_tokens)
+        except Exception as error:  # a foreign model may raise anything: no memory left, an image it cannot take
             raise DescriberError(f"the describer failed: {first_line(error)}") from error
 
-    def generate(self, pictures: Sequence[Image.Image], requests: Sequence[str], most_tokens: int) -> list[str]:
+    def generate(self, images: Sequence[Image.Image], requests: Sequence[str], most_tokens: int) -> list[str]:
         """The model's answers to images and their requests, of at most so many new tokens."""
         import torch
 
@@ -68,7 +68,7 @@ class TransformersDescriber:
         prompts = self.processor.apply_chat_template(chats, add_generation_prompt=True)
         opening = self.processor.tokenizer.bos_token
         inputs = self.processor(
-            images=[[picture] for picture in pictures],
+            images=[[image] for image in images],
             text=prompts,
             padding=True,
             add_special_tokens=not (opening and prompts[0].startswith(opening)),  # or it would be there twice
@@ -84,7 +84,7 @@ def load_describer(name: str, device: str | None = None, batch: int = 8) -> Tran
     """The model of a folder or of a hub name: bfloat16 on a GPU, float32 on a CPU.
 
     Args:
-        device: a torch device; the GPU when there is one, else the CPU. batch: pictures that are described at once.
+        device: a torch device; the GPU when there is one, else the CPU. batch: images that are described at once.
 
     Raises:
         WeightsError: it is not here and cannot be fetched, not complete, or needs a package that is not here.
@@ -108,7 +108,7 @@ def load_describer(name: str, device: str | None = None, batch: int = 8) -> Tran
     if report["missing_keys"]:  # transformers would go on with random numbers in their place
         raise WeightsError(f"the describer {name!r} lacks {len(report['missing_keys'])} of its weights")
     if not (hasattr(processor, "tokenizer") and hasattr(processor, "image_processor")):
-        raise WeightsError(f"the describer {name!r} has no processor of texts and pictures")
+        raise WeightsError(f"the describer {name!r} has no processor of texts and images")
     if not processor.chat_template:
         raise WeightsError(f"the describer {name!r} has no chat template")
     processor.tokenizer.padding_side = "left"  # so that every answer begins behind its own request

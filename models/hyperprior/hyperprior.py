@@ -1,10 +1,10 @@
 """Pixel stream, neural side: an image to integer latents and back.
 
-    image ─► g_a ─► y·gain ─► round ─► PixelLatents ─► y_hat/gain ─► g_s ─► picture
+    image ─► g_a ─► y·gain ─► round ─► PixelLatents ─► y_hat/gain ─► g_s ─► draft
                       └─► h_a ─► z ─► round ─► h_s (integers, misc.bits.pixels.latents) ─► means, scales
 
 A mean-scale hyperprior (Balle 2018, arXiv 1802.01436; Minnen 2018, arXiv 1809.02736) aimed at 0.002 to
-0.05 bpp: y at 1/32, z at 1/64 of the picture's side, a two-pass checkerboard context (He 2021, arXiv
+0.05 bpp: y at 1/32, z at 1/64 of the image's side, a two-pass checkerboard context (He 2021, arXiv
 2103.15306) and gain units for one checkpoint at every rate (Cui 2021, arXiv 2003.02012).
 """
 
@@ -172,7 +172,7 @@ class Hyperprior(nn.Module):
 
     @torch.inference_mode()
     def synthesise(self, latents: PixelLatents, width: int, height: int) -> npt.NDArray[np.uint8]:
-        """The picture of the latents, (height, width, 3) uint8."""
+        """The draft of latents, (height, width, 3) uint8."""
         q = torch.tensor([latents.quality / 255], device=self.device)
         y = torch.from_numpy(latents.y).to(self.device)[None].float() / UNIT
         return tiling.synthesise(self.g_s, y * self.inverse_gain(q), q, width, height)
@@ -199,8 +199,8 @@ class Hyperprior(nn.Module):
         """Inverse of compress: {"x_hat": (B, 3, H, W) in [0, 1]}."""
         height, width = shape[0] * 64, shape[1] * 64
         latents = (unpack(data, width, height, self.entropy_model) for data in strings[0])
-        pictures = np.stack([self.synthesise(each, width, height) for each in latents])
-        return {"x_hat": torch.from_numpy(pictures).to(self.device).permute(0, 3, 1, 2).float() / 255}
+        images = np.stack([self.synthesise(each, width, height) for each in latents])
+        return {"x_hat": torch.from_numpy(images).to(self.device).permute(0, 3, 1, 2).float() / 255}
 
 
 def checkerboard(y: Tensor) -> Tensor:

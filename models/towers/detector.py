@@ -58,7 +58,7 @@ class Thing:
     """Something that was found.
 
     Attributes:
-        name: of NAMES. score: 0 to 1. box: left, top, right, bottom, as shares of the picture's sides.
+        name: of NAMES. score: 0 to 1. box: left, top, right, bottom, as shares of the image's sides.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Thing:
 
     @property
     def area(self) -> float:
-        """Share of the picture that the box takes."""
+        """Share of the image that the box takes."""
         left, top, right, bottom = self.box
         return max(0.0, right - left) * max(0.0, bottom - top)
 
@@ -86,7 +86,7 @@ class Detector:
         self.graph = GraphModel(path)
 
     def find(self, photo: Image.Image, least: float = 0.2) -> list[Thing]:
-        """Things in an RGB picture, the surest first.
+        """Things in an RGB image, the surest first.
 
         Args:
             least: score that a thing needs.
@@ -112,7 +112,7 @@ class Detector:
 
 
 def distinct(things: Sequence[Thing], least: float) -> list[str]:
-    """Names of things of at least this score, each once, those that fill the picture first."""
+    """Names of things of at least this score, each once, those that fill the image first."""
     weight: dict[str, float] = {}
     for thing in things:
         if thing.score >= least:

@@ -1,4 +1,4 @@
-"""Tags: what a picture shows, in everyday words, as special as they are sure.
+"""Tags: what an image shows, in everyday words, as special as they are sure.
 
     image ─► 224x224 ─► EfficientNet-lite0 ─► 1000 shares ─► added up along names.tsv ─► tags
 
@@ -36,7 +36,7 @@ Names = Sequence[Sequence[str]]
 
 @dataclass(frozen=True)
 class Tag:
-    """A name of what a picture shows.
+    """A name of what an image shows.
 
     Attributes:
         name: everyday words, at most three. share: 0 to 1, how sure the classifier is. classes: how many of ImageNet's
@@ -49,7 +49,7 @@ class Tag:
 
 
 class Tagger:
-    """Names what is in pictures.
+    """Names what is in images.
 
     Args:
         network: of ImageNet's classes, in evaluation mode. names: of every class, the most special first.
@@ -59,12 +59,12 @@ class Tagger:
         self.network, self.names = network, names
 
     def tags(self, image: Image.Image, least: float) -> list[Tag]:
-        """What is in an RGB picture, as `hedge` has it."""
+        """What is in an RGB image, as `hedge` has it."""
         return hedge(self.shares(image), self.names, least)
 
     @torch.inference_mode()
     def shares(self, image: Image.Image) -> npt.NDArray[np.float64]:
-        """(1000,) shares of the classes, of the whole picture and of its middle square together."""
+        """(1000,) shares of the classes, of the whole image and of its middle square together."""
         inputs = torch.stack([to_input(image), to_input(middle(image))])
         device = next(self.network.parameters()).device
         logits: Tensor = self.network(inputs.to(device))
@@ -73,7 +73,7 @@ class Tagger:
 
 
 def middle(image: Image.Image) -> Image.Image:
-    """The largest square in the middle of a picture."""
+    """The largest square in the middle of an image."""
     width, height = image.size
     side = min(width, height)
     left, top = (width - side) // 2, (height - side) // 2
@@ -81,7 +81,7 @@ def middle(image: Image.Image) -> Image.Image:
 
 
 def to_input(image: Image.Image) -> Tensor:
-    """(3, 224, 224) of an RGB picture, stretched to that size."""
+    """(3, 224, 224) of an RGB image, stretched to that size."""
     resized = image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BICUBIC)
     return (torch.from_numpy(np.array(resized)).permute(2, 0, 1).float() - MIDDLE) / SPREAD
 

@@ -73,7 +73,7 @@ def rename(name: str, wanted: dict[str, Tensor]) -> str:
 
 
 def to_input(image: Image.Image, rows: int, columns: int) -> Tensor:
-    """(3, 14 rows, 14 columns) normalised pixels of an RGB picture, stretched to that size."""
+    """(3, 14 rows, 14 columns) normalised pixels of an RGB image, stretched to that size."""
     resized = image.convert("RGB").resize((columns * PATCH, rows * PATCH), Image.Resampling.BICUBIC)
     pixels: npt.NDArray[np.float32] = np.asarray(resized, np.float32) / 255
     return torch.from_numpy((pixels - MEAN) / DEVIATION).permute(2, 0, 1)

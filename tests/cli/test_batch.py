@@ -42,7 +42,7 @@ def test_a_folder_there_and_back(photos: Path, tmp_path: Path) -> None:
         text=True,
     )
     assert done.returncode == 1
-    assert "bad.jpg: the input is not a picture of a known format" in done.stderr
+    assert "bad.jpg: the input is not an image of a known format" in done.stderr
     assert "Traceback" not in done.stderr
     found = rows(files)
     assert {name: row["state"] for name, row in found.items()} == {

@@ -252,7 +252,7 @@ def test_large_images_are_read_when_they_are_asked_for(misc_command, photo: Path
 def test_small_limits_hold_for_what_is_encoded(misc_command, photo: Path, tmp_path: Path) -> None:
     for command, target in (("encode", "a.misc"), ("roundtrip", "a.png")):
         code, _, err = misc_command(command, photo, tmp_path / target, "--mode", "pixel", "--max-pixels", "10000")
-        assert (code, err) == (3, "misc: a picture of 192x128 is beyond the limit of 10000 pixels\n")
+        assert (code, err) == (3, "misc: an image of 192x128 is beyond the limit of 10000 pixels\n")
         assert not (tmp_path / target).exists()
 
 

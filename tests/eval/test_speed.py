@@ -7,7 +7,7 @@ import pytest
 import torch
 import typer
 
-from misc.eval.speed import SIZES, TINY_SIZES, main, picture
+from misc.eval.speed import SIZES, TINY_SIZES, image_of_size, main
 from misc.eval.speed import measure as measure_speed
 from tests.support.images import sample_picture
 
@@ -27,11 +27,11 @@ def test_it_is_timed_beside_diffusers(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "times as fast" in capsys.readouterr().out
 
 
-def test_its_pictures(tmp_path: Path) -> None:
+def test_its_images(tmp_path: Path) -> None:
     assert SIZES == ((512, 512), (768, 512))
     sample_picture(40, 30).save(tmp_path / "a.png")
     for folder in (None, tmp_path):
-        assert picture(folder, *TINY_SIZES[1]).size == (96, 64)
+        assert image_of_size(folder, *TINY_SIZES[1]).size == (96, 64)
 
 
 def test_a_profile_that_diffusers_has_no_pipeline_for_is_said() -> None:

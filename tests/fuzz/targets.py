@@ -23,7 +23,7 @@ from misc.bits.pixels import entropy_model, latents
 from misc.bits.regions import coder as regions
 from misc.bits.text import TextCoder, description
 from misc.errors import LimitError, MiscError
-from misc.images import decode_picture
+from misc.images import decode_image
 from misc.maps import load_maps
 from misc.models.describer.answer import parse
 from misc.profiles import load_profile
@@ -170,7 +170,7 @@ def read_maps(data: bytes) -> None:
 def read_image(data: bytes) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        image = decode_picture(data).image
+        image = decode_image(data).image
     if image.mode != "RGB":
         raise AssertionError(f"an image of mode {image.mode}")
 

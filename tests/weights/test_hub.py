@@ -99,7 +99,7 @@ def test_hub_profiles_are_complete(name: str) -> None:
     profile, embedded = load_profile(name), load_profile()
     assert profile.hyperprior == embedded.hyperprior
     assert profile.decoder is not None
-    assert profile.decoder.controls[0].kind == "picture"
+    assert profile.decoder.controls[0].kind == "draft"
     assert all(part.licence and part.purpose for part, _ in profile.decoder.hub_parts())
     assert set(profile.hub) == {"describer", "locator"}
 

@@ -3,7 +3,7 @@
     classes (timm) ─► hypernyms (WordNet 3.0, data.noun) ─► everyday words (everyday.toml) ─► names.tsv, a line a class
 
 FOLDER holds WordNet's dictionary files, as Debian's package `wordnet-base` brings them. The tagger reads the result, so
-nobody needs WordNet to describe a picture.
+nobody needs WordNet to describe an image.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 __all__ = ["Conv2d", "ExactNet", "PixelShuffle", "Relu", "accumulator", "exact_matmul", "requantise"]
 
-MAX_COLUMNS = 1 << 22  # elements of the unrolled input at a time: bounds the memory of large pictures
+MAX_COLUMNS = 1 << 22  # elements of the unrolled input at a time: bounds the memory of large images
 
 Floats = npt.NDArray[np.floating[Any]]
 Integers = npt.NDArray[np.integer[Any]]

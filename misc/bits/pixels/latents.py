@@ -40,7 +40,7 @@ class PixelLatents:
     Attributes:
         quality: 0 (fewest bits) to 255.
         z: (n, ceil(h / 2), ceil(w / 2)) int32.
-        y: (m, h, w) int32 in units of 1/64; h and w are the picture's height and width over 32, rounded up.
+        y: (m, h, w) int32 in units of 1/64; h and w are the image's height and width over 32, rounded up.
     """
 
     quality: int
@@ -53,7 +53,7 @@ class PixelLatents:
 
 
 def shapes(width: int, height: int) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Rows and columns of y and of z for a picture."""
+    """Rows and columns of y and of z for an image."""
     h, w = -(-height // STRIDE), -(-width // STRIDE)
     return (h, w), (-(-h // 2), -(-w // 2))
 
@@ -140,7 +140,7 @@ def pack(latents: PixelLatents, model: LatentModel) -> bytes:
 
 
 def unpack(data: bytes, width: int, height: int, model: LatentModel) -> PixelLatents:
-    """Latents of a picture of this size.
+    """Latents of an image of this size.
 
     Raises:
         BitstreamError: the bytes cannot be such latents.

@@ -1,4 +1,4 @@
-"""Text stream: what is in the picture, to bytes and back.
+"""Text stream: what is in the image, to bytes and back.
 
     Description ─► fields joined by line feeds ─► text coder ─► coder's number (8 bits) | coder's bytes
 
@@ -40,7 +40,7 @@ TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 @dataclass(frozen=True)
 class Item:
-    """A thing in the picture: its name and what it looks like."""
+    """A thing in the image: its name and what it looks like."""
 
     name: str
     detail: str = ""

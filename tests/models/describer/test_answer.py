@@ -172,7 +172,7 @@ def test_a_second_bad_answer_is_an_error_that_says_why() -> None:
     ask = Scripted(["a cat"], [changed(items=[])])
     with pytest.raises(DescriberError, match=r"^the describer gave no usable answer, asked twice: it has 0 items"):
         describe_all(ask, [sample_picture()])
-    with pytest.raises(DescriberError, match="for picture 2 of 2, asked twice"):
+    with pytest.raises(DescriberError, match="for image 2 of 2, asked twice"):
         describe_all(Scripted([GOOD, ""], [""]), [sample_picture()] * 2)
 
 
