@@ -25,7 +25,7 @@ CODECS: dict[str, dict[str, Any]] = {"AVIF": {"speed": 6}, "WEBP": {"method": 6}
 DIVISORS = (1, 2, 4)
 
 
-def encoded(image: Image.Image, codec: str, quality: int) -> bytes:
+def encode_at(image: Image.Image, codec: str, quality: int) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, codec, quality=quality, **CODECS[codec])
     return buffer.getvalue()
@@ -43,7 +43,7 @@ def candidates(image: Image.Image, budgets: list[int]) -> Iterator[tuple[int, st
                 while high - low > 1:
                     quality = (low + high) // 2
                     if quality not in files:
-                        files[quality] = encoded(small, codec, quality)
+                        files[quality] = encode_at(small, codec, quality)
                     low, high = (quality, high) if len(files[quality]) <= budget else (low, quality)
                 if low >= 0:
                     decoded = Image.open(io.BytesIO(files[low])).convert("RGB")

@@ -61,10 +61,10 @@ ROWS = (
 
 def photos_of(folder: Path, limit: int | None) -> list[Path]:
     """Photos of a folder by name, at most `limit`; InputError if there are none."""
-    found = sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES)[:limit]
-    if not found:
+    paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES)[:limit]
+    if not paths:
         raise InputError(f"there is no photo in {folder}")
-    return found
+    return paths
 
 
 def measure(codec: Codec, panel: Panel, photo: Image.Image, rows: Sequence[Row], candidates: int = 1) -> dict[str, Any]:

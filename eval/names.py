@@ -62,12 +62,12 @@ class Counts:
 
 def with_general(known: Iterable[str]) -> set[str]:
     """Nouns, and what the tagger's table has above them; whoever is there may be called by any word for somebody."""
-    found = set(known)
+    right = set(known)
     for chain in read_names():
-        at = next((place for place, name in enumerate(chain) if name in found), None)
+        at = next((place for place, name in enumerate(chain) if name in right), None)
         if at is not None:
-            found.update(chain[at:])
-    return found | PEOPLE if found & PEOPLE else found
+            right.update(chain[at:])
+    return right | PEOPLE if right & PEOPLE else right
 
 
 def is_right(name: str, known: set[str]) -> bool:

@@ -88,8 +88,8 @@ def compare(maps: Sequence[RegionMaps]) -> dict[str, dict[str, float]]:
 def boxed_maps(data: Path, items: int, cells: int, *, square: bool = False) -> list[RegionMaps]:
     """Boxes of the largest names of every second photo that has enough; `square`: on as many rows as columns."""
     result = []
-    for i, (width, height, found) in enumerate(boxed_photos(data)):
-        largest = sorted(found.values(), key=lambda boxes: -sum(w * h for _, _, w, h in boxes))[:items]
+    for i, (width, height, boxes_by_name) in enumerate(boxed_photos(data)):
+        largest = sorted(boxes_by_name.values(), key=lambda boxes: -sum(w * h for _, _, w, h in boxes))[:items]
         if i % 2 and len(largest) == items:
             shape = (cells, cells) if square else grid_shape(width, height, cells)
             result.append(RegionMaps(np.array([rasterise(boxes, width, height, shape) for boxes in largest])))
@@ -128,7 +128,7 @@ def main(
     for each in read_maps(maps.read_bytes()) if maps else []:
         count, rows, columns = each.masks.shape
         sets.setdefault(f"{maps.name}: {count} masks of {rows}x{columns}", []).append(each)  # type: ignore[union-attr]
-    result = {name: {"photos": len(found), "bits": compare(found)} for name, found in sets.items()}
+    result = {name: {"photos": len(each), "bits": compare(each)} for name, each in sets.items()}
     for name, figures in result.items():
         table = Table("codec", "bits, mean", "max", "over raw", title=f"{name}, {figures['photos']} photos")
         for codec, row in figures["bits"].items():  # type: ignore[attr-defined]

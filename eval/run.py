@@ -81,13 +81,13 @@ class Troubles:
 
 def versions() -> dict[str, str]:
     """Of MISC, of Python and of the packages that codecs come from."""
-    found = {"misc-codec": metadata.version("misc-codec"), "python": platform.python_version()}
+    packages = {"misc-codec": metadata.version("misc-codec"), "python": platform.python_version()}
     for name in VERSIONED:
         try:
-            found[name] = metadata.version(name)
+            packages[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+            packages[name] = "not installed"
+    return packages
 
 
 def metrics_of(names: str) -> list[str]:
@@ -118,7 +118,7 @@ def run(plan: Plan, progress: Progress) -> Troubles:
         InputError: the folder is of another run, is in use, or cannot be written. WeightsError: no metric can run.
     """
     store, troubles = Store(plan.folder), Troubles()
-    with claimed(plan.folder):
+    with claim(plan.folder):
         store.open(plan.facts(), plan.settings)
         work = Work(plan, store, troubles, progress)
         for setting in plan.settings:
@@ -145,7 +145,7 @@ class Work:
 
     def jobs(self, setting: Setting, wanted: Callable[[Place], bool]) -> list[dict[str, Any]]:
         """For every photo of which a codec's files are wanted: the photo, and their places and rates."""
-        plan, found = self.plan, []
+        plan, jobs = self.plan, []
         rates = {OWN: max(plan.rates)} if setting.one_rate else {f"{rate:g}": rate for rate in plan.rates}
         failed = self.troubles.photos.get(setting.name, {})
         for photo in plan.photos:
@@ -154,8 +154,8 @@ class Work:
             if points and photo.name not in failed:
                 original = str(self.store.folder / "originals" / f"{photo.name}.npy")
                 job = {"codec": setting.name, "name": photo.name, "photo": str(photo.path)}
-                found.append({**job, "points": points, "original": original})
-        return found
+                jobs.append({**job, "points": points, "original": original})
+        return jobs
 
     def do(self, what: str, setup: dict[str, Any], jobs: list[dict[str, Any]], label: str = "") -> None:
         """Jobs by the function of this name in `misc.eval.stages`; what fails is noted."""
@@ -168,7 +168,7 @@ class Work:
 
 
 @contextmanager
-def claimed(folder: Path) -> Iterator[None]:
+def claim(folder: Path) -> Iterator[None]:
     """A folder that no other run works in meanwhile.
 
     Raises:

@@ -116,7 +116,7 @@ def iou(a: Raster, b: Raster) -> float:
     return float((a & b).sum() / max(1, (a | b).sum()))
 
 
-def centred(side: int) -> Raster:
+def middle_box(side: int) -> Raster:
     """A centred square of this side on 64x64."""
     raster = np.zeros((RASTER, RASTER), bool)
     start = (RASTER - side) // 2
@@ -138,7 +138,7 @@ def localisation(clip: EmbeddedClip, photos: Photos) -> dict[str, dict[str, floa
             points.append(bool(union[row, column]))
             overlaps.append(iou(to_raster(maps.masks[i]), union))
             unions.append(union)
-    priors = [np.mean([iou(centred(side), union) for union in unions]) for side in range(4, RASTER + 1, 4)]
+    priors = [np.mean([iou(middle_box(side), union) for union in unions]) for side in range(4, RASTER + 1, 4)]
     middle = np.mean([union[RASTER // 2, RASTER // 2] for union in unions])
     return {
         "locator": {"names": len(points), "pointing": float(np.mean(points)), "iou": float(np.mean(overlaps))},
@@ -154,8 +154,8 @@ def text_tasks(describer: EmbeddedDescriber, captions: Sequence[str]) -> dict[st
     for one, other in track(list(itertools.pairwise(captions)), "differences", transient=True):
         right = {lemma(part.split()[-1]) for part in difference(one, other).split(", ")} - {"none"}
         said = describer.differences(Description(one), Description(other))
-        found = {lemma(part.split()[-1]) for part in said if part.split()}
-        hits, told, wanted = hits + len(found & right), told + len(found), wanted + len(right)
+        names = {lemma(part.split()[-1]) for part in said if part.split()}
+        hits, told, wanted = hits + len(names & right), told + len(names), wanted + len(right)
     return {
         "texts": len(captions),
         "words back": float(np.mean(accuracy)),
@@ -192,15 +192,15 @@ def measure(data: Path, limit: int, profile: str) -> dict[str, Any]:
     owner = [i for i, (_, facts) in enumerate(captioned) for _ in facts["captions"]]
     result["retrieval"] = retrieval(images, texts, owner)
     named = [(describer.describe(image.convert("RGB")), image, facts) for image, facts in boxed]
-    counts = [name_counts(item.name, facts) for found, _, facts in named for item in found.items]
+    counts = [name_counts(item.name, facts) for description, _, facts in named for item in description.items]
     result["names"] = {"items": len(counts), "mentioned": float(np.mean(counts))}
     alone = EmbeddedClip(clip.tower, clip.text, clip.heads)
     result["localisation"] = localisation(clip, boxed)
     result["localisation"]["without the detector"] = localisation(alone, boxed)["locator"]
     maps: list[RegionMaps] = []
-    for found, image, _ in named:
+    for description, image, _ in named:
         square = image.convert("RGB").resize((512, 512))
-        maps.append(locate(clip, square, [item.name for item in found.items]))
+        maps.append(locate(clip, square, [item.name for item in description.items]))
     result["regions"] = compare([each for each in maps if len(each.masks) == 3])
     result["seconds"] = seconds(seen, captioned[0][0].convert("RGB").resize((768, 512)))
     return result

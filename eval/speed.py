@@ -75,7 +75,7 @@ def measure(
     for name, make in ways:
         draw = make()
         for image in images:
-            seconds, memory = timed(draw, image, runs)
+            seconds, memory = time_draw(draw, image, runs)
             rows.append({"way": name, "size": "x".join(map(str, image.size)), "seconds": seconds, "gib": memory})
         del draw
         gc.collect()
@@ -147,7 +147,7 @@ def ours(
     return draw
 
 
-def timed(draw: Callable[[Image.Image], object], image: Image.Image, runs: int) -> tuple[float, float]:
+def time_draw(draw: Callable[[Image.Image], object], image: Image.Image, runs: int) -> tuple[float, float]:
     """Median seconds of some runs, and the highest memory in GiB: the GPU's, else this process's so far."""
     draw(image)
     on_gpu = torch.cuda.is_available()

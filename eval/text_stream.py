@@ -71,7 +71,7 @@ class Cost:
 def captions(data: Path) -> list[str]:
     """All captions of the test photos."""
     shards = sorted(data.glob("captioned-test-*.tar"))
-    return [caption for found in captions_of(shards) for caption in found]
+    return [caption for texts in captions_of(shards) for caption in texts]
 
 
 def coder_cost(coder: TextCoder, texts: list[str]) -> Cost:
@@ -98,9 +98,9 @@ def floating_cost(profile: Profile, texts: list[str]) -> Cost:
     import torch
     from transformers import AutoModelForCausalLM
 
-    source = profile.packages[profile.language_model.source].checked()
+    source = profile.packages[profile.language_model.source].sound_path()
     model = AutoModelForCausalLM.from_pretrained(source.parent, gguf_file=source.name).eval()
-    exact = load_model(profile.language_model.checked())
+    exact = load_model(profile.language_model.sound_path())
     read = [[exact.terminator, *(token for text in texts for token in exact.tokens(text))] for texts in PREFIXES]
     bits = 0.0
     start = time.perf_counter()
@@ -117,7 +117,7 @@ def floating_cost(profile: Profile, texts: list[str]) -> Cost:
 
 def words_again(profile: Profile, texts: list[str]) -> dict[str, float]:
     """The part of the captions' words that come back from their skeletons, and seconds a caption."""
-    model = load_model(profile.language_model.checked())
+    model = load_model(profile.language_model.sound_path())
     lexicon = Lexicon(model)
     start = time.perf_counter()
     expanded = [expand(skeletons(text), model, lexicon) for text in track(texts, "skeletons", transient=True)]

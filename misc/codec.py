@@ -80,7 +80,7 @@ class Codec:
         """The pixel stream's network."""
         from .models.hyperprior.weights import load_hyperprior
 
-        return load_hyperprior(self.profile.hyperprior.checked(), self._device())
+        return load_hyperprior(self.profile.hyperprior.sound_path(), self._device())
 
     @functools.cached_property
     def semantics(self) -> Semantics:
@@ -241,7 +241,7 @@ class Codec:
         sampling: SamplingChanges | None = None,
     ) -> list[Image.Image]:
         """Images of many streams, each as `draw` alone; a GPU draws those of one size together."""
-        given = {} if sampling is None else sampling.given()
+        given = {} if sampling is None else sampling.values()
         if given and self.profile.decoder is None and not draft:
             raise InputError(f"profile {self.profile.name} has no generator whose {', '.join(given)} to choose")
         if draft or not self.profile.draws:
@@ -274,7 +274,7 @@ class Codec:
         from .models.language_model.skeleton import expand_description
 
         try:
-            words = expand_description(content.text, self.profile.language_model.checked())
+            words = expand_description(content.text, self.profile.language_model.sound_path())
         except WeightsError as error:
             self.notice(f"the text is drawn by its consonants: {error}")
             return content

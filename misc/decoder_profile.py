@@ -117,13 +117,13 @@ class SamplingChanges:
     colour: str | None = None
     negative: str | None = None
 
-    def given(self) -> dict[str, Any]:
+    def values(self) -> dict[str, Any]:
         """The changes that are not None, by name."""
         return {name: value for name, value in vars(self).items() if value is not None}
 
     def apply(self, sampling: Sampling) -> Sampling:
         """The changed sampling; InputError if a value is out of its range."""
-        return dataclasses.replace(sampling, **self.given())
+        return dataclasses.replace(sampling, **self.values())
 
 
 @dataclass(frozen=True)

@@ -192,7 +192,7 @@ class FileMaker:
             return skeleton_text(text, None, {})
         if symbols < least:
             raise BudgetError(f"the shortest word has {least * SYMBOL_BITS} bits; {limit.code} were allowed")
-        ranks = word_ranks(self.codec.profile.small_language_model.checked())
+        ranks = word_ranks(self.codec.profile.small_language_model.sound_path())
         return skeleton_text(text, symbols, ranks, missed)
 
     def _verified(self, data: bytes) -> bytes:

@@ -131,9 +131,9 @@ def to_8_bits(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
     mode = image.mode
     if mode == "I" or mode.startswith("I;16"):
         scale = 1 / 257 if mode != "I" or largest_sample(image) > 255 else 1.0
-        return reduced(image, scale), (f"{mode} samples were reduced to 8 bits",)
+        return reduce_depth(image, scale), (f"{mode} samples were reduced to 8 bits",)
     if mode == "F":
-        return reduced(image, 255.0 if largest_sample(image) <= 1 else 1.0), (
+        return reduce_depth(image, 255.0 if largest_sample(image) <= 1 else 1.0), (
             "floating-point samples were reduced to 8 bits",
         )
     return image, ()
@@ -143,7 +143,7 @@ def largest_sample(image: Image.Image) -> float:
     return float(np.nanmax(np.nan_to_num(np.asarray(image), posinf=np.inf)))
 
 
-def reduced(image: Image.Image, scale: float) -> Image.Image:
+def reduce_depth(image: Image.Image, scale: float) -> Image.Image:
     """An image of one wide channel, times the scale, as 8-bit grey; in bands, for they are wide in memory."""
     samples = np.asarray(image)
     grey = np.empty(samples.shape, np.uint8)

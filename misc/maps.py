@@ -30,10 +30,10 @@ def load_maps(data: bytes, width: int, height: int) -> RegionMaps:
         InputError: the file is none of these, or holds something else.
     """
     if data[:6] == b"\x93NUMPY" or data[:2] == b"PK":
-        found = read_maps(data)
-        if len(found) != 1:
-            raise InputError(f"the file holds maps of {len(found)} images, not of one")
-        return found[0]
+        all_maps = read_maps(data)
+        if len(all_maps) != 1:
+            raise InputError(f"the file holds maps of {len(all_maps)} images, not of one")
+        return all_maps[0]
     try:
         value = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -55,18 +55,18 @@ def read_maps(data: bytes) -> list[RegionMaps]:
 
 def members(archive: bytes) -> list[bytes]:
     """The files in an archive; none is unpacked further than all of them may have."""
-    found: list[bytes] = []
+    pieces: list[bytes] = []
     left = MAX_UNPACKED
     with zipfile.ZipFile(io.BytesIO(archive)) as files:
         if sum(member.file_size for member in files.infolist()) > MAX_UNPACKED:  # a header may say less than there is
             raise InputError(f"the region maps have more than {MAX_UNPACKED} bytes when they are unpacked")
         for name in files.namelist():
             with files.open(name) as file:
-                found.append(file.read(left + 1))
-            left -= len(found[-1])
+                pieces.append(file.read(left + 1))
+            left -= len(pieces[-1])
             if left < 0:
                 raise InputError(f"the region maps have more than {MAX_UNPACKED} bytes when they are unpacked")
-    return found
+    return pieces
 
 
 def array_of(data: bytes) -> npt.NDArray[Any]:

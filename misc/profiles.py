@@ -43,7 +43,7 @@ class Part:
         """The file of weights below misc/checkpoints."""
         return Path(str(resources.files("misc.checkpoints"))) / self.weights
 
-    def checked(self) -> Path:
+    def sound_path(self) -> Path:
         """The path, once the file is found to be sound.
 
         Raises:
@@ -71,7 +71,7 @@ class Derived:
         """The file in the cache, named by its digest."""
         return cache_folder() / f"{self.name}-{self.digest[:12]}.safetensors"
 
-    def checked(self) -> Path:
+    def sound_path(self) -> Path:
         """The path, once the file is found to be sound.
 
         Raises:
@@ -126,15 +126,15 @@ class Profile:
     @functools.cached_property
     def entropy_model(self) -> LatentModel:
         """The integer entropy model of the pixel stream."""
-        return entropy_model.load(self.hyperprior.checked())
+        return entropy_model.load(self.hyperprior.sound_path())
 
     @functools.cached_property
     def text_coders(self) -> Coders:
         """All text coders by number; those whose weights are missing say so in `available`."""
         large, small = self.language_model, self.small_language_model
         files = {
-            large.name: ModelFile(large.path, large.digest, large.checked),
-            SMALL_NAME: ModelFile(small.path, small.sha256, small.checked),
+            large.name: ModelFile(large.path, large.digest, large.sound_path),
+            SMALL_NAME: ModelFile(small.path, small.sha256, small.sound_path),
         }
         return make_coders(files)
 

@@ -101,8 +101,8 @@ def missing_words(wanted: Description, drawn: Description) -> tuple[str, ...]:
     known = {stem(word) for field in drawn.fields() for word in fold(field).split()}
     names = [word for item in wanted.items for word in fold(item.name).split()]
     words = [*names, *(word for field in wanted.fields() for word in fold(field).split())]
-    found = [word for word in words if word not in STOP_WORDS and stem(word) not in known]
-    return tuple({stem(word): word for word in reversed(found)}[key] for key in dict.fromkeys(map(stem, found)))
+    missing = [word for word in words if word not in STOP_WORDS and stem(word) not in known]
+    return tuple({stem(word): word for word in reversed(missing)}[key] for key in dict.fromkeys(map(stem, missing)))
 
 
 def stem(word: str) -> str:

@@ -54,23 +54,23 @@ def shorter_forms(whole: Form, *, spare_regions: bool, spare_text: bool) -> list
 def shorter_texts(text: Description, items: int) -> list[Description]:
     """Shorter texts, the longest first, which have so many items at least."""
     kept = text.items
-    found: list[Description] = []
+    shorter: list[Description] = []
     for count in reversed(range(max(items, 1), len(kept))):
-        found.append(Description(text.overall, kept[:count]))
+        shorter.append(Description(text.overall, kept[:count]))
     kept = kept[:1] if len(kept) > max(items, 1) else kept
     if any(item.detail for item in kept):
         kept = tuple(Item(item.name) for item in kept)
-        found.append(Description(text.overall, kept))
+        shorter.append(Description(text.overall, kept))
     if kept and items == 0 and text.overall:
         kept = ()
-        found.append(Description(text.overall))
+        shorter.append(Description(text.overall))
     words = text.overall.split()
     for count in reversed(range(1, len(words))):
         if words[count - 1].lower() not in STOP_WORDS:
-            found.append(Description(" ".join(words[:count]).rstrip(",;:"), kept))
+            shorter.append(Description(" ".join(words[:count]).rstrip(",;:"), kept))
     if kept and words:
-        found.append(Description("", kept))
-    return found
+        shorter.append(Description("", kept))
+    return shorter
 
 
 def first_masks(maps: RegionMaps | None, count: int) -> RegionMaps | None:

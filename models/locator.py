@@ -76,7 +76,7 @@ class EmbeddedClip:
         finer = F.interpolate(dense.permute(2, 0, 1)[None], (WRITING, WRITING), mode="bilinear")[0].permute(1, 2, 0)
         places: dict[str, Tensor] = {}
         for thing in things:
-            place = thing.score**TRUST * inside(thing.box, WRITING, WRITING)
+            place = thing.score**TRUST * box_weights(thing.box, WRITING, WRITING)
             places[thing.name] = torch.maximum(place, places.get(thing.name, place))
         if not places:
             return finer
@@ -106,7 +106,7 @@ def locate(clip: DenseClip, image: Image.Image, names: Sequence[str], grid: int 
     return maps_of(clip.embed_patches(image), clip.embed_texts(names), image.size, grid)
 
 
-def inside(box: tuple[float, float, float, float], rows: int, columns: int) -> Tensor:
+def box_weights(box: tuple[float, float, float, float], rows: int, columns: int) -> Tensor:
     """(rows, columns) float: 1 in the middle of a box, EDGE at its sides, 0 outside; its middle's cell is never 0."""
     left, top, right, bottom = box
     down, across = ((torch.arange(count) + 0.5) / count for count in (rows, columns))

@@ -61,7 +61,7 @@ class Semantics:
 
         from .towers.vision import load_vision_tower
 
-        tower = load_vision_tower(self.profile.packages["vit"].checked())
+        tower = load_vision_tower(self.profile.packages["vit"].sound_path())
         tower.to(torch.device(self.device))  # type: ignore[arg-type]
         return tower
 
@@ -73,7 +73,7 @@ class Semantics:
         from .describer.network import load_describer
 
         model = load_describer(self._part("describer").path).to(self.device)
-        vocabulary = load_model(self.profile.small_language_model.checked()).vocabulary
+        vocabulary = load_model(self.profile.small_language_model.sound_path()).vocabulary
         return EmbeddedDescriber(self.tower, model, vocabulary, self.detector, self.clip, self.tagger)
 
     @functools.cached_property
@@ -89,7 +89,7 @@ class Semantics:
         from .towers.tagger import load_tagger
 
         package = self.profile.packages.get("efficientnet")
-        return load_tagger(package.checked(), self.device) if package else None
+        return load_tagger(package.sound_path(), self.device) if package else None
 
     @functools.cached_property
     def own_describer(self) -> Describer:
@@ -129,7 +129,7 @@ class Semantics:
 
         if "minilm" not in self.profile.packages:
             raise WeightsError(f"profile {self.profile.name} has no text tower")
-        return load_text_tower(self.profile.packages["minilm"].checked(), self.device)
+        return load_text_tower(self.profile.packages["minilm"].sound_path(), self.device)
 
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
         """(texts, 256) by the embedded CLIP; loads no vision tower."""

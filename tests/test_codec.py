@@ -241,7 +241,7 @@ def test_skeletons_are_drawn_as_words(monkeypatch: pytest.MonkeyPatch, tmp_path:
     ours.decoder = Draws()  # type: ignore[assignment]
     data = ours.encode(picture(), mode="micro", description=CAT, seed=0)
     with monkeypatch.context() as patched:
-        patched.setattr(type(ours.profile.language_model), "checked", lambda self: tmp_path)
+        patched.setattr(type(ours.profile.language_model), "sound_path", lambda self: tmp_path)
         patched.setattr(skeleton, "expand_line", lambda line, path: f"words of {line}")
         ours.decode(data)
     assert drawn == [Description("words of ct n bnch ct gr")]

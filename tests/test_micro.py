@@ -31,7 +31,7 @@ HARBOUR = Description(
 
 
 def code(text: Description, symbols: int | None) -> str:
-    return skeleton_text(text, symbols, word_ranks(load_profile().small_language_model.checked())).overall
+    return skeleton_text(text, symbols, word_ranks(load_profile().small_language_model.sound_path())).overall
 
 
 @pytest.mark.parametrize("ubpp", [100, 200, 500, 1000, 1800])

@@ -98,7 +98,7 @@ def answer_loss(model: DescriberNetwork, batch: AnswerBatch, word_weight: float 
     """
     device = next(model.parameters()).device
     places = 0 if batch.patches is None else math.prod(batch.patches.shape[1:3])
-    packed = pack_answers(batch.rows, places // model.joined**2)
+    packed = pack_answers(batch.rows, places // model.square**2)
     tokens, targets, positions, visible = (x.to(device) for x in packed)
     embedded = model.embed(tokens)
     words: Tensor | float = 0.0
@@ -181,9 +181,11 @@ def main(
         if weights
         else build(DescriberNetwork, read_config(chosen.config) | {"language": language})
     )
-    found = load_features(features)
-    answers = Answers(tokenizer, found.facts, random.Random(data_seed(out, seed, accelerator)))
-    batches = answer_batches(found, answers, chosen.batch, label_share=chosen.label_share, text_every=chosen.text_every)
+    photos = load_features(features)
+    answers = Answers(tokenizer, photos.facts, random.Random(data_seed(out, seed, accelerator)))
+    batches = answer_batches(
+        photos, answers, chosen.batch, label_share=chosen.label_share, text_every=chosen.text_every
+    )
     task = DescriberTask(model, batches, chosen, accelerator)
     settings = Settings(
         out, steps, minutes, chosen.warm_up, chosen.decay, fade="linear", average=chosen.average, seed=seed

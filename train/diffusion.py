@@ -187,7 +187,7 @@ def main(
         data, scenes, chosen.size, chosen.batch, data_seed(out, seed, accelerator), workers, chosen.sharp
     )
     known = load_profile(profile)
-    text = MiniLmText(lambda: load_text_tower(known.packages["minilm"].checked())).to(accelerator.device)
+    text = MiniLmText(lambda: load_text_tower(known.packages["minilm"].sound_path())).to(accelerator.device)
     hyperprior = load_hyperprior(known.hyperprior.path)
     task = GeneratorTask(generator, iter(batches), text, hyperprior, chosen, accelerator)
     settings = Settings(out, steps, minutes, chosen.warm_up, chosen.decay, average=chosen.average, seed=seed)

@@ -99,9 +99,9 @@ def corpus(data: Path, extra: Path | None) -> dict[str, list[str]]:
     """Texts by style."""
     photos = list(captions(sorted(data.glob("captioned-train-*.tar"))))
     return {
-        "captions": [caption for found in photos for caption in found],
+        "captions": [caption for sentences in photos for caption in sentences],
         "descriptions": training_half(read_descriptions(data)),
-        "structured": ["\n".join(describe_captions(found).fields()).rstrip("\n") for found in photos],
+        "structured": ["\n".join(describe_captions(sentences).fields()).rstrip("\n") for sentences in photos],
         "extra": extra.read_text().splitlines() if extra else [],
     }
 
@@ -208,10 +208,10 @@ class LanguageModelTask:
         """The averaged model in integers; what it makes of held-out texts goes to standard error."""
         model: Any = copy.deepcopy(network).float().cpu()
         if self.held_out:
-            found = [encoding.ids for encoding in self.tokenizer.encode_batch(list(self.held_out))]
+            documents = [encoding.ids for encoding in self.tokenizer.encode_batch(list(self.held_out))]
             bits = (
-                bits_a_text(model, found, self.tokenizer.token_to_id(TERMINATOR))
-                * len(found)
+                bits_a_text(model, documents, self.tokenizer.token_to_id(TERMINATOR))
+                * len(documents)
                 / sum(map(len, self.held_out))
             )
             print(f"held-out descriptions: {bits:.3f} bits a character", file=sys.stderr, flush=True)
@@ -265,8 +265,8 @@ def main(
     accelerator = new_accelerator(seed)
     texts = corpus(data, extra)
     model, tokenizer = starting_point(weights, chosen.config, out, texts, accelerator)
-    documents = {style: [encoding.ids for encoding in tokenizer.encode_batch(found)] for style, found in texts.items()}
-    print({style: sum(map(len, found)) for style, found in documents.items()}, "tokens", file=sys.stderr)
+    documents = {style: [encoding.ids for encoding in tokenizer.encode_batch(lines)] for style, lines in texts.items()}
+    print({style: sum(map(len, tokens)) for style, tokens in documents.items()}, "tokens", file=sys.stderr)
     batches = sequences(documents, tokenizer.token_to_id(TERMINATOR), chosen, data_seed(out, seed, accelerator))
     held_out = held_out_half(read_descriptions(data))[::10]
     task = LanguageModelTask(model, tokenizer, batches, held_out, chosen, accelerator)

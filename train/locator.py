@@ -191,7 +191,7 @@ def main(
     weights = options.choose_start(start, known.locator.path, from_scratch=from_scratch)
     heads = load_clip_heads(weights) if weights else build(ClipHeads, chosen.config)
     accelerator = new_accelerator(seed)
-    tower = load_text_tower(known.packages["minilm"].checked(), accelerator.device)
+    tower = load_text_tower(known.packages["minilm"].sound_path(), accelerator.device)
     patches = NamedPatches(load_features(features, boxes), tower)
     draw = random.Random(data_seed(out, seed, accelerator))
     batches = patches.batches(chosen.batch, chosen.local_batch, chosen.names, draw)

@@ -46,8 +46,8 @@ def contexts_of(maps: Sequence[RegionMaps]) -> tuple[npt.NDArray[np.int64], npt.
                 continue
             cells = mask.tolist()
 
-            def code(row: int, column: int, found: Contexts, cells: list[list[bool]] = cells) -> int:
-                contexts.append(found)
+            def code(row: int, column: int, context: Contexts, cells: list[list[bool]] = cells) -> int:
+                contexts.append(context)
                 values.append(int(cells[row][column]))
                 return values[-1]
 
@@ -106,11 +106,11 @@ def main(
     steps: Annotated[int, typer.Option(min=1, help="number of steps of L-BFGS")] = 60,
 ) -> None:
     """Fit the tables of the region stream."""
-    found = [each for path in maps for each in read_maps(path.read_bytes())]
-    contexts, values = contexts_of(found)
+    all_maps = [each for path in maps for each in read_maps(path.read_bytes())]
+    contexts, values = contexts_of(all_maps)
     tables, bits = fit(contexts, values, decay, steps)
     out.write_text(module_text(tables))
-    print(f"{len(found)} maps, {len(values)} cells, {bits:.4f} bits a cell -> {out}")
+    print(f"{len(all_maps)} maps, {len(values)} cells, {bits:.4f} bits a cell -> {out}")
 
 
 if __name__ == "__main__":

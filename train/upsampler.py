@@ -190,7 +190,7 @@ def main(
     accelerator = new_accelerator(seed)
     batches = iter(crop_loader(data, how.crop, how.batch, data_seed(out, seed, accelerator), workers))
     hyperprior = load_hyperprior(chosen.hyperprior.path)
-    task = UpsamplerTask(upsampler, hyperprior, batches, chosen.packages["vgg"].checked(), how, accelerator)
+    task = UpsamplerTask(upsampler, hyperprior, batches, chosen.packages["vgg"].sound_path(), how, accelerator)
     settings = Settings(out, steps, minutes, decay=how.decay, average=how.average, log_steps=20, seed=seed)
     print_result(run(task, settings, accelerator))
 

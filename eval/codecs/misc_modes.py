@@ -58,13 +58,13 @@ class MiscMode:
     def content(self, data: bytes) -> dict[str, Any]:
         """The text, and each item's name and cells."""
         streams = self.codec.streams(data)
-        found: dict[str, Any] = {}
+        facts: dict[str, Any] = {}
         names: list[str] = []
         if streams.text is not None:
-            found["text"] = streams.text.overall
+            facts["text"] = streams.text.overall
             names = [item.name for item in streams.text.items]
         if streams.regions is not None:
             masks = streams.regions.masks.astype(int).tolist()
             names += [f"item {k + 1}" for k in range(len(names), len(masks))]
-            found["items"] = [{"name": name, "rows": rows} for name, rows in zip(names, masks, strict=False)]
-        return found
+            facts["items"] = [{"name": name, "rows": rows} for name, rows in zip(names, masks, strict=False)]
+        return facts

@@ -61,10 +61,10 @@ class Panel:
         self.semantics = semantics
         self.missing: dict[str, str] = {}
         self._distances: dict[str, Distance] = {}
-        self._look = kept(self._see)
-        self._caption = kept(self._describe)
-        self._caption_in_clip = kept(lambda image: self.vision.embed_texts([self._caption(image)])[0])
-        self._caption_in_text = kept(lambda image: self.vision.embed_sentence(self._caption(image)))
+        self._look = remember_two(self._see)
+        self._caption = remember_two(self._describe)
+        self._caption_in_clip = remember_two(lambda image: self.vision.embed_texts([self._caption(image)])[0])
+        self._caption_in_text = remember_two(lambda image: self.vision.embed_sentence(self._caption(image)))
         loaders = self._loaders()
         for name in names:
             if name not in loaders:
@@ -139,16 +139,16 @@ class Panel:
         }
 
 
-def kept(function: Callable[[Image.Image], T]) -> Callable[[Image.Image], T]:
+def remember_two(function: Callable[[Image.Image], T]) -> Callable[[Image.Image], T]:
     """The function, which remembers what it gave for the last two images that it was called with."""
     known: list[tuple[Image.Image, T]] = []
 
-    def remembering(image: Image.Image) -> T:
+    def remembered_call(image: Image.Image) -> T:
         pair = next((each for each in known if each[0] is image), None) or (image, function(image))
         known[:] = [pair, *(each for each in known if each[0] is not image)][:KEPT]
         return pair[1]
 
-    return remembering
+    return remembered_call
 
 
 def load_ssim() -> Distance:
@@ -184,5 +184,5 @@ def load_vgg(semantics: Semantics) -> Distance:
 def load_st_lpips() -> Distance:
     """ST-LPIPS, with the features of the last images kept."""
     metric = StLpips("alex")
-    features = kept(metric.features)
+    features = remember_two(metric.features)
     return lambda original, image: metric.distance(features(original), features(image))

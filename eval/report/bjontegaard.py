@@ -80,15 +80,15 @@ def delta_of(anchor: Figures, test: Figures, metric: str, draws: int = DRAWS, se
     if percent is None:
         return None
     draw = np.random.default_rng(seed)
-    found = []
+    values = []
     for _ in range(draws if len(photos) > 1 else 0):
         some = [photos[k] for k in draw.integers(0, len(photos), len(photos))]
         value = rate_difference(curve_of(anchor, some), curve_of(test, some), METRICS[metric].rises)
         if value is not None:
-            found.append(value)
-    if len(found) < draws / 2 or not found:
+            values.append(value)
+    if len(values) < draws / 2 or not values:
         return Delta(percent, None, None, len(photos))
-    low, high = np.percentile(found, [(100 - LEVEL) / 2, (100 + LEVEL) / 2])
+    low, high = np.percentile(values, [(100 - LEVEL) / 2, (100 + LEVEL) / 2])
     return Delta(percent, float(low), float(high), len(photos))
 
 
@@ -97,7 +97,7 @@ def rate_difference(
 ) -> float | None:
     """Bjontegaard rate in percent by Akima interpolation, where both curves rise and meet in their figures."""
     sign = 1 if rises else -1
-    a, t = (rising([(rate, sign * value) for rate, value in points]) for points in (anchor, test))
+    a, t = (rising_points([(rate, sign * value) for rate, value in points]) for points in (anchor, test))
     if min(len(a), len(t)) < LEAST_POINTS or a[-1][1] <= t[0][1] or t[-1][1] <= a[0][1]:
         return None
     columns = [list(column) for points in (a, t) for column in zip(*points, strict=True)]
@@ -105,7 +105,7 @@ def rate_difference(
     return float(result)
 
 
-def rising(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+def rising_points(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     """Those points of a curve that are better than all at lower rates."""
     kept: list[tuple[float, float]] = []
     for point in sorted(points):

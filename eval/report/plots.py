@@ -14,7 +14,7 @@ from ...cli.files import write_bytes
 from ..metrics.catalogue import METRICS, Metric
 from .published import Row
 from .results import Results
-from .tables import measured
+from .tables import measured_metrics
 
 __all__ = ["draw", "write_plots"]
 
@@ -51,9 +51,9 @@ def draw(results: Results, metric: Metric, published: list[Row]) -> Figure:
 def write_plots(results: Results, folder: Path, published: list[Row]) -> dict[str, str]:
     """PNG and SVG of every metric that has figures; {metric: SVG} for the page."""
     folder.mkdir(parents=True, exist_ok=True)
-    names = [metric.name for metric in measured(results)]
+    names = [metric.name for metric in measured_metrics(results)]
     names += [name for name in METRICS if name not in names and any(row.metric == name for row in published)]
-    found = {}
+    plots = {}
     with mpl.rc_context(DETERMINISTIC):
         for name in names:
             figure = draw(results, METRICS[name], published)
@@ -61,5 +61,5 @@ def write_plots(results: Results, folder: Path, published: list[Row]) -> dict[st
                 buffer = io.BytesIO()
                 figure.savefig(buffer, format=ending, dpi=DPI, metadata={"Date": None} if ending == "svg" else None)
                 write_bytes(str(folder / f"{name}.{ending}"), buffer.getvalue())
-            found[name] = (folder / f"{name}.svg").read_text()
-    return found
+            plots[name] = (folder / f"{name}.svg").read_text()
+    return plots

@@ -18,7 +18,7 @@ from ..metrics.catalogue import METRICS
 from ..store import OWN, write_json
 from .bjontegaard import BEST
 from .results import Results
-from .tables import delta_text, deltas, markdown, measured, number
+from .tables import delta_text, deltas, markdown, measured_metrics, number
 
 __all__ = ["BEGIN", "END", "SUMMARY", "publish", "summary_of", "table_of", "with_table"]
 
@@ -30,7 +30,7 @@ PLOTTED = ("st_lpips", "clip", "vit_patch")
 
 def summary_of(results: Results, draws: int = 1000) -> dict[str, Any]:
     """Means of every codec at every rate, and Bjontegaard rates against the best classical rival, as plain values."""
-    metrics = [metric.name for metric in measured(results)]
+    metrics = [metric.name for metric in measured_metrics(results)]
     codecs = {}
     for name, codec in results.codecs.items():
         rows = {}
@@ -39,8 +39,8 @@ def summary_of(results: Results, draws: int = 1000) -> dict[str, Any]:
             known = {m: float(f"{value:.6g}") for m, value in figures.items() if not math.isnan(value)}
             rows[rate] = {**known, "photos": len(codec.points)}
         codecs[name] = {"kind": codec.kind, "rates": rows, "failed": codec.failed, "problem": codec.problem}
-    found = deltas(results, BEST, draws) if any(c.kind == "classical" for c in results.codecs.values()) else {}
-    rates = {name: {m: delta_text(delta) for m, delta in row.items()} for name, row in found.items()}
+    savings = deltas(results, BEST, draws) if any(c.kind == "classical" for c in results.codecs.values()) else {}
+    rates = {name: {m: delta_text(delta) for m, delta in row.items()} for name, row in savings.items()}
     facts = {key: results.run[key] for key in ("photos", "seed", "versions", "rates")}
     return {"run": facts, "codecs": codecs, "bjontegaard against best classical": rates}
 

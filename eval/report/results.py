@@ -63,8 +63,8 @@ class CodecResults:
     @property
     def rates(self) -> list[str]:
         """Rates at which every photo that the codec has coded has a file, from low to high."""
-        found = [set(by_rate) for by_rate in self.points.values() if by_rate]
-        common = set.intersection(*found) if found else set()
+        rates = [set(by_rate) for by_rate in self.points.values() if by_rate]
+        common = set.intersection(*rates) if rates else set()
         return sorted(common, key=lambda rate: self.mean(rate, "bpp"))
 
     def mean(self, rate: str, figure: str) -> float:
@@ -106,21 +106,21 @@ def collect(store: Store, codec_troubles: dict[str, str], photo_troubles: dict[s
     codecs = {}
     for name in facts["codecs"]:
         folder = store.codec(name)
-        found = CodecResults(name, (read_json(folder / "setting.json") or {"kind": "?"})["kind"])
-        found.problem = codec_troubles.get(name)
-        found.failed = photo_troubles.get(name, {})
+        results = CodecResults(name, (read_json(folder / "setting.json") or {"kind": "?"})["kind"])
+        results.problem = codec_troubles.get(name)
+        results.failed = photo_troubles.get(name, {})
         for rate in sorted(path.name for path in folder.iterdir() if path.is_dir()):
             for photo in facts["photos"]:
                 place = Place(str(folder / rate / photo))
                 encoded = read_json(place.file("encode.json")) or {}
                 if "none" in encoded:
-                    found.none.setdefault(photo, {})[rate] = encoded["none"]
+                    results.none.setdefault(photo, {})[rate] = encoded["none"]
                 elif (figures := read_json(place.file("figures.json"))) and photo in sizes:
-                    found.points.setdefault(photo, {})[rate] = point_of(place, encoded, figures, sizes[photo])
-            distance = frechet_of(store, folder / rate, [p for p, rates in found.points.items() if rate in rates])
+                    results.points.setdefault(photo, {})[rate] = point_of(place, encoded, figures, sizes[photo])
+            distance = frechet_of(store, folder / rate, [p for p, rates in results.points.items() if rate in rates])
             if not math.isnan(distance):
-                found.frechet[rate] = distance
-        codecs[name] = found
+                results.frechet[rate] = distance
+        codecs[name] = results
     return Results(facts, codecs)
 
 

@@ -9,12 +9,12 @@ from ..metrics.catalogue import METRICS, Metric
 from .bjontegaard import BEST, Delta, delta_of, figures_of
 from .results import Results
 
-__all__ = ["ANCHORS", "deltas", "means_table", "measured", "rate_table", "tables"]
+__all__ = ["ANCHORS", "deltas", "means_table", "measured_metrics", "rate_table", "tables"]
 
 ANCHORS = (BEST, "avif/4+x4plus")
 
 
-def measured(results: Results) -> list[Metric]:
+def measured_metrics(results: Results) -> list[Metric]:
     """Metrics that some codec has figures of."""
     return [
         metric
@@ -25,7 +25,7 @@ def measured(results: Results) -> list[Metric]:
 
 def means_table(results: Results, names: Sequence[str] | None = None) -> str:
     """Every codec at every rate, means over its photos."""
-    metrics = measured(results)
+    metrics = measured_metrics(results)
     head = ["codec", "µbpp", "bits", *(metric.axis for metric in metrics), "encode s", "decode s"]
     rows = []
     for name, codec in results.codecs.items():
@@ -47,19 +47,19 @@ def means_table(results: Results, names: Sequence[str] | None = None) -> str:
 
 def deltas(results: Results, anchor: str, draws: int = 1000) -> dict[str, dict[str, Delta | None]]:
     """{codec: {metric: Bjontegaard rate against the anchor}} of codecs with several rates."""
-    metrics = [metric for metric in measured(results) if not metric.of_set]
+    metrics = [metric for metric in measured_metrics(results) if not metric.of_set]
     anchors = {metric.name: figures_of(results, anchor, metric.name) for metric in metrics}
-    found = {}
+    rows = {}
     for name, codec in results.codecs.items():
         if name != anchor and len(codec.rates) > 1:
             pairs = {m.name: (anchors[m.name], figures_of(results, name, m.name)) for m in metrics}
-            found[name] = {metric: delta_of(*pair, metric, draws) for metric, pair in pairs.items()}
-    return found
+            rows[name] = {metric: delta_of(*pair, metric, draws) for metric, pair in pairs.items()}
+    return rows
 
 
 def rate_table(results: Results, anchor: str, draws: int = 1000) -> str:
     """Bjontegaard rates against an anchor, with their intervals."""
-    metrics = [metric for metric in measured(results) if not metric.of_set]
+    metrics = [metric for metric in measured_metrics(results) if not metric.of_set]
     head = ["codec", *(f"{metric.label} ({metric.role})" for metric in metrics)]
     rows = [
         [name, *(delta_text(each) for each in row.values())] for name, row in deltas(results, anchor, draws).items()
@@ -90,20 +90,20 @@ def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def reasons(results: Results) -> list[str]:
     """One line for every metric that could not run and every codec and photo that failed."""
-    found: dict[str, None] = {}
+    notes: dict[str, None] = {}
     for name, codec in results.codecs.items():
         if codec.problem:
-            found[f"{name} did not run: {codec.problem}"] = None
+            notes[f"{name} did not run: {codec.problem}"] = None
         for photo, problem in codec.failed.items():
-            found[f"{name}, {photo}: {problem}"] = None
+            notes[f"{name}, {photo}: {problem}"] = None
         for by_rate in codec.points.values():
             for point in by_rate.values():
                 for metric, reason in point.missing.items():
-                    found[f"{METRICS[metric].label} is missing: {reason}"] = None
+                    notes[f"{METRICS[metric].label} is missing: {reason}"] = None
         if codec.none:
             count = sum(len(by_rate) for by_rate in codec.none.values())
-            found[f"{name} has no file as small as demanded in {count} cases"] = None
-    return list(found)
+            notes[f"{name} has no file as small as demanded in {count} cases"] = None
+    return list(notes)
 
 
 def tables(results: Results, draws: int = 1000) -> str:

@@ -25,10 +25,10 @@ __all__ = [
     "json_text",
     "open_standard_streams",
     "print_line",
+    "printable",
     "refuse_mixed_output",
     "report",
     "say",
-    "shown",
     "stepping",
     "working",
 ]
@@ -41,7 +41,7 @@ COMMANDING = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")  # Unicode's categories 
 JOINERS = "\u200c\u200d"  # which letters of some scripts, and emoji, need between them
 
 
-def shown(text: str) -> str:
+def printable(text: str) -> str:
     r"""The text as one line that commands no terminal: control and format characters as \n, \x1b or \u202e."""
     return "".join(escape(c) if is_commanding(c) else c for c in text)
 
@@ -74,7 +74,7 @@ def report(facts: Any, as_json: bool, *lines: str, to_stdout: bool = False) -> N
         return
     for line in lines:
         if to_stdout:
-            print_line(shown(line))
+            print_line(printable(line))
         else:
             say(line)
 
@@ -93,7 +93,7 @@ def print_line(line: str) -> None:
 def say(line: str) -> None:
     """A line for people on standard error; that nobody can read it is no failure."""
     with contextlib.suppress(OSError):
-        print(f"misc: {shown(line)}", file=sys.stderr)
+        print(f"misc: {printable(line)}", file=sys.stderr)
 
 
 def open_standard_streams() -> None:

@@ -122,7 +122,7 @@ def check_place(name: str, there: os.stat_result | None, kind: Kind, force: bool
             return
         if not force and not (there.st_mode & 0o222 and os.access(path, os.W_OK)):
             raise InputError(f"{name} is read-only; --force replaces it")
-        if not force and there.st_size and not kind.begins(beginning(path)):
+        if not force and there.st_size and not kind.begins(first_bytes(path)):
             raise InputError(f"{name} is there and is not {kind.name}; --force replaces it")
     if not path.parent.is_dir():
         raise InputError(f"cannot write {name}: there is no folder {path.parent.name}")
@@ -185,7 +185,7 @@ def same(a: os.stat_result | None, b: os.stat_result) -> bool:
     return a is not None and os.path.samestat(a, b)
 
 
-def beginning(path: Path) -> bytes:
+def first_bytes(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.read(HEAD)
 

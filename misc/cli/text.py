@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..errors import BitstreamError, InputError
-from .console import ProfileOption, print_line, report, say, shown
+from .console import ProfileOption, print_line, printable, report, say
 from .files import MAX_FILE, read_bytes, write_bytes
 
 __all__ = ["app"]
@@ -62,9 +62,9 @@ def unpack(
     if expand:
         from ..models.language_model.skeleton import expand_line
 
-        text = expand_line(text, chosen.language_model.checked())
+        text = expand_line(text, chosen.language_model.sound_path())
     if sys.stdout is not None and sys.stdout.isatty():  # for eyes; a program gets the text as it is
-        print_line(shown(text))
+        print_line(printable(text))
         return
     write_bytes("-", f"{text}\n".encode())
 

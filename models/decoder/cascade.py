@@ -70,8 +70,8 @@ class Cascade:
         Raises:
             InputError: there are changes.
         """
-        if changes is not None and changes.given():
-            raise InputError(f"the embedded decoder has no {', '.join(changes.given())} to choose")
+        if changes is not None and changes.values():
+            raise InputError(f"the embedded decoder has no {', '.join(changes.values())} to choose")
         images = []
         for done, scene in enumerate(scenes):
             images.append(self.draw(scene))

@@ -55,7 +55,7 @@ def load_sharpener(profile: Profile, device: str) -> Sharpener:
 
 def load_x4plus(profile: Profile) -> Upsampler:
     """Real-ESRGAN x4plus as it comes, of the profile's packages; raises as `load_cascade`."""
-    weights = profile.packages[X4PLUS].checked()
+    weights = profile.packages[X4PLUS].sound_path()
     network = build(Upsampler, X4PLUS_CONFIG)
     network.load_x4plus(read_convolutions(weights.with_suffix(".param"), weights))
     return network

@@ -35,7 +35,7 @@ from .denoiser import Denoiser, Guide, predictor
 from .fusion import calls, guide_of, in_sequence, item_guides, item_steps
 from .noise import gaussian
 from .sampling import sample
-from .scene import Frame, Scene, control, draft_planes, frame_of, joined
+from .scene import Frame, Scene, control, draft_planes, frame_of, join_batch
 from .sharpen import Sharpener
 from .text_encoders import TextEncoder
 
@@ -177,7 +177,7 @@ class Decoder:
         latents, frame = self.latents(scenes, sampling, on_step)
         with self._at_work(self.vae):
             fields = decode(self.vae, latents, frame, self.tile // self.factor)
-        return [finished(field, scene, frame, sampling) for field, scene in zip(fields, scenes, strict=True)]
+        return [finish(field, scene, frame, sampling) for field, scene in zip(fields, scenes, strict=True)]
 
     @torch.inference_mode()
     def latents(
@@ -192,8 +192,8 @@ class Decoder:
         frame = frame_of(scenes[0], native=self.native, tile=self.tile, factor=self.factor, multiple=multiple)
         conditions = [self._condition(scene) for scene in scenes]
         drafts = [None if each is None else draft_planes(each, frame) for each in conditions]
-        controls = [self._shown(part, scenes, drafts, frame) for part in self.controls]
-        shown, start = joined(drafts), None
+        controls = [self._control_planes(part, scenes, drafts, frame) for part in self.controls]
+        shown, start = join_batch(drafts), None
         if shown is not None:
             with self._at_work(self.vae):
                 start = encode(self.vae, shown, frame, self.tile // self.factor, self.device)
@@ -218,7 +218,7 @@ class Decoder:
             return scene.draft
         return self.sharpener.draw(scene.draft, scene.quality, scene.streams.seed)
 
-    def _shown(
+    def _control_planes(
         self, part: ControlPart, scenes: Sequence[Scene], drafts: Sequence[Tensor | None], frame: Frame
     ) -> Tensor | None:
         """What a ControlNet is shown of scenes of one kind."""
@@ -227,7 +227,7 @@ class Decoder:
             control(scene, frame, shown, kind=part.kind, channels=channels, detector=part.detector)
             for scene, shown in zip(scenes, drafts, strict=True)
         ]
-        field = joined(fields)
+        field = join_batch(fields)
         if field is None:
             return None
         halvings = len(part.net.config.conditioning_embedding_out_channels) - 1
@@ -272,7 +272,7 @@ class Decoder:
                 net.to(torch.device("cpu"))
 
 
-def finished(field: Tensor, scene: Scene, frame: Frame, sampling: Sampling) -> Pixels:
+def finish(field: Tensor, scene: Scene, frame: Frame, sampling: Sampling) -> Pixels:
     """The image in its size and colours, from (3, H, W) in [0, 1]."""
     cut = field[:, : frame.height, : frame.width].clamp(0, 1).mul(255).round().byte()
     drawn: Pixels = cut.permute(1, 2, 0).contiguous().numpy()

@@ -108,7 +108,7 @@ def predictor(
         assert guide.prompt.pooled is not None
         added = {"text_embeds": guide.prompt.pooled.to(dtype), "time_ids": guide.time_ids}
 
-    def prepared(window: Window) -> tuple[dict[int, Tensor] | None, list[Tensor | None]]:
+    def prepare(window: Window) -> tuple[dict[int, Tensor] | None, list[Tensor | None]]:
         planes = window.of(guide.planes).repeat(twice, 1, 1, 1)
         shown: list[Tensor | None] = []
         for control in guide.controls:
@@ -117,11 +117,11 @@ def predictor(
         return biases(planes, guide.prompt.plane, levels, dtype), shown
 
     places = windows(height, width, tile, overlap)
-    once = prepared(places[0]) if len(places) == 1 else None  # of many tiles, one at a time is kept
+    once = prepare(places[0]) if len(places) == 1 else None  # of many tiles, one at a time is kept
 
     def predict(latents: Tensor, timestep: Tensor) -> Tensor:
         def part(window: Window) -> Tensor:
-            bias, controls = once or prepared(window)
+            bias, controls = once or prepare(window)
             inputs = window.of(latents).to(dtype)
             return denoiser(inputs, timestep, states, bias, controls, added, guide.guidance)
 

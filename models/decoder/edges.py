@@ -35,16 +35,16 @@ def edges(kind: str, image: Pixels, detector: Path | None = None) -> Pixels:
         if kind == "canny":
             from controlnet_aux.canny import CannyDetector
 
-            found = CannyDetector()(image, detect_resolution=side, image_resolution=side, output_type="np")
+            drawing = CannyDetector()(image, detect_resolution=side, image_resolution=side, output_type="np")
         elif kind == "hed":
             if detector is None or not (detector / HED).is_file():
                 raise WeightsError(f"{HED}, which finds soft edges, is not here")
-            found = load_hed(detector)(image, detect_resolution=side, image_resolution=side, output_type="np")
+            drawing = load_hed(detector)(image, detect_resolution=side, image_resolution=side, output_type="np")
         else:
             raise WeightsError(f"there is no detector of {kind!r} edges")
     except ImportError as error:
         raise WeightsError("controlnet-aux, which finds edges, is not installed") from error
-    resized: Pixels = np.asarray(Image.fromarray(found).resize((width, height), Image.Resampling.BILINEAR))
+    resized: Pixels = np.asarray(Image.fromarray(drawing).resize((width, height), Image.Resampling.BILINEAR))
     return resized
 
 

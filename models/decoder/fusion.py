@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ...decoder_profile import Sampling
 from .denoiser import Guide
-from .regional_attention import FIRST_ITEM, Prompt, planes_of, prompt_of, stacked
+from .regional_attention import FIRST_ITEM, Prompt, planes_of, prompt_of, stack_prompts
 from .scene import Frame, Scene, texts
 from .text_encoders import TextEncoder
 
@@ -50,7 +50,7 @@ def guide_of(
         prompts.append(prompt_of(text, whole, items))
     masks = [planes_of(scene.streams.regions, count, frame.cells, (frame.rows, frame.columns)) for scene in scenes]
     worded = any(scene.streams.text is not None for scene in scenes)
-    return assembled(text, prompts, torch.cat(masks), frame, controls, sampling, worded=worded)
+    return assemble(text, prompts, torch.cat(masks), frame, controls, sampling, worded=worded)
 
 
 def item_guides(
@@ -62,14 +62,14 @@ def item_guides(
     everywhere = planes[:, :FIRST_ITEM]
     return [
         (
-            assembled(text, [prompt_of(text, item)], everywhere, frame, controls, sampling),
+            assemble(text, [prompt_of(text, item)], everywhere, frame, controls, sampling),
             planes[:, FIRST_ITEM + k : FIRST_ITEM + k + 1],
         )
         for k, item in enumerate(items)
     ]
 
 
-def assembled(
+def assemble(
     text: TextEncoder,
     prompts: list[Prompt],
     planes: Tensor,
@@ -87,7 +87,7 @@ def assembled(
     device = prompts[0].states.device
     if sampling.guidance > 1 and (worded or sampling.negative):
         prompts = [negative_of(text, sampling.negative)] * len(prompts) + prompts
-    prompt = stacked(prompts)
+    prompt = stack_prompts(prompts)
     times = None
     if prompt.pooled is not None:  # SDXL is told the size before and after cropping, and where it was cropped
         size = [float(frame.rows * frame.factor), float(frame.columns * frame.factor)]

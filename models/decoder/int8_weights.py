@@ -17,14 +17,14 @@ from torch import Tensor
 
 from ...weights.safe import load, refusing
 
-__all__ = ["FILE", "load_int8", "quantised", "restored", "save_int8"]
+__all__ = ["FILE", "load_int8", "quantise", "restore", "save_int8"]
 
 FILE, SCALE = "int8.safetensors", ".scale"
 SMALL = 4096  # weights that are not worth a scale
 LEVELS = 127
 
 
-def quantised(state: dict[str, Tensor]) -> dict[str, Tensor]:
+def quantise(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """A state of a network in 8 bits: matrices and kernels by output channel, everything else in half precision."""
     packed: dict[str, Tensor] = {}
     for name, value in state.items():
@@ -38,8 +38,8 @@ def quantised(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return packed
 
 
-def restored(packed: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The state (float32) of what `quantised` made."""
+def restore(packed: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The state (float32) of what `quantise` made."""
     state: dict[str, Tensor] = {}
     for name, value in packed.items():
         if name.endswith(SCALE):
@@ -56,7 +56,7 @@ def save_int8(net: Any, folder: Path) -> None:
     config = folder / "config.json"
     kept = {name: value for name, value in json.loads(config.read_text()).items() if name != "_name_or_path"}
     config.write_text(json.dumps(kept, indent=2) + "\n")
-    weights = quantised({name: value.detach().cpu() for name, value in net.state_dict().items()})
+    weights = quantise({name: value.detach().cpu() for name, value in net.state_dict().items()})
     temporary = folder / (FILE + ".tmp")
     save_file(weights, temporary)
     temporary.replace(folder / FILE)
@@ -72,7 +72,7 @@ def load_int8(kind: Any, folder: Path, dtype: torch.dtype) -> Any:
         WeightsError: the file is missing, damaged or holds another network.
     """
     with refusing(folder / FILE, f"the decoder's {folder.name}"):
-        state = restored(load(folder / FILE, "pt").tensors)
+        state = restore(load(folder / FILE, "pt").tensors)
         net = kind.from_config(kind.load_config(folder, local_files_only=True))
         net.load_state_dict(state)
     return torch.nn.Module.to(net, dtype)  # diffusers' own `to` warns

@@ -32,7 +32,7 @@ __all__ = [
     "planes_of",
     "prompt_of",
     "prompts_of",
-    "stacked",
+    "stack_prompts",
 ]
 
 HIDDEN, EVERYWHERE, FIRST_ITEM = range(3)
@@ -77,7 +77,7 @@ def prompts_of(encoder: TextEncoder, texts: Sequence[Sequence[str]]) -> Prompt:
     return Prompt(features.states.flatten(0, 1)[place], plane, pooled)
 
 
-def stacked(prompts: Sequence[Prompt]) -> Prompt:
+def stack_prompts(prompts: Sequence[Prompt]) -> Prompt:
     """Prompts as one batch, the shorter ones filled up with hidden keys."""
     lengths = {each.states.shape[1] for each in prompts}
     length = max(lengths)
@@ -118,13 +118,13 @@ def biases(planes: Tensor, plane: Tensor, levels: int, dtype: torch.dtype) -> di
     if bool((plane == EVERYWHERE).all()):
         return None
     height, width = planes.shape[2:]
-    found = {}
+    by_size = {}
     for level in range(levels):
         size = (math.ceil(height / 2**level), math.ceil(width / 2**level))
         flat = F.adaptive_avg_pool2d(planes, size).flatten(2)
         weights = flat.gather(1, plane[:, :, None].expand(-1, -1, flat.shape[2]))
-        found[flat.shape[2]] = weights.clamp(0, 1).log().transpose(1, 2)[:, None].to(dtype)
-    return found
+        by_size[flat.shape[2]] = weights.clamp(0, 1).log().transpose(1, 2)[:, None].to(dtype)
+    return by_size
 
 
 class RegionalAttention:

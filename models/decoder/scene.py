@@ -21,7 +21,7 @@ from ...bits.text.description import Description
 from ...errors import InputError
 from .edges import edges
 
-__all__ = ["Frame", "Scene", "control", "draft_planes", "frame_of", "joined", "texts"]
+__all__ = ["Frame", "Scene", "control", "draft_planes", "frame_of", "join_batch", "texts"]
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -142,6 +142,6 @@ def control(
     return planes
 
 
-def joined(parts: Sequence[Tensor | None]) -> Tensor | None:
+def join_batch(parts: Sequence[Tensor | None]) -> Tensor | None:
     """One batch of what every scene has, (1, C, H, W) each, or None where no scene has it."""
     return torch.cat([part for part in parts if part is not None]) if parts[0] is not None else None

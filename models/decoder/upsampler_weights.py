@@ -9,7 +9,7 @@ from typing import Any
 from safetensors.torch import save_file
 
 from ...weights.safe import load, refusing
-from .int8_weights import quantised, restored
+from .int8_weights import quantise, restore
 from .upsampler import Upsampler
 
 __all__ = ["load_upsampler", "save_upsampler"]
@@ -17,7 +17,7 @@ __all__ = ["load_upsampler", "save_upsampler"]
 
 def save_upsampler(network: Any, path: Path) -> None:
     """Write weights of 8 bits, and the configuration that they need."""
-    weights = quantised({name: value.detach().cpu() for name, value in network.state_dict().items()})
+    weights = quantise({name: value.detach().cpu() for name, value in network.state_dict().items()})
     temporary = path.with_suffix(".part")
     save_file(weights, temporary, {"config": json.dumps(network.config)})
     temporary.replace(path)
@@ -32,5 +32,5 @@ def load_upsampler(path: Path) -> Upsampler:
     with refusing(path, "the upsampler"):
         weights = load(path, framework="pt")
         network = Upsampler(**json.loads(weights.metadata["config"]))
-        network.load_state_dict(restored(weights.tensors))
+        network.load_state_dict(restore(weights.tensors))
     return network.eval()

@@ -74,7 +74,7 @@ def load_parts(profile: Profile, dtype: torch.dtype) -> Parts:
     """
     chosen = decoder_table(profile)
     base = locate(chosen.base)  # before anything heavy is imported
-    folders = [(control, located(control)) for control in chosen.controls]
+    folders = [(control, locate_control(control)) for control in chosen.controls]
     vae = locate(chosen.vae) if chosen.vae else None
     lora = locate(chosen.lora) / chosen.lora.files[0] if chosen.lora else None
     try:
@@ -82,15 +82,15 @@ def load_parts(profile: Profile, dtype: torch.dtype) -> Parts:
 
         from .decoder import Parts
 
-        unet = loaded(UNet2DConditionModel, base / "unet", chosen.base.variant, dtype)
+        unet = load_network(UNet2DConditionModel, base / "unet", chosen.base.variant, dtype)
         if lora is not None:
             add_lora(unet, lora)
         return Parts(
             unet,
-            loaded(AutoencoderKL, vae or base / "vae", (chosen.vae or chosen.base).variant, dtype),
+            load_network(AutoencoderKL, vae or base / "vae", (chosen.vae or chosen.base).variant, dtype),
             scheduler_of(chosen, base),
             text_of(profile, base, dtype),
-            tuple(control_of(control, *found, dtype) for control, found in folders if found is not None),
+            tuple(control_of(control, *paths, dtype) for control, paths in folders if paths is not None),
         )
     except WeightsError:
         raise
@@ -105,7 +105,7 @@ def decoder_table(profile: Profile) -> DecoderProfile:
     return profile.decoder
 
 
-def located(control: Control) -> tuple[Path, Path | None] | None:
+def locate_control(control: Control) -> tuple[Path, Path | None] | None:
     """Folders of a control's weights and of its detector's; None if it is optional and not here."""
     try:
         return locate(control.part), locate(control.detector) if control.detector else None
@@ -115,7 +115,7 @@ def located(control: Control) -> tuple[Path, Path | None] | None:
         raise
 
 
-def loaded(kind: Any, folder: Path, variant: str, dtype: torch.dtype) -> Any:
+def load_network(kind: Any, folder: Path, variant: str, dtype: torch.dtype) -> Any:
     """A network of diffusers, complete and ready to use; safetensors first, a pickle is read as tensors only."""
     if (folder / INT8).is_file():
         return load_int8(kind, folder, dtype).eval().requires_grad_(False)
@@ -144,7 +144,7 @@ def control_of(control: Control, folder: Path, detector: Path | None, dtype: tor
 
     from .decoder import ControlPart
 
-    net = loaded(ControlNetModel, below(folder, control.part), control.part.variant, dtype)
+    net = load_network(ControlNetModel, below(folder, control.part), control.part.variant, dtype)
     return ControlPart(net, control.kind, control.scale, detector)
 
 
@@ -168,7 +168,7 @@ def text_of(profile: Profile, base: Path, dtype: torch.dtype) -> TextEncoder:
     if profile.decoder.text == "minilm":
         from ..towers.text_features import load_text_tower
 
-        return MiniLmText(lambda: load_text_tower(profile.packages["minilm"].checked()))
+        return MiniLmText(lambda: load_text_tower(profile.packages["minilm"].sound_path()))
     from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
     variant = profile.decoder.base.variant or None

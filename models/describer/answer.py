@@ -20,7 +20,7 @@ from PIL import Image
 from ...bits.text.description import MAX_ITEMS, Description, from_json
 from ...errors import DescriberError, InputError
 
-__all__ = ["Ask", "describe_all", "parse", "request", "shrunk"]
+__all__ = ["Ask", "describe_all", "parse", "request", "shrink"]
 
 NAME_WORDS, DETAIL_WORDS, OVERALL_WORDS = 3, 10, 50  # of MISC
 MAX_LETTERS = 40  # of a word: a model that babbles without spaces keeps every limit on words
@@ -42,26 +42,26 @@ def describe_all(ask: Ask, images: Sequence[Image.Image], items: int = 3) -> lis
     """
     if not 1 <= items <= MAX_ITEMS:
         raise InputError(f"a description has between 1 and {MAX_ITEMS} items, not {items}")
-    small = [shrunk(image) for image in images]
-    found: dict[int, Description] = {}
+    small = [shrink(image) for image in images]
+    descriptions: dict[int, Description] = {}
     complaints: dict[int, str] = {}
     for _ in range(2):
-        asked = [number for number in range(len(small)) if number not in found]
+        asked = [number for number in range(len(small)) if number not in descriptions]
         requests = [request(items, complaints.get(number)) for number in asked]
         answers = ask([small[number] for number in asked], requests, most_tokens(items)) if asked else []
         for number, answer in zip(asked, answers, strict=True):
             try:
-                found[number] = parse(answer, items)
+                descriptions[number] = parse(answer, items)
             except DescriberError as error:
                 complaints[number] = str(error)
     for number in range(len(small)):
-        if number not in found:
+        if number not in descriptions:
             which = f" for image {number + 1} of {len(small)}" if len(small) > 1 else ""
             raise DescriberError(f"the describer gave no usable answer{which}, asked twice: {complaints[number]}")
-    return [found[number] for number in range(len(small))]
+    return [descriptions[number] for number in range(len(small))]
 
 
-def shrunk(image: Image.Image) -> Image.Image:
+def shrink(image: Image.Image) -> Image.Image:
     """The RGB image, reduced so that its longer side has at most 1024 pixels."""
     rgb = image.convert("RGB")
     scale = LONGEST_SIDE / max(rgb.size)
@@ -107,7 +107,7 @@ def parse(answer: str, items: int = 3) -> Description:
     if len(answer) > MAX_ANSWER:
         raise DescriberError(f"it has {len(answer)} characters, which is far too long")
     try:
-        value = json.loads(unfenced(answer), object_pairs_hook=without_doubles, parse_constant=refuse)
+        value = json.loads(strip_fence(answer), object_pairs_hook=without_doubles, parse_constant=refuse)
     except (ValueError, RecursionError) as error:
         raise DescriberError("it is not one JSON object and nothing else") from error
     if not isinstance(value, dict) or set(value) != {"overall", "items"}:
@@ -150,7 +150,7 @@ def check(description: Description) -> None:
         raise DescriberError("two items have the same name")
 
 
-def unfenced(answer: str) -> str:
+def strip_fence(answer: str) -> str:
     """The answer without the one code fence around it, if there is one."""
     text = answer.strip()
     if len(text) < 6 or not (text.startswith("```") and text.endswith("```")):

@@ -148,7 +148,7 @@ class EmbeddedDescriber:
         names = sight.sure_names()
         for place, text in enumerate(texts):
             named = sum(name in text.lower() for name in names)
-            scores[place] += NAMED * named - UNSEEN * len(sight.unseen(text))
+            scores[place] += NAMED * named - UNSEEN * len(sight.unseen_nouns(text))
         best = int(scores.argmax())
         if not sight.misleads(texts[best]):
             return said[best][1]
@@ -159,7 +159,7 @@ class EmbeddedDescriber:
         """What the model says of a thing of this name."""
         asked = [*spoken, *self.vocabulary.encode(name), self.prompts.line_break]
         said = self._text(self._say(seen, asked, self.prompts.line_break, MAX_DETAIL, beams=1))
-        return shortened(said)
+        return shorten_detail(said)
 
     @torch.inference_mode()
     def words(self, skeletons: str) -> str:
@@ -208,36 +208,36 @@ class EmbeddedDescriber:
         logits = language(inputs_embeds=start, past_key_values=cache, use_cache=True, logits_to_keep=1).logits[:, -1]
         scores = torch.zeros(1, device=seen.device)
         rows: list[list[int]] = [[]]
-        found: list[tuple[float, list[int]]] = []
+        finished: list[tuple[float, list[int]]] = []
         for length in range(1, limit + 1):
             shares = scores[:, None] + F.log_softmax(logits.float(), -1)
             ended = [share / length**brevity for share in shares[:, end].tolist()]
-            found = sorted([*found, *zip(ended, rows, strict=True)], reverse=True)[:count]
+            finished = sorted([*finished, *zip(ended, rows, strict=True)], reverse=True)[:count]
             shares[:, end] = float("-inf")
             top = shares.flatten().topk(beams)
             parents, tokens = top.indices // shares.shape[1], top.indices % shares.shape[1]
             rows = [[*rows[p], t] for p, t in zip(parents.tolist(), tokens.tolist(), strict=True)]
             scores = top.values
-            if len(found) == count and found[-1][0] > float(scores.max()) / length**brevity and length > 1:
+            if len(finished) == count and finished[-1][0] > float(scores.max()) / length**brevity and length > 1:
                 break
             cache.reorder_cache(parents)
             logits = language(tokens[:, None], past_key_values=cache, use_cache=True).logits[:, -1]
-        return found
+        return finished
 
 
 def read_items(text: str, most: int) -> list[Item]:
     """Items of lines that are names and details in turn, cut to the limits; repeated and empty names are left out."""
     lines = text.split("\n")
     lines += [""] * (len(lines) % 2)
-    found: dict[str, Item] = {}
+    items: dict[str, Item] = {}
     for name, detail in zip(lines[::2], lines[1::2], strict=True):
         short = " ".join(name.split()[:ITEM_WORDS])
-        if short and short not in found:
-            found[short] = Item(short, shortened(detail))
-    return list(found.values())[:most]
+        if short and short not in items:
+            items[short] = Item(short, shorten_detail(detail))
+    return list(items.values())[:most]
 
 
-def shortened(detail: str) -> str:
+def shorten_detail(detail: str) -> str:
     """A detail within its limit, which says nothing twice."""
     first = detail.partition("\n")[0]
     said = ", ".join(dict.fromkeys(first.split(", ")))

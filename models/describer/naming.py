@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..towers.detector import NAMES, PERSONS, Thing, distinct
-from ..towers.tagger import hedge, read_names, summed
+from ..towers.tagger import hedge, read_names, sum_shares
 
 __all__ = ["Sight", "plain_sentence", "same", "sight_of"]
 
@@ -52,7 +52,7 @@ class Sight:
     @functools.cached_property
     def sums(self) -> Mapping[str, float]:
         """Share of every name of the tagger's table."""
-        return summed(self.shares, self.names)
+        return sum_shares(self.shares, self.names)
 
     def evidence(self, word: str) -> float:
         """How sure detector or tagger are of a singular noun, 0 to 1."""
@@ -68,7 +68,7 @@ class Sight:
         """The name of what is probably there, if anything is."""
         return next(iter(self._names(TAG_PROBABLE, PROBABLE)), None)
 
-    def unseen(self, text: str) -> list[str]:
+    def unseen_nouns(self, text: str) -> list[str]:
         """Nouns of a text, in order, that detector or tagger would know and do not see."""
         return [word for word in known_words(text) if self.evidence(word) < SEEN]
 
@@ -82,17 +82,17 @@ class Sight:
 
     def misleads(self, text: str) -> bool:
         """Whether a text's first noun that can be judged is unseen, or it names somebody and nobody is seen."""
-        unseen = self.unseen(text)
+        unseen = self.unseen_nouns(text)
         return bool(unseen) and (known_words(text)[0] == unseen[0] or any(word in SOMEBODIES for word in unseen))
 
     def _names(self, share: float, score: float) -> list[str]:
         tags = [tag.name for tag in hedge(self.shares, self.names, share)]
-        found: list[str] = []
+        candidates: list[str] = []
         for name in [*tags, *distinct(self.things, score)]:
-            if not any(same(name, other) for other in found):
-                found.append(name)
-        special = {name: above(name, self.names) for name in found}
-        return [name for name in found if not any(name in special[other] for other in found)]
+            if not any(same(name, other) for other in candidates):
+                candidates.append(name)
+        special = {name: above(name, self.names) for name in candidates}
+        return [name for name in candidates if not any(name in special[other] for other in candidates)]
 
 
 def sight_of(things: Sequence[Thing], shares: npt.NDArray[np.float64]) -> Sight:

@@ -27,24 +27,24 @@ class DescriberNetwork(nn.Module):
     Args:
         language: the language model, or the shape of a new one: the name of a config, or its table.
         patch_width: channels of a patch token.
-        joined: side of the square of patch tokens that become one visual token.
+        square: side of the square of patch tokens that become one visual token.
         hidden: channels inside the projector.
     """
 
     def __init__(
-        self, language: LlamaForCausalLM | str | dict[str, Any], patch_width: int, joined: int, hidden: int
+        self, language: LlamaForCausalLM | str | dict[str, Any], patch_width: int, square: int, hidden: int
     ) -> None:
         super().__init__()
         if not isinstance(language, LlamaForCausalLM):
             language = new_llama(build(Config, language))
-        self.language, self.joined = language, joined
+        self.language, self.square = language, square
         self.config = {
             "language": vars(config_of(language)),
             "patch_width": patch_width,
-            "joined": joined,
+            "square": square,
             "hidden": hidden,
         }
-        inputs, width = joined**2 * patch_width, language.config.hidden_size
+        inputs, width = square**2 * patch_width, language.config.hidden_size
         self.projector = nn.Sequential(
             nn.LayerNorm(inputs), nn.Linear(inputs, hidden), nn.GELU(), nn.Linear(hidden, width)
         )
@@ -52,7 +52,7 @@ class DescriberNetwork(nn.Module):
     def look(self, patches: Tensor) -> Tensor:
         """(B, 64, width) embeddings of patch tokens (B, 16, 16, 384)."""
         b, rows, columns, width = patches.shape
-        side = self.joined
+        side = self.square
         squares = patches.reshape(b, rows // side, side, columns // side, side, width).transpose(2, 3)
         projected: Tensor = self.projector(squares.reshape(b, rows * columns // side**2, side**2 * width))
         return projected

@@ -46,10 +46,10 @@ class TransformersDescriber:
 
     def describe_many(self, images: Sequence[Image.Image], items: int = 3) -> list[Description]:
         """Descriptions of images, in batches; the errors are those of `describe`."""
-        found: list[Description] = []
+        descriptions: list[Description] = []
         for start in range(0, len(images), self.batch):
-            found += describe_all(self.ask, images[start : start + self.batch], items)
-        return found
+            descriptions += describe_all(self.ask, images[start : start + self.batch], items)
+        return descriptions
 
     def ask(self, images: Sequence[Image.Image], requests: Sequence[str], most_tokens: int) -> list[str]:
         """As `misc.models.describer.answer.Ask`, in one batch."""

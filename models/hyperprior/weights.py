@@ -39,12 +39,12 @@ def load_hyperprior(path: Path, device: str | torch.device = "cpu") -> Hyperprio
     """
     with refusing(path, "the pixel stream"):
         weights = load(path, "pt")
-        model = filled(Hyperprior(**json.loads(weights.metadata["config"])), weights.tensors)
+        model = fill(Hyperprior(**json.loads(weights.metadata["config"])), weights.tensors)
     model.eval().to(device)
     return model
 
 
-def filled(model: Hyperprior, tensors: dict[str, Tensor]) -> Hyperprior:
+def fill(model: Hyperprior, tensors: dict[str, Tensor]) -> Hyperprior:
     """The model with a checkpoint's tensors.
 
     Raises:

@@ -78,22 +78,22 @@ def expand(line: str, model: Model, lexicon: Lexicon, beam: int = 4) -> str:
     kept = [Hypothesis(0.0, (), start.cache, start.logits)]
     article = model.vocabulary.number(" a")
     for bones in line.split():
-        found: list[tuple[float, Hypothesis, list[int], str]] = []
+        extensions: list[tuple[float, Hypothesis, list[int], str]] = []
         for hypothesis in kept:
             table = lexicon.later if hypothesis.words else lexicon.first
             candidates = table.get(bones) or lexicon.later.get(bones)
             if not candidates:
-                found.append((hypothesis.score, hypothesis, model.vocabulary.encode(f" {bones}"), bones))
+                extensions.append((hypothesis.score, hypothesis, model.vocabulary.encode(f" {bones}"), bones))
                 continue
             shares = hypothesis.shares()
-            found += [(hypothesis.score + float(shares[t]), hypothesis, [t], word) for t, word in candidates]
+            extensions += [(hypothesis.score + float(shares[t]), hypothesis, [t], word) for t, word in candidates]
             if hypothesis.words and hypothesis.words[-1] != "a":
                 score = hypothesis.score + float(shares[article])
                 behind = hypothesis.with_tokens(model, [article], "a", score)
                 more = behind.shares()
-                found += [(score + float(more[t]), behind, [t], word) for t, word in candidates]
-        found.sort(key=lambda each: -each[0])
-        kept = [before.with_tokens(model, tokens, word, score) for score, before, tokens, word in found[:beam]]
+                extensions += [(score + float(more[t]), behind, [t], word) for t, word in candidates]
+        extensions.sort(key=lambda each: -each[0])
+        kept = [before.with_tokens(model, tokens, word, score) for score, before, tokens, word in extensions[:beam]]
     return " ".join(kept[0].words)
 
 

@@ -98,7 +98,7 @@ class Detector:
         peaks = heat * (functional.max_pool2d(heat[None], 3, 1, 1)[0] == heat)
         scores, places = peaks.flatten().topk(MOST)
         side = heat.shape[1]
-        found = []
+        things = []
         for score, place in zip(scores.tolist(), places.tolist(), strict=True):
             if score < least:
                 break
@@ -107,8 +107,8 @@ class Detector:
             x, y = column * STRIDE, row * STRIDE
             box = (x - left, y - top, x + right, y + bottom)
             inside = [min(1.0, max(0.0, each / SIDE)) for each in box]
-            found.append(Thing(NAMES[name], score, (inside[0], inside[1], inside[2], inside[3])))
-        return found
+            things.append(Thing(NAMES[name], score, (inside[0], inside[1], inside[2], inside[3])))
+        return things
 
 
 def distinct(things: Sequence[Thing], least: float) -> list[str]:

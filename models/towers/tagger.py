@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from ...errors import WeightsError
 from ...weights.safe import refusing
 
-__all__ = ["CLASSES", "Tag", "Tagger", "hedge", "load_tagger", "read_names", "summed"]
+__all__ = ["CLASSES", "Tag", "Tagger", "hedge", "load_tagger", "read_names", "sum_shares"]
 
 CLASSES = 1000
 SIDE = 224
@@ -86,7 +86,7 @@ def to_input(image: Image.Image) -> Tensor:
     return (torch.from_numpy(np.array(resized)).permute(2, 0, 1).float() - MIDDLE) / SPREAD
 
 
-def summed(shares: npt.NDArray[np.float64], names: Names) -> dict[str, float]:
+def sum_shares(shares: npt.NDArray[np.float64], names: Names) -> dict[str, float]:
     """The share of every name: the sum over the classes that have it. shares: (classes,)."""
     sums: defaultdict[str, float] = defaultdict(float)
     for share, chain in zip(shares.tolist(), names, strict=True):
@@ -104,7 +104,7 @@ def hedge(shares: npt.NDArray[np.float64], names: Names, least: float) -> list[T
     Returns:
         tags, none of which has a more special one among them: neither animal nor bird beside parrot.
     """
-    sums = summed(shares, names)
+    sums = sum_shares(shares, names)
     count = Counter(name for chain in names for name in chain)
     sure = {name for name, share in sums.items() if share >= least}
     general = {above for name in sure for chain in names if name in chain for above in chain[chain.index(name) + 1 :]}

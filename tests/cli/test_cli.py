@@ -71,7 +71,7 @@ def test_nothing_of_the_old_file_is_lost(misc_command, photo: Path, tmp_path: Pa
         (["encode", "PHOTO", "a.misc", "--reflect", "1", "--mode", "pixel"], 1, "no text"),
         (["encode", "PHOTO", "a.misc", "--candidates", "0"], 2, "equal to 1"),
         (["encode", "nosuch.png", "a.misc"], 1, "cannot read"),
-        (["encode", "TEXT", "a.misc"], 1, "not a picture"),
+        (["encode", "TEXT", "a.misc"], 1, "not an image"),
         (["encode", "PHOTO", "a.misc", "--describe", "TEXT"], 1, "not JSON"),
         (["encode", "PHOTO", "a.misc", "--mode", "text"], 4, "misc pull"),
         (["encode", "PHOTO", "a.misc", "--profile", "x"], 1, "no profile"),

@@ -11,7 +11,7 @@ import pytest
 
 from misc.bits import streams
 from misc.bits.text.description import Description, Item
-from misc.cli.console import json_text, report, shown
+from misc.cli.console import json_text, printable, report
 from misc.profiles import load_profile
 
 MISC = [sys.executable, "-m", "misc"]
@@ -41,7 +41,7 @@ def coded(tmp_path: Path) -> Path:
     ],
 )
 def test_control_characters_are_shown_as_escapes(text: str, expected: str) -> None:
-    assert shown(text) == expected
+    assert printable(text) == expected
 
 
 def test_json_escapes_what_commands_and_stays_json() -> None:

@@ -14,7 +14,7 @@ from misc.eval.metrics import METRICS, Panel
 from misc.eval.metrics.backbones import load_vgg
 from misc.eval.metrics.fidelity import ms_ssim, ssim
 from misc.eval.metrics.frechet import frechet_distance, patch_features, patches
-from misc.eval.metrics.panel import kept
+from misc.eval.metrics.panel import remember_two
 from misc.profiles import load_profile
 from tests.support.images import sample_picture
 from tests.support.semantics import semantics
@@ -74,7 +74,7 @@ def test_every_metric_says_what_it_is_for() -> None:
 def test_kept_calls_once_an_image() -> None:
     calls: list[Image.Image] = []
     images = [sample_picture(seed=seed) for seed in range(3)]
-    size = kept(lambda image: calls.append(image) or len(calls))
+    size = remember_two(lambda image: calls.append(image) or len(calls))
     assert [size(images[k]) for k in (0, 1, 0, 2, 0, 1)] == [1, 2, 1, 3, 1, 4]
 
 

@@ -12,7 +12,7 @@ from misc.configs import build
 from misc.errors import InputError
 from misc.models.clip.embedded import ClipHeads, load_clip_heads
 from misc.train import locator
-from misc.train.data.named_patches import BOXED, NamedPatches, boxed_names, insides
+from misc.train.data.named_patches import BOXED, NamedPatches, box_places, boxed_names
 from misc.train.locator import LocatorTask, Recipe, locator_losses
 from misc.train.prepare.features import load_features
 from tests.train.captioned import features_folder
@@ -113,7 +113,7 @@ def test_boxes_become_patches() -> None:
     assert dog.nansum() == 32
     assert known["cup"].nonzero().tolist() == [[8 * 16 + 8]]
     assert torch.equal(known["woman"], known["person"])
-    inside = insides([known, {}], ["dog", "cat", "man"])
+    inside = box_places([known, {}], ["dog", "cat", "man"])
     assert torch.equal(inside[0, 0].nan_to_num(), known["dog"].nan_to_num())
     assert not inside[0, 1].any()
     assert inside[:, 2].isnan().all()

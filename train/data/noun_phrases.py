@@ -91,18 +91,18 @@ def nouns(caption: str) -> set[str]:
 
 def describe_captions(captions: Sequence[str], items: int = 3) -> Description:
     """The fullest caption as the overall description, and the things that most captions name."""
-    found: defaultdict[str, list[Phrase]] = defaultdict(list)
+    by_lemma: defaultdict[str, list[Phrase]] = defaultdict(list)
     named: Counter[str] = Counter()
     for caption in captions:
         here = [phrase for phrase in phrases(caption) if phrase.lemma not in NO_THINGS and len(phrase.lemma) > 1]
         named.update({phrase.lemma for phrase in here})
         for phrase in here:
-            found[phrase.lemma].append(phrase)
+            by_lemma[phrase.lemma].append(phrase)
     order = sorted(named, key=lambda name: -named[name])
     chosen: list[Item] = []
     for name in order[:items]:
-        written = Counter(phrase.noun for phrase in found[name]).most_common(1)[0][0]
-        chosen.append(Item(written, detail(found[name])))
+        written = Counter(phrase.noun for phrase in by_lemma[name]).most_common(1)[0][0]
+        chosen.append(Item(written, detail(by_lemma[name])))
     overall = max(captions, key=lambda text: (len(nouns(text) & set(order[:items])), -len(text)))
     return Description(" ".join(overall.split()), tuple(chosen))
 

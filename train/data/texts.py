@@ -32,6 +32,6 @@ def captions(shards: Sequence[Path]) -> Iterator[list[str]]:
         with tarfile.open(shard) as archive:
             for member in archive:
                 if member.name.endswith(".json"):
-                    found = json.load(archive.extractfile(member)).get("captions")  # type: ignore[arg-type]
-                    if found:
-                        yield found
+                    texts = json.load(archive.extractfile(member)).get("captions")  # type: ignore[arg-type]
+                    if texts:
+                        yield texts

@@ -64,23 +64,23 @@ def plain(node: dict[str, Any]) -> dict[str, Any]:
     odd = [name for name in ("align_corners", "half_pixel_centers") if attributes.get(name, {}).get("b")]
     if odd or set(attributes.get("dilations", {}).get("list", {}).get("i", ["1"])) != {"1"}:
         raise ValueError(f"{node['name']}: {' and '.join(odd) or 'dilated kernels'} are not run")
-    found: dict[str, Any] = {"op": kind, "inputs": list(node["input"])}
+    operation: dict[str, Any] = {"op": kind, "inputs": list(node["input"])}
     if "Conv2" in kind or "Depthwise" in kind:
         fused = [text(each) for each in attributes.get("fused_ops", {}).get("list", {}).get("s", [])]
         after = [each for each in fused if each != "BiasAdd"]
         padding = text(attributes["padding"]["s"])
         if len(after) > 1 or padding not in {"SAME", "VALID"}:
             raise ValueError(f"{node['name']}: {' and '.join(after)} behind {padding} padding are not run")
-        found |= {
+        operation |= {
             "op": "Convolution",
             "stride": int(attributes["strides"]["list"]["i"][1]),
             "same": padding == "SAME",
             "depthwise": "Depthwise" in kind,
             "fused": after[0] if after else "",
         }
-    if found["op"] not in OPERATIONS or found.get("fused", "Relu") not in {"", *OPERATIONS}:
+    if operation["op"] not in OPERATIONS or operation.get("fused", "Relu") not in {"", *OPERATIONS}:
         raise ValueError(f"{node['name']}: graphs with {kind} are not run")
-    return found
+    return operation
 
 
 def text(encoded: str) -> str:
@@ -89,7 +89,7 @@ def text(encoded: str) -> str:
 
 def read_weights(manifest: Sequence[dict[str, Any]], folder: Path) -> dict[str, Tensor]:
     """Every constant of the model, float32."""
-    found: dict[str, Tensor] = {}
+    tensors: dict[str, Tensor] = {}
     for group in manifest:
         data, start = b"".join((folder / name).read_bytes() for name in group["paths"]), 0
         for entry in group["weights"]:
@@ -97,8 +97,8 @@ def read_weights(manifest: Sequence[dict[str, Any]], folder: Path) -> dict[str, 
             count = int(np.prod(entry["shape"], dtype=np.int64))
             values = np.frombuffer(data, DTYPES[stored], count, start).reshape(entry["shape"])
             start += values.nbytes
-            found[entry["name"]] = torch.from_numpy(values.astype(np.float32))
-    return found
+            tensors[entry["name"]] = torch.from_numpy(values.astype(np.float32))
+    return tensors
 
 
 def main(

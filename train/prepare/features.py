@@ -43,8 +43,8 @@ def load_features(folder: Path, boxes: Path | None = None) -> Features:
     facts = [json.loads(line) for line in (folder / "photos.jsonl").read_text().splitlines()]
     if boxes:
         lines = [json.loads(line) for line in boxes.read_text().splitlines()]
-        found = {line["photo"]: line["boxes"] for line in lines}
-        facts = [known | ({"found": found[known["photo"]]} if known["photo"] in found else {}) for known in facts]
+        boxes_of = {line["photo"]: line["boxes"] for line in lines}
+        facts = [known | ({"found": boxes_of[known["photo"]]} if known["photo"] in boxes_of else {}) for known in facts]
     return Features(np.load(folder / "tokens.npy", mmap_mode="r"), facts)
 
 
@@ -63,7 +63,7 @@ def main(
 ) -> None:
     """Compute patch tokens."""
     out.mkdir(parents=True, exist_ok=True)
-    tower = load_vision_tower(load_profile(profile).packages["vit"].checked())
+    tower = load_vision_tower(load_profile(profile).packages["vit"].sound_path())
     tower = tower.to("cuda" if torch.cuda.is_available() else "cpu")
     facts: list[dict[str, Any]] = []
     waiting: list[torch.Tensor] = []

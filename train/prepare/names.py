@@ -89,7 +89,7 @@ def chains(classes: list[str], nouns: Mapping[str, Synset], everyday: Everyday) 
     Args:
         classes: numbers of synsets.
     """
-    found: list[list[str]] = []
+    rows: list[list[str]] = []
     for number in classes:
         above = [each for each in ascent(number, nouns) if each != number]
         own = everyday.of(everyday.classes, number, nouns[number])
@@ -102,9 +102,9 @@ def chains(classes: list[str], nouns: Mapping[str, Synset], everyday: Everyday) 
         else:
             names = [nouns[number].words[0].lower()]
         general = [everyday.of(everyday.above, each, nouns[each]) for each in above]
-        found.append(list(dict.fromkeys([*names, *(name for name in general if name)])))
-    count = Counter(name for names in found for name in names)
-    return [sorted(names, key=count.__getitem__) for names in found]
+        rows.append(list(dict.fromkeys([*names, *(name for name in general if name)])))
+    count = Counter(name for names in rows for name in names)
+    return [sorted(names, key=count.__getitem__) for names in rows]
 
 
 def main(

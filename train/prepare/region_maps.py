@@ -35,14 +35,14 @@ SHAPES = ((1, 1), (4, 3), (3, 2), (3, 2), (16, 9), (3, 4), (2, 3))
 
 def real_maps(clip: EmbeddedClip, features: Path, boxes: Path, count: int, draw: random.Random) -> list[RegionMaps]:
     """Maps of `count` captioned photos with boxes, drawn at random."""
-    found = load_features(features, boxes)
-    captioned = [i for i, known in enumerate(found.facts) if known.get("captions") and "found" in known]
+    photos = load_features(features, boxes)
+    captioned = [i for i, known in enumerate(photos.facts) if known.get("captions") and "found" in known]
     result = []
     for i in track(draw.sample(captioned, min(count, len(captioned))), "locating", transient=True):
-        names = [item.name for item in describe_captions(found.facts[i]["captions"]).items]
+        names = [item.name for item in describe_captions(photos.facts[i]["captions"]).items]
         if names:
-            patches = torch.from_numpy(np.array(found.tokens[i], np.float32))
-            things = [Thing(box["name"], box["score"], tuple(box["box"])) for box in found.facts[i]["found"]]
+            patches = torch.from_numpy(np.array(photos.tokens[i], np.float32))
+            things = [Thing(box["name"], box["score"], tuple(box["box"])) for box in photos.facts[i]["found"]]
             dense = clip.write(clip.look(patches[None])[1][0], things)
             result.append(maps_of(dense, clip.embed_texts(names), draw.choice(SHAPES), draw.choice(CELLS)))
     return result

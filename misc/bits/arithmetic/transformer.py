@@ -104,12 +104,12 @@ class Cache:
     def copy(self, room: int) -> Cache:
         """The same positions in memory of its own, with room for so many more."""
 
-        def grown(x: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        def grow(x: npt.NDArray[Any]) -> npt.NDArray[Any]:
             result = np.empty((len(x), self.length + room, *x.shape[2:]), x.dtype)
             result[:, : self.length] = x[:, : self.length]
             return result
 
-        keys, scales, values = ([grown(x) for x in each] for each in (self.keys, self.key_scales, self.values))
+        keys, scales, values = ([grow(x) for x in each] for each in (self.keys, self.key_scales, self.values))
         return Cache(keys, scales, values, self.length)
 
 

@@ -13,7 +13,7 @@ from misc.decoder_profile import Sampling
 from misc.eval.random_parts import random_parts
 from misc.models.decoder.decoder import Decoder, Scene
 from misc.models.decoder.denoiser import Denoiser, Guide, predictor
-from misc.models.decoder.regional_attention import planes_of, prompt_of, stacked
+from misc.models.decoder.regional_attention import planes_of, prompt_of, stack_prompts
 from tests.support.images import sample_picture
 
 TEXT = Description("a yard", (Item("cat", "grey"), Item("dog")))
@@ -28,7 +28,7 @@ def test_one_region_over_everything_is_plain_attention() -> None:
     states = item.states[:, : len(item.plane[0])]
     everywhere = planes_of(RegionMaps(np.ones((1, 4, 8), bool)), 1, (8, 16), (8, 16))
     latents = torch.randn(1, 4, 8, 16)
-    guide = Guide(stacked([item]), everywhere, [])
+    guide = Guide(stack_prompts([item]), everywhere, [])
     predict = predictor(Denoiser(random_parts("tiny").unet), guide, levels=2, tile=64, overlap=8, dtype=torch.float32)
     with torch.no_grad():
         ours = predict(latents, torch.tensor(500))

@@ -9,20 +9,20 @@ from safetensors.torch import load_file
 from misc.errors import WeightsError
 from misc.eval.random_parts import random_parts
 from misc.models.decoder import int8_weights
-from misc.models.decoder.int8_weights import FILE, load_int8, quantised, restored, save_int8
-from misc.models.decoder.weights import loaded
+from misc.models.decoder.int8_weights import FILE, load_int8, quantise, restore, save_int8
+from misc.models.decoder.weights import load_network
 
 
 def test_weights_come_back_within_half_a_level() -> None:
     torch.manual_seed(0)
     state = {"a": torch.randn(64, 40, 3, 3) * torch.logspace(-4, 2, 64)[:, None, None, None], "b": torch.randn(40)}
-    back = restored(quantised(state))
+    back = restore(quantise(state))
     level = state["a"].flatten(1).abs().amax(1) / 127
     error = (back["a"] - state["a"]).flatten(1).abs().amax(1)
     assert (error <= 0.501 * level).all()
     assert (error > 0.1 * level).all()
     torch.testing.assert_close(back["b"], state["b"], atol=2e-3, rtol=1e-3)
-    assert restored(quantised({"zero": torch.zeros(100, 100)}))["zero"].count_nonzero() == 0
+    assert restore(quantise({"zero": torch.zeros(100, 100)}))["zero"].count_nonzero() == 0
 
 
 def test_a_network_is_saved_and_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,7 +34,7 @@ def test_a_network_is_saved_and_loaded(tmp_path: Path, monkeypatch: pytest.Monke
     assert "decoder.conv_in.weight.scale" in stored
     for back in (
         load_int8(type(vae), tmp_path / "vae", torch.float32),
-        loaded(type(vae), tmp_path / "vae", "", torch.float32),
+        load_network(type(vae), tmp_path / "vae", "", torch.float32),
     ):
         latents = torch.randn(1, 4, 4, 4)
         with torch.no_grad():

@@ -20,7 +20,7 @@ from misc.models.decoder.decoder import Parts
 from misc.models.decoder.denoiser import Denoiser, Guide, predictor
 from misc.models.decoder.edges import edges
 from misc.models.decoder.noise import gaussian
-from misc.models.decoder.regional_attention import biases, planes_of, prompt_of, stacked
+from misc.models.decoder.regional_attention import biases, planes_of, prompt_of, stack_prompts
 from misc.models.decoder.sampling import sample, timetable
 from misc.models.decoder.scene import Scene, frame_of
 from misc.models.decoder.tiling import Window, axis_weights, blend, starts, windows
@@ -168,7 +168,7 @@ def test_an_items_words_act_inside_its_mask_only(parts: Parts) -> None:
     planes = planes_of(half(), 1, (8, 16), (8, 16))
     latents = torch.randn(1, 4, 8, 16)
     for item in ("cat, grey", "dog, brown"):
-        guide = Guide(stacked([prompt_of(parts.text, "a yard", [item])]), planes, [])
+        guide = Guide(stack_prompts([prompt_of(parts.text, "a yard", [item])]), planes, [])
         predict = predictor(denoiser, guide, levels=2, tile=64, overlap=8, dtype=torch.float32)
         predict(latents, torch.tensor(500))
     hook.remove()
@@ -180,7 +180,7 @@ def test_an_items_words_act_inside_its_mask_only(parts: Parts) -> None:
 def test_texts_beyond_clips_window_are_seen_whole(parts: Parts) -> None:
     long = prompt_of(parts.text, "abcdefgh " * 12)  # 96 letters
     assert long.states.shape == (1, 2 * 77, 16)
-    both = stacked([long, prompt_of(parts.text, "short", ["item"])])
+    both = stack_prompts([long, prompt_of(parts.text, "short", ["item"])])
     assert both.states.shape == (2, 160, 16)
     assert (both.plane[1] == 1).sum() == 77
     assert (both.plane[1] == 2).sum() == len("item") + 2

@@ -15,7 +15,7 @@ from misc.models.decoder import edges as edges_module
 from misc.models.decoder.decoder import Decoder
 from misc.models.decoder.edges import HED, edges, load_hed
 from misc.models.decoder.pickles import load_pickle
-from misc.models.decoder.weights import PICKLE, loaded
+from misc.models.decoder.weights import PICKLE, load_network
 from tests.support.pickles import Trap
 
 
@@ -43,15 +43,15 @@ def test_networks_in_pickles_are_read_as_tensors(tmp_path: Path) -> None:
     net = AutoencoderKL(block_out_channels=(32,), latent_channels=2, norm_num_groups=8)
     net.save_config(tmp_path)
     torch.save(net.state_dict(), tmp_path / PICKLE)
-    again = loaded(AutoencoderKL, tmp_path, "", torch.float32)
+    again = load_network(AutoencoderKL, tmp_path, "", torch.float32)
     for name, value in net.state_dict().items():
         assert torch.equal(value, again.state_dict()[name]), name
     torch.save(dict(list(net.state_dict().items())[1:]), tmp_path / PICKLE)
     with pytest.raises(WeightsError, match="damaged"):
-        loaded(AutoencoderKL, tmp_path, "", torch.float32)
+        load_network(AutoencoderKL, tmp_path, "", torch.float32)
     torch.save(net.state_dict() | {"trap": Trap(tmp_path / "sprung")}, tmp_path / PICKLE)
     with pytest.raises(WeightsError, match="refused"):
-        loaded(AutoencoderKL, tmp_path, "", torch.float32)
+        load_network(AutoencoderKL, tmp_path, "", torch.float32)
     assert not (tmp_path / "sprung").exists()
 
 

@@ -14,7 +14,7 @@ from misc.bits import streams
 from misc.bits.text.description import Description, Item, to_json
 from misc.errors import DescriberError, InputError, WeightsError
 from misc.models.describer import describer
-from misc.models.describer.answer import describe_all, most_tokens, parse, request, shrunk
+from misc.models.describer.answer import describe_all, most_tokens, parse, request, shrink
 from misc.profiles import load_profile
 from tests.support.images import sample_picture
 
@@ -198,7 +198,7 @@ def test_the_request_names_the_limits() -> None:
     [((96, 64), (96, 64)), ((1024, 10), (1024, 10)), ((4096, 1024), (1024, 256)), ((2, 9000), (1, 1024))],
 )
 def test_shrunk(size: tuple[int, int], expected: tuple[int, int]) -> None:
-    small = shrunk(Image.new("L", size))
+    small = shrink(Image.new("L", size))
     assert (small.mode, small.size) == ("RGB", expected)
 
 

@@ -43,7 +43,7 @@ def test_what_is_said_and_not_seen() -> None:
     assert not sight(("dog", 0.29)).bears_out("dog")
     assert seen.can_judge("boy")
     assert not seen.can_judge("grass")
-    assert seen.unseen("A dog beside a boy") == ["boy"]
+    assert seen.unseen_nouns("A dog beside a boy") == ["boy"]
     assert seen.misleads("A dog beside a boy")
     assert seen.misleads("A cat looks at a dog")
     assert not seen.misleads("A dog looks at a cat")

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch.nn import functional
 
 from misc.errors import WeightsError
-from misc.models.locator import EmbeddedClip, inside
+from misc.models.locator import EmbeddedClip, box_weights
 from misc.models.towers.detector import NAMES, Detector, Thing, distinct
 from misc.models.towers.graph_model import GraphModel
 from misc.profiles import load_profile
@@ -137,7 +137,7 @@ def test_a_thing_writes_its_name_where_it_is() -> None:
 
 
 def test_a_box_smaller_than_a_place_is_still_seen() -> None:
-    weight = inside((0.501, 0.501, 0.502, 0.502), 8, 8)
+    weight = box_weights((0.501, 0.501, 0.502, 0.502), 8, 8)
     assert weight.nonzero().tolist() == [[4, 4]]
 
 

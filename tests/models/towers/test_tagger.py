@@ -114,7 +114,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not PACKAGE.path.is_file(), reason="its package is not here: misc pull")
 def test_the_package_knows_a_colour_bar_from_a_website() -> None:
-    tagger = load_tagger(PACKAGE.checked())
+    tagger = load_tagger(PACKAGE.sound_path())
     page = Image.new("RGB", (640, 480), "white")
     for row in range(40, 440, 24):
         page.paste((60, 60, 60), (40, row, 560, row + 6))
