@@ -83,7 +83,7 @@ def measure(data: Path) -> dict[str, Any]:
 
 def main(
     data: Annotated[Path, typer.Option(help="folder of photos")],
-    json_file: Annotated[Path, typer.Option("--json", help="where the figures go")],
+    json_file: Annotated[Path, typer.Option("--json", help="file for the figures")],
 ) -> None:
     """Measure the baselines once; `misc.eval.pixel_stream --baselines FILE` reads them."""
     json_file.write_text(json.dumps(measure(data), indent=1) + "\n")

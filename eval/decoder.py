@@ -191,7 +191,7 @@ def markdown_of(result: dict[str, Any]) -> str:
 
 def main(
     data: Annotated[Path, typer.Option(help="folder of photos (Kodak)")],
-    bpp: Annotated[float, typer.Option(help="bits a pixel of whole files with pixels, at most")] = 0.024,
+    bpp: Annotated[float, typer.Option(help="size of whole files with pixels in bits a pixel, at most")] = 0.024,
     limit: Annotated[int, typer.Option(min=1, help="number of photos, at most")] = 1000,
     json_file: Annotated[Path | None, typer.Option("--json", help="file for the figures")] = None,
     profile: Annotated[str, typer.Option(help="profile whose decoder is measured")] = "embedded",

@@ -54,7 +54,7 @@ def side_by_side(original: Image.Image, decoded: Image.Image, captions: tuple[st
 
 def main(
     out: Annotated[Path, typer.Option(help="folder for the file and the images")],
-    photo: Annotated[Path | None, typer.Option(help="a photo instead of the sample")] = None,
+    photo: Annotated[Path | None, typer.Option(help="photo to use instead of the sample")] = None,
     bpp: float = 0.024,
     pull: Annotated[bool, typer.Option(help="fetch what the encoder needs first")] = True,
 ) -> None:

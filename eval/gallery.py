@@ -49,7 +49,8 @@ def lay_out(rows: list[tuple[str, Image.Image]], width: int) -> Image.Image:
     """Images of one size on a sheet, captions below.
 
     Args:
-        rows: caption and image. width: of each image on the sheet, in pixels.
+        rows: caption and image.
+        width: width of each image on the sheet, in pixels.
     """
     height = round(rows[0][1].height * width / rows[0][1].width)
     lines = -(-len(rows) // COLUMNS)
@@ -64,10 +65,10 @@ def lay_out(rows: list[tuple[str, Image.Image]], width: int) -> Image.Image:
 
 
 def main(
-    photo: Annotated[Path, typer.Option(help="the photo")],
+    photo: Annotated[Path, typer.Option(help="photo that is coded")],
     out: Annotated[Path, typer.Option(help="file for the sheet")],
-    bpp: Annotated[float, typer.Option(help="bits a pixel of the largest file")] = 0.024,
-    width: Annotated[int, typer.Option(help="of each image on the sheet, in pixels")] = 400,
+    bpp: Annotated[float, typer.Option(help="size of the largest file in bits a pixel")] = 0.024,
+    width: Annotated[int, typer.Option(help="width of each image on the sheet, in pixels")] = 400,
     profile: Annotated[str, typer.Option(help="profile that encodes and draws")] = "embedded",
 ) -> None:
     """Show a photo in all modes."""

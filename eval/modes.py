@@ -40,7 +40,8 @@ class Row:
     """A mode and its limit.
 
     Attributes:
-        name: for the table. options: of `Codec.encode`.
+        name: for the table.
+        options: of `Codec.encode`.
     """
 
     name: str
@@ -71,7 +72,8 @@ def measure(codec: Codec, panel: Panel, photo: Image.Image, rows: Sequence[Row],
     """Figures of every row for a photo; {"missing": reason} where a limit is below the least file.
 
     Args:
-        photo: RGB. candidates: seeds that the encoder tries.
+        photo: RGB.
+        candidates: number of seeds that the encoder tries.
     """
     start = time.perf_counter()
     text, regions = codec.see(photo)
@@ -144,10 +146,12 @@ def table_of(result: Mapping[str, Any], title: str) -> Table:
 
 def main(
     data: Annotated[Path, typer.Option(help="folder of photos")],
-    limit: Annotated[int | None, typer.Option(min=1, help="photos, at most")] = None,
-    candidates: Annotated[int, typer.Option(min=1, help="seeds that the encoder tries")] = 1,
+    limit: Annotated[int | None, typer.Option(min=1, help="number of photos, at most")] = None,
+    candidates: Annotated[int, typer.Option(min=1, help="number of seeds that the encoder tries")] = 1,
     profile: str = "embedded",
-    json_file: Annotated[Path | None, typer.Option("--json", help="where figures go, of every photo too")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="file for the figures, those of every photo too")
+    ] = None,
 ) -> None:
     """Measure all modes."""
     codec = Codec(profile, notice=lambda _: None)

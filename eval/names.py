@@ -122,8 +122,8 @@ def show(counts: Counts, lines: list[dict[str, Any]], console: Console) -> None:
 def main(
     data: Annotated[Path, typer.Option(help="folder of images, or of boxes shards")],
     nouns_file: Annotated[Path | None, typer.Option("--nouns", help="JSON file of the nouns of every image")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="photos, at most")] = 1000,
-    json_file: Annotated[Path | None, typer.Option("--json", help="where the figures go")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="number of photos, at most")] = 1000,
+    json_file: Annotated[Path | None, typer.Option("--json", help="file for the figures")] = None,
     profile: str = "embedded",
 ) -> None:
     """Count the names that are right."""

@@ -169,8 +169,8 @@ def show(result: dict[str, Any], console: Console) -> None:
 
 def main(
     data: Annotated[Path, typer.Option(help="folder of photos (Kodak)")],
-    baselines: Annotated[Path | None, typer.Option(help="figures that misc.eval.baselines wrote")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="where the figures go")] = None,
+    baselines: Annotated[Path | None, typer.Option(help="file that misc.eval.baselines wrote")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="file for the figures")] = None,
     profile: str = "embedded",
 ) -> None:
     """Measure the pixel stream."""

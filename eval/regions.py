@@ -116,9 +116,9 @@ def boxed_photos(data: Path) -> list[tuple[int, int, dict[str, list[list[float]]
 
 def main(
     data: Annotated[Path, typer.Option(help="folder with boxes-*.tar")],
-    maps: Annotated[Path | None, typer.Option(help=".npz of more maps")] = None,
-    items: Annotated[int, typer.Option(min=1, max=16, help="masks of a photo")] = 3,
-    json_file: Annotated[Path | None, typer.Option("--json", help="where the figures go")] = None,
+    maps: Annotated[Path | None, typer.Option(help="file of more maps (.npz)")] = None,
+    items: Annotated[int, typer.Option(min=1, max=16, help="number of masks of a photo")] = 3,
+    json_file: Annotated[Path | None, typer.Option("--json", help="file for the figures")] = None,
 ) -> None:
     """Compare the region stream with other codecs of bi-level images."""
     sets = {f"{items} masks of 8x8": boxed_maps(data, items, 8, square=True)}

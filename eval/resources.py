@@ -79,11 +79,13 @@ def measure(image: Image.Image, bpp: float, profile: str) -> dict[str, Any]:
 
 
 def main(
-    image: Annotated[Path | None, typer.Option(help="a photo; it is scaled to the sizes")] = None,
-    bpp: Annotated[float, typer.Option(help="bits a pixel of whole files with pixels, at most")] = 0.024,
+    image: Annotated[Path | None, typer.Option(help="photo that is scaled to the sizes")] = None,
+    bpp: Annotated[float, typer.Option(help="size of whole files with pixels in bits a pixel, at most")] = 0.024,
     json_file: Annotated[Path | None, typer.Option("--json", help="file for the figures")] = None,
     profile: Annotated[str, typer.Option(help="profile that decodes")] = "embedded",
-    file: Annotated[Path | None, typer.Option("--probe", help="time one file instead, and print JSON")] = None,
+    file: Annotated[
+        Path | None, typer.Option("--probe", help="file to time instead; its figures are printed as JSON")
+    ] = None,
 ) -> None:
     """Measure time, memory and sameness."""
     if file is not None:

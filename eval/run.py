@@ -45,8 +45,11 @@ class Plan:
     """What a run is to do.
 
     Attributes:
-        photos, settings: of the data set and the codecs. rates: bits a pixel. metrics: names of `METRICS`.
-        seed: of MISC's files, or None for the encoder's own choice. workers: processes at once.
+        photos, settings: of the data set and the codecs.
+        rates: bits a pixel.
+        metrics: names of `METRICS`.
+        seed: of MISC's files, or None for the encoder's own choice.
+        workers: processes at once.
         folder: where all goes.
     """
 
@@ -115,7 +118,8 @@ def run(plan: Plan, progress: Progress) -> Troubles:
         what failed; the rest is finished, in the plan's folder.
 
     Raises:
-        InputError: the folder is of another run, is in use, or cannot be written. WeightsError: no metric can run.
+        InputError: the folder is of another run, is in use, or cannot be written.
+        WeightsError: no metric can run.
     """
     store, troubles = Store(plan.folder), Troubles()
     with claim(plan.folder):

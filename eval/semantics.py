@@ -239,8 +239,8 @@ def show(result: dict[str, Any], console: Console) -> None:
 
 def main(
     data: Annotated[Path, typer.Option(help="folder with captioned-test and boxes shards")],
-    limit: Annotated[int, typer.Option(min=1, help="photos of each kind, at most")] = 1000,
-    json_file: Annotated[Path | None, typer.Option("--json", help="where the figures go")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="number of photos of each kind, at most")] = 1000,
+    json_file: Annotated[Path | None, typer.Option("--json", help="file for the figures")] = None,
     profile: str = "embedded",
 ) -> None:
     """Measure describer and locator."""

@@ -188,12 +188,12 @@ def show(result: dict[str, Any], console: Console) -> None:
 
 def main(
     profile: str = "sd15-tile",
-    random_weights: Annotated[bool, typer.Option("--random-weights", help="networks without their weights")] = False,
-    tiny: Annotated[bool, typer.Option("--tiny", help="very small networks and images")] = False,
+    random_weights: Annotated[bool, typer.Option("--random-weights", help="use networks with random weights")] = False,
+    tiny: Annotated[bool, typer.Option("--tiny", help="use very small networks and images")] = False,
     steps: int = 20,
     runs: int = 3,
     data: Annotated[Path | None, typer.Option(help="folder of photos")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="where the figures go")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="file for the figures")] = None,
 ) -> None:
     """Time the decoder."""
     result = measure(profile, random_weights=random_weights or tiny, tiny=tiny, steps=steps, runs=runs, data=data)

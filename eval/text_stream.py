@@ -127,7 +127,7 @@ def words_again(profile: Profile, texts: list[str]) -> dict[str, float]:
 
 
 def measure(data: Path, limit: int, profile_name: str, *, floats: bool) -> dict[str, Any]:
-    """All figures; `limit` texts of each kind, spread evenly."""
+    """All figures; `limit` number of texts of each kind, spread evenly over the data."""
     profile = load_profile(profile_name)
     held_out = held_out_half(read_descriptions(data))
     result: dict[str, Any] = {}
@@ -164,9 +164,9 @@ def show(result: dict[str, Any], console: Console) -> None:
 
 def main(
     data: Annotated[Path, typer.Option(help="folder with text/ and the captioned shards")],
-    limit: Annotated[int, typer.Option(min=1, help="texts of each kind, spread evenly")] = 100,
-    floats: Annotated[bool, typer.Option(help="also SmolLM2 in floating point")] = True,
-    json_file: Annotated[Path | None, typer.Option("--json", help="where the figures go")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="number of texts of each kind, spread evenly over the data")] = 100,
+    floats: Annotated[bool, typer.Option(help="measure SmolLM2 in floating point too")] = True,
+    json_file: Annotated[Path | None, typer.Option("--json", help="file for the figures")] = None,
     profile: str = "embedded",
 ) -> None:
     """Measure the text coders."""

@@ -64,8 +64,10 @@ def choose_seed(codec: Codec, data: bytes, photo: Image.Image, count: int, budge
     """The same file with the seed whose image is most like the photo.
 
     Args:
-        codec: draws. data: a file of it, whose seed is 0.
-        photo: RGB, of the file's size. count: seeds that are tried, 2 or more.
+        codec: draws.
+        data: a file of it, whose seed is 0.
+        photo: RGB, of the file's size.
+        count: seeds that are tried, 2 or more.
         budget: bytes of the file, at most; a seed that does not fit is not tried.
 
     Raises:
@@ -88,7 +90,9 @@ def settle(codec: Codec, data: bytes, content: Streams, budget: int | None) -> b
     photos is not here, or two bytes more are too many, the file stays as it is.
 
     Args:
-        codec: draws. data: a file of it, whose seed is 0. content: the streams in it.
+        codec: draws.
+        data: a file of it, whose seed is 0.
+        content: the streams in it.
         budget: bytes of the file, at most.
     """
     if codec.profile.decoder is not None or codec.profile.cascade is None or content.text is None:

@@ -111,11 +111,13 @@ class Codec:
         """What is in an image and where, for `encode`.
 
         Args:
-            image: any mode of Pillow. items: how many things to name and to locate, at most.
+            image: any mode of Pillow.
+            items: how many things to name and to locate, at most.
             grid: cells of the region maps on the shorter side, 4, 8, 12 or 16.
 
         Raises:
-            DescriberError: the describer found no words. WeightsError: describer or locator are not here.
+            DescriberError: the describer found no words.
+            WeightsError: describer or locator are not here.
         """
         return self.semantics.see(upright(image), items, check_grid(grid))
 
@@ -146,10 +148,12 @@ class Codec:
             streams: instead of a mode, which of `text`, `regions` and `pixels` the file holds.
             bpp: bits of the whole file a pixel, at most (0.024 unless another limit is given).
             ubpp: the same in millionths of a bit; in mode micro, of the text's code alone, as its paper counts.
-            max_bytes: bytes of the whole file, at most. quality: of the pixel stream, 0 to 255, instead of a limit.
+            max_bytes: bytes of the whole file, at most.
+            quality: of the pixel stream, 0 to 255, instead of a limit.
             description: the text stream, which is shortened where it does not fit.
             regions: the region stream, one map for each of the text's items, if it has any; left out when no cell is
-                set. grid: cells of maps that are made here on the shorter side, 4, 8, 12 or 16.
+                set.
+            grid: cells of maps that are made here on the shorter side, 4, 8, 12 or 16.
             seed: of the decoder's noise, 0 to 2^32 - 1; if not given, 0 or what the encoder chooses.
             candidates: seeds that the encoder tries; it writes the one whose image is most like the photo.
             reflect: rounds of reflection on the text; one in mode micro above 500 ubpp, else none, unless given.
@@ -157,10 +161,12 @@ class Codec:
             verify: decode the file's symbols again and compare them, before it is returned.
 
         Raises:
-            InputError: options that do not fit. LimitError: the image is too large.
+            InputError: options that do not fit.
+            LimitError: the image is too large.
             BudgetError: no file is as small as demanded; the message names the least.
             WeightsError: a stream cannot be made (mode misc leaves it out), or the file does not decode to what was
-                encoded. DescriberError: the describer found no words.
+                encoded.
+            DescriberError: the describer found no words.
         """
         self._check_size(image.size)
         image = upright(image)
@@ -171,15 +177,15 @@ class Codec:
         )
         plan = plan_of(mode, streams, limit.rate(image.size))
         wishes = Wishes(plan, limit, quality, seed, candidates, verify, reflect, trace)
-        seen = see_missing(plan, image, description, regions, check_grid(grid), self.semantics, self.notice)
-        start = Streams(*image.size, seed or 0, *seen)
+        text, maps = see_missing(plan, image, description, regions, check_grid(grid), self.semantics, self.notice)
+        full = Streams(*image.size, seed or 0, text, maps)
         try:
-            return encode_file(self, image, start, wishes)
+            return encode_file(self, image, full, wishes)
         except BudgetError as error:
-            if mode != Mode.AUTO or plan == LEAST or start.text is None:
+            if mode != Mode.AUTO or plan == LEAST or full.text is None:
                 raise
             self.notice(f"no pixels are written: {error}")
-            return encode_file(self, image, start, dataclasses.replace(wishes, plan=LEAST))
+            return encode_file(self, image, full, dataclasses.replace(wishes, plan=LEAST))
 
     def decode(
         self,
@@ -194,8 +200,8 @@ class Codec:
         """The image of a `.misc` file.
 
         Args:
-            seed: of the noise, instead of the file's. draft: the pixel stream's own image, without a generator; all
-                that a profile without a decoder draws.
+            seed: of the noise, instead of the file's.
+            draft: the pixel stream's own image, without a generator; all that a profile without a decoder draws.
             partial: draw a file that was cut at the end of a section from the sections that it still has.
             progress, sampling: as `draw`.
 
@@ -222,7 +228,8 @@ class Codec:
         """The image of streams.
 
         Args:
-            seed, draft: as `decode`. progress: called with the steps done and all steps.
+            seed, draft: as `decode`.
+            progress: called with the steps done and all steps.
             sampling: what is to be other than the profile says.
 
         Raises:

@@ -34,7 +34,8 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, tup
     """The image in sRGB, and what had to be said.
 
     Args:
-        image: of 8-bit samples. profile: the bytes of its ICC profile, if it has one.
+        image: of 8-bit samples.
+        profile: the bytes of its ICC profile, if it has one.
 
     Returns:
         an image of mode RGB or RGBA where there was a profile that fits; else with the samples that it had.

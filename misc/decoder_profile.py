@@ -35,11 +35,15 @@ class HubPart:
 
     Attributes:
         repository: its name on the hub; also an absolute path, or a path below misc/checkpoints that begins with
-            `misc.checkpoints/`. revision: a commit; empty for whichever is newest at the first fetch.
-        files: patterns of the files that are wanted; all if empty. subfolder: where a model lies in it. variant: of the
-            file names, such as fp16. mirrors: repositories with the same files, as name@commit, tried in turn.
-        sha256: SHA-256 of files, by their names. terms: address of terms that must be accepted before it is fetched;
-            empty where the licence asks for nothing beforehand.
+            `misc.checkpoints/`.
+        revision: a commit; empty for whichever is newest at the first fetch.
+        files: patterns of the files that are wanted; all if empty.
+        subfolder: where a model lies in it.
+        variant: of the file names, such as fp16.
+        mirrors: repositories with the same files, as name@commit, tried in turn.
+        sha256: SHA-256 of files, by their names.
+        terms: address of terms that must be accepted before it is fetched; empty where the licence asks for nothing
+            beforehand.
     """
 
     repository: str
@@ -60,7 +64,8 @@ class Control:
 
     Attributes:
         kind: what it is shown: `draft`, the pixel stream's image; `canny` or `hed`, the edges in that.
-        scale: by which its residuals are multiplied. optional: left out where its weights are not here.
+        scale: by which its residuals are multiplied.
+        optional: left out where its weights are not here.
         detector: weights that find the edges, if any are needed.
     """
 
@@ -76,10 +81,12 @@ class Sampling:
     """How an image is drawn.
 
     Attributes:
-        steps: calls of the network. guidance: scale of classifier-free guidance; 1 is none.
+        steps: calls of the network.
+        guidance: scale of classifier-free guidance; 1 is none.
         strength: noise in the draft that sampling starts from, above 0 to 1 (1: noise alone).
         fusion: `regional`, everything in one pass; `sequential`, a few steps an item, then a pass over the whole, as in
-            MISC (arXiv 2402.16749). colour: how colours are taken from the pixel stream: wavelet, adain or none.
+            MISC (arXiv 2402.16749).
+        colour: how colours are taken from the pixel stream: wavelet, adain or none.
         negative: what shall not be in the image.
 
     Raises:
@@ -132,10 +139,12 @@ class DecoderProfile:
 
     Attributes:
         base: UNet, VAE, scheduler, and tokenizers and text encoders unless `text` is `minilm`, in diffusers' layout.
-        text: `clip`, or `minilm` of the profile's packages. vae: one to take instead of the base's.
+        text: `clip`, or `minilm` of the profile's packages.
+        vae: one to take instead of the base's.
         lora: one safetensors file that is added to the UNet's weights.
         scheduler: {"class": a scheduler of diffusers, ...what to change in its configuration}; the base's if empty.
-        native: side of the images that it was trained on. tile: the longest side that is drawn in one piece.
+        native: side of the images that it was trained on.
+        tile: the longest side that is drawn in one piece.
         condition: what ControlNets and the noised start see of the pixel stream: `draft`, its own image, or
             `upsampled`, that image drawn sharp by the profile's upsampler first.
         text_steps: calls of the network for a file without pixels, if not as many as for one with.
@@ -174,7 +183,8 @@ class CascadeProfile:
 
     Attributes:
         upsampler: a file, or `x4plus` for Real-ESRGAN x4plus as it comes, of the profile's packages.
-        memory: a file, which draws files without pixels; without it they cannot be drawn. licence: of both files.
+        memory: a file, which draws files without pixels; without it they cannot be drawn.
+        licence: of both files.
     """
 
     upsampler: str

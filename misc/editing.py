@@ -35,8 +35,11 @@ def edit_file(
     would name the image of the old text.
 
     Args:
-        data: a file. models: that it was written with. text: the new text, also for a file that has none.
-        drop: names of streams that are left out. max_pixels: the largest image that is accepted.
+        data: a file.
+        models: that it was written with.
+        text: the new text, also for a file that has none.
+        drop: names of streams that are left out.
+        max_pixels: the largest image that is accepted.
 
     Raises:
         InputError: the file would not fit together, or would be empty.

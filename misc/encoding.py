@@ -1,6 +1,6 @@
-"""From what was seen of an image to the file within a limit.
+"""From text and regions of an image to the file within a limit.
 
-Streams seen ─► select_streams ─► shorter forms, or in mode micro a knapsack of words ─┐
+text, regions ─► select_streams ─► shorter forms, or in mode micro a knapsack of words ─┐
 image ─► hyperprior, each quality once ────────────────────────────────────────────────┴─► file ─► reflect ─► seed
 """
 
@@ -46,9 +46,11 @@ class Wishes:
 
     Attributes:
         quality: of the pixel stream where there is no limit.
-        seed: of the decoder's noise; None lets the encoder choose. candidates: seeds that it tries.
+        seed: of the decoder's noise; None lets the encoder choose.
+        candidates: seeds that it tries.
         verify: decode the file's symbols again and compare them.
-        reflect: rounds of reflection; None for the mode's own number. trace: folder for a page about the rounds.
+        reflect: rounds of reflection; None for the mode's own number.
+        trace: folder for a page about the rounds.
 
     Raises:
         InputError: they do not fit together.
@@ -78,7 +80,8 @@ class FileMaker:
     """Makes files of one image within one limit; the pixels of a quality are coded once.
 
     Args:
-        codec: whose models code. image: upright, RGB.
+        codec: whose models code.
+        image: upright, RGB.
     """
 
     def __init__(self, codec: Codec, image: Image.Image, wishes: Wishes) -> None:
@@ -86,20 +89,22 @@ class FileMaker:
         self.models = codec.profile.exact_models
         self.pixel_section = functools.cache(self._pixel_section)
 
-    def make(self, seen: Streams, missed: Collection[str] = ()) -> tuple[bytes, Streams]:
+    def make(self, full: Streams, missing: Collection[str] = ()) -> tuple[bytes, Streams]:
         """The best file within the limit, and its text and regions.
 
         Args:
-            seen: text and regions of the image. missed: words that matter more in mode micro.
+            full: text and regions of the image, before anything is left out.
+            missing: words that matter more in mode micro.
 
         Raises:
-            BudgetError: no file is as small as demanded. InputError: nothing is left of the text.
+            BudgetError: no file is as small as demanded.
+            InputError: nothing is left of the text.
             WeightsError: the file does not decode to what was encoded.
         """
         plan, limit = self.wishes.plan, self.wishes.limit.file
-        content = select_streams(plan, seen, self.codec.notice)
+        content = select_streams(plan, full, self.codec.notice)
         if content.text is not None and plan.coder == "consonants":
-            content = dataclasses.replace(content, text=self._skeletons(content, content.text, missed))
+            content = dataclasses.replace(content, text=self._skeletons(content, content.text, missing))
         forms = self._forms(Form(content.text, content.regions))
         sections = functools.cache(lambda k: self._sections(content, forms[k]))
 
@@ -123,13 +128,13 @@ class FileMaker:
         sentence = tell_shortened(forms[0], forms[k], most)
         if sentence:
             self.codec.notice(sentence)
-        return self._verified(data), dataclasses.replace(content, text=forms[k].text, regions=forms[k].regions)
+        return self._verify(data), dataclasses.replace(content, text=forms[k].text, regions=forms[k].regions)
 
-    def settled(self, seen: Streams, missed: Collection[str] = ()) -> bytes:
+    def make_settled(self, full: Streams, missing: Collection[str] = ()) -> bytes:
         """As `make`; without pixels, the seed that means one image everywhere, unless one was asked for."""
         from .closed_loop import settle
 
-        data, content = self.make(seen, missed)
+        data, content = self.make(full, missing)
         wishes = self.wishes
         if wishes.seed is not None or wishes.candidates > 1 or "pixels" in wishes.plan.streams:
             return data
@@ -178,7 +183,7 @@ class FileMaker:
         """The image's pixel section at a quality."""
         return exact.pixel_section(*self.codec.hyperprior.encode(np.asarray(self.image), quality))
 
-    def _skeletons(self, content: Streams, text: Description, missed: Collection[str]) -> Description:
+    def _skeletons(self, content: Streams, text: Description, missing: Collection[str]) -> Description:
         """The words that mode micro keeps within the limit."""
         least = least_symbols(text)
         limit = self.wishes.limit
@@ -193,9 +198,9 @@ class FileMaker:
         if symbols < least:
             raise BudgetError(f"the shortest word has {least * SYMBOL_BITS} bits; {limit.code} were allowed")
         ranks = word_ranks(self.codec.profile.small_language_model.sound_path())
-        return skeleton_text(text, symbols, ranks, missed)
+        return skeleton_text(text, symbols, ranks, missing)
 
-    def _verified(self, data: bytes) -> bytes:
+    def _verify(self, data: bytes) -> bytes:
         """The bytes, once their symbols are decoded and found to be those that were encoded."""
         try:
             if self.wishes.verify:
@@ -205,21 +210,22 @@ class FileMaker:
         return data
 
 
-def encode_file(codec: Codec, image: Image.Image, seen: Streams, wishes: Wishes) -> bytes:
+def encode_file(codec: Codec, image: Image.Image, full: Streams, wishes: Wishes) -> bytes:
     """The file of an image; raises as `FileMaker.make`.
 
     Args:
-        image: upright, RGB. seen: text and regions of it.
+        image: upright, RGB.
+        full: text and regions of it, before anything is left out.
     """
     from .closed_loop import choose_seed
 
     if wishes.trace is not None:
         check_trace(wishes.trace)
     maker = FileMaker(codec, image, wishes)
-    data = maker.settled(seen)
+    data = maker.make_settled(full)
     rounds = wishes.reflect if wishes.reflect is not None else own_rounds(wishes, image.size)
-    if rounds and seen.text is not None:
-        data = reflected(maker, seen, data, rounds)
+    if rounds and full.text is not None:
+        data = reflect_on(maker, full, data, rounds)
     if wishes.candidates > 1:
         data = choose_seed(codec, data, image, wishes.candidates, wishes.limit.file)
     return data
@@ -233,7 +239,7 @@ def own_rounds(wishes: Wishes, size: tuple[int, int]) -> int:
     return int(bits is not None and 1e6 * bits > REFLECTED_UBPP * size[0] * size[1])
 
 
-def reflected(maker: FileMaker, seen: Streams, data: bytes, rounds: int) -> bytes:
+def reflect_on(maker: FileMaker, full: Streams, data: bytes, rounds: int) -> bytes:
     """The best file of some rounds of reflection; the first where reflection was not asked for and cannot be had."""
     from .closed_loop import Likeness
     from .reflection import reflect
@@ -241,12 +247,12 @@ def reflected(maker: FileMaker, seen: Streams, data: bytes, rounds: int) -> byte
     codec, wishes = maker.codec, maker.wishes
     try:
         likeness = Likeness(codec.semantics, maker.image)
-        best, told = reflect(codec, seen, data, rounds, maker.settled, likeness)
+        best, history = reflect(codec, full, data, rounds, maker.make_settled, likeness)
     except WeightsError as error:
         if wishes.reflect is not None:
             raise
         codec.notice(f"the text is not reflected on: {error}")
         return data
     if wishes.trace is not None:
-        write_trace(wishes.trace, maker.image, told, best)
+        write_trace(wishes.trace, maker.image, history, best)
     return best.data

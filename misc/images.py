@@ -49,10 +49,12 @@ def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> InputImage:
     """The first frame of an image file, upright, as 8-bit sRGB.
 
     Args:
-        data: of the file. max_pixels: the largest image that is decoded.
+        data: of the file.
+        max_pixels: the largest image that is decoded.
 
     Raises:
-        InputError: not an image that Pillow opens, or damaged. LimitError: it has too many pixels.
+        InputError: not an image that Pillow opens, or damaged.
+        LimitError: it has too many pixels.
     """
     check_size(webp_size(data), max_pixels)
     Image.init()

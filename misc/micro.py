@@ -31,16 +31,17 @@ EMPHASIS = 4.0  # times the weight of a word that was missed in the image
 
 
 def skeleton_text(
-    text: Description, symbols: int | None, ranks: Mapping[str, float], missed: Collection[str] = ()
+    text: Description, symbols: int | None, ranks: Mapping[str, float], missing: Collection[str] = ()
 ) -> Description:
     """The skeletons of the text's words that matter most.
 
     Args:
         symbols: of four bits, at most, spaces too; None for as many as a text may have.
-        ranks: word to its place in a vocabulary, 0 (usual) to 1 (rare). missed: words that are to weigh more.
+        ranks: word to its place in a vocabulary, 0 (usual) to 1 (rare).
+        missing: words that are to weigh more.
     """
     words = [word for field in text.fields() for word in fold(field).split() if skeleton(word)]
-    kept = choose_words(words, weigh(text, words, ranks, missed), symbols)
+    kept = choose_words(words, weigh(text, words, ranks, missing), symbols)
     return Description(" ".join(map(skeleton, kept[:MAX_SKELETONS])), consonants=True)
 
 
@@ -56,7 +57,9 @@ def least_symbols(text: Description) -> int:
     return min(map(len, words))
 
 
-def weigh(text: Description, words: list[str], ranks: Mapping[str, float], missed: Collection[str] = ()) -> list[float]:
+def weigh(
+    text: Description, words: list[str], ranks: Mapping[str, float], missing: Collection[str] = ()
+) -> list[float]:
     """What a symbol of each word is worth; arguments as `skeleton_text`."""
     names = {word for item in text.items for word in fold(item.name).split()}
     weights: list[float] = []
@@ -70,7 +73,7 @@ def weigh(text: Description, words: list[str], ranks: Mapping[str, float], misse
             weight = NAME
         else:
             weight = USUAL + (RARE - USUAL) * ranks.get(word, 1.0)
-        weights.append(weight * (EMPHASIS if word in missed and word not in known else 1.0))
+        weights.append(weight * (EMPHASIS if word in missing and word not in known else 1.0))
         known.add(word)
     return weights
 
@@ -79,7 +82,8 @@ def choose_words(words: list[str], weights: list[float], symbols: int | None) ->
     """The words of the largest sum of weight times length that fit, in their order.
 
     Args:
-        words: each has a skeleton. weights: of a symbol of each, above 0.
+        words: each has a skeleton.
+        weights: of a symbol of each, above 0.
         symbols: at most, a space between two words included; None for as many as a text may have.
     """
     room = 1 + (MAX_LETTERS if symbols is None else min(symbols, MAX_LETTERS))  # the last word has no space behind it

@@ -112,7 +112,9 @@ def see_missing(
     """Text and regions that a plan needs: those that are given, the others by describer and locator.
 
     Args:
-        image: RGB. grid: cells of the maps on the shorter side. notice: is told of streams that are left out.
+        image: RGB.
+        grid: cells of the maps on the shorter side.
+        notice: is told of streams that are left out.
 
     Raises:
         WeightsError, DescriberError: a stream that the plan needs cannot be made.
@@ -137,16 +139,17 @@ def see_missing(
     return text, maps
 
 
-def select_streams(plan: Plan, seen: Streams, notice: Notice) -> Streams:
+def select_streams(plan: Plan, full: Streams, notice: Notice) -> Streams:
     """Streams as the plan has them: only its own, folded for LZW, no maps in which no cell is set.
 
     Args:
-        seen: text and regions of the image. notice: is told of words that are left out.
+        full: text and regions of the image, before anything is left out.
+        notice: is told of words that are left out.
 
     Raises:
         InputError: nothing is left of the text.
     """
-    text, maps = seen.text, seen.regions
+    text, maps = full.text, full.regions
     if "regions" not in plan.streams or (maps is not None and not maps.masks.any()):
         maps = None
     if "text" not in plan.streams or text is None:
@@ -155,7 +158,7 @@ def select_streams(plan: Plan, seen: Streams, notice: Notice) -> Streams:
         text = fold_text(text, notice)
     elif plan.coder != "consonants" and not any(text.fields()):
         raise InputError("the text is empty: nothing could be drawn from it or found by it")
-    return dataclasses.replace(seen, text=text, regions=maps)
+    return dataclasses.replace(full, text=text, regions=maps)
 
 
 def fold_text(text: Description, notice: Notice) -> Description:

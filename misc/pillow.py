@@ -95,7 +95,8 @@ def save(image: Image.Image, target: IO[bytes], filename: str | bytes) -> None:
     """Encode; Pillow's save options are the keywords of `Codec.encode`, such as bpp and mode.
 
     Raises:
-        TypeError: there is no such option. ValueError: options that do not fit.
+        TypeError: there is no such option.
+        ValueError: options that do not fit.
         OSError: no file is as small as demanded, or the image is too large.
     """
     given: dict[str, Any] = getattr(image, "encoderinfo", {})

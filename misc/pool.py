@@ -39,8 +39,10 @@ class Outcome:
     """What became of a job.
 
     Attributes:
-        job: as it was given. answer: what `work` gave, or None if the job failed.
-        error: one sentence about the failure. kind: the name of its class, or `died`.
+        job: as it was given.
+        answer: what `work` gave, or None if the job failed.
+        error: one sentence about the failure.
+        kind: the name of its class, or `died`.
     """
 
     job: Json
@@ -61,7 +63,9 @@ def run_jobs(
 
     Args:
         target: `module:function`, called once in each process with the setup; it gives `work`, which takes a job and
-            gives an answer. jobs: in the order in which they are begun. workers: processes, at most.
+            gives an answer.
+        jobs: in the order in which they are begun.
+        workers: processes, at most.
         log: a file that what the processes print is added to; without one it is lost.
 
     Raises:

@@ -30,7 +30,8 @@ class Limit:
     """What a file may have, at most; None is no limit.
 
     Attributes:
-        file: bytes of the whole file. code: bits of the text's code alone, which mode micro counts as its paper does.
+        file: bytes of the whole file.
+        code: bits of the text's code alone, which mode micro counts as its paper does.
     """
 
     file: int | None = None
@@ -54,8 +55,10 @@ def limit_of(
     """The limit of a file.
 
     Args:
-        size: width and height of the image. bpp, ubpp: bits, or millionths of a bit, of the whole file a pixel.
-        max_bytes: of the whole file. quality: of the pixel stream, 0 to 255, which stands for no limit.
+        size: width and height of the image.
+        bpp, ubpp: bits, or millionths of a bit, of the whole file a pixel.
+        max_bytes: of the whole file.
+        quality: of the pixel stream, 0 to 255, which stands for no limit.
         pixels: whether the file has a pixel stream; then DEFAULT_BPP is the limit unless another is given.
         of_code: whether `ubpp` counts the bits of the text's code alone.
 
@@ -85,7 +88,8 @@ def best_within(code: Callable[[int], bytes], budget: int, size: tuple[int, int]
     """The file of the highest quality that has at most `budget` bytes; every quality that is tried is coded once.
 
     Args:
-        code: gives the file of a quality, 0 to 255. size: width and height of the image.
+        code: gives the file of a quality, 0 to 255.
+        size: width and height of the image.
 
     Raises:
         BudgetError: the file of the lowest quality is larger.

@@ -43,11 +43,14 @@ class Round:
     """One file of the loop.
 
     Attributes:
-        seen: text and regions that it was made of. data: the file. image: as it is drawn.
-        score: likeness to the photo. missing: words of the text that the drawn image was not described with.
+        content: text and regions that it was made of.
+        data: the file.
+        image: as it is drawn.
+        score: likeness to the photo.
+        missing: words of the text that the drawn image was not described with.
     """
 
-    seen: Streams
+    content: Streams
     data: bytes
     image: Image.Image
     score: float
@@ -55,45 +58,48 @@ class Round:
 
 
 def reflect(
-    codec: Codec, seen: Streams, first: bytes, rounds: int, make: MakeFile, likeness: Scorer
+    codec: Codec, content: Streams, first: bytes, rounds: int, make: MakeFile, likeness: Scorer
 ) -> tuple[Round, list[Round]]:
     """The best round, and all rounds in their order.
 
     Args:
-        codec: draws and describes. seen: text and regions of the photo. first: the file that was made of them.
+        codec: draws and describes.
+        content: text and regions of the photo.
+        first: the file that was made of them.
         rounds: texts that are tried after the first, at most.
-        make: the file of a text, given the words that were missing. likeness: to the photo.
+        make: the file of a text, given the words that were missing.
+        likeness: to the photo.
 
     Raises:
         WeightsError: what draws, describes or compares is not here.
     """
-    assert seen.text is not None
-    best = look(codec, seen, first, likeness, seen.text)
-    told = [best]
+    assert content.text is not None
+    best = look(codec, content, first, likeness, content.text)
+    history = [best]
     for _ in range(rounds):
-        assert best.seen.text is not None
+        assert best.content.text is not None
         if not best.missing:
             break
-        mended = replace(seen, text=mend(best.seen.text, best.missing))
+        mended = replace(content, text=mend(best.content.text, best.missing))
         try:
             data = make(mended, best.missing)
         except BudgetError:
             break
-        if any(data == each.data for each in told):
+        if any(data == each.data for each in history):
             break
-        told.append(look(codec, mended, data, likeness, seen.text))
-        best = max(best, told[-1], key=lambda each: each.score)
-    return best, told
+        history.append(look(codec, mended, data, likeness, content.text))
+        best = max(best, history[-1], key=lambda each: each.score)
+    return best, history
 
 
-def look(codec: Codec, seen: Streams, data: bytes, likeness: Scorer, wanted: Description) -> Round:
+def look(codec: Codec, content: Streams, data: bytes, likeness: Scorer, wanted: Description) -> Round:
     """Draw a file, and see what of the wanted text is missing in its image."""
     image = codec.decode(data)
     try:
         missing = missing_words(wanted, codec.semantics.describe(image))
-    except DescriberError:  # nothing can be told of the image, so nothing is known to be missing
+    except DescriberError:  # nothing can be history of the image, so nothing is known to be missing
         missing = ()
-    return Round(seen, data, image, likeness.score(image), missing)
+    return Round(content, data, image, likeness.score(image), missing)
 
 
 def missing_words(wanted: Description, drawn: Description) -> tuple[str, ...]:

@@ -84,7 +84,8 @@ def first_that_fits(count: int, size: Callable[[int], int], most: int) -> int | 
     """The place of the longest form of at most so many bytes, or None; by halving, and each form is looked at once.
 
     Args:
-        count: number of forms. size: bytes of the form at a place; the longest is at 0.
+        count: number of forms.
+        size: bytes of the form at a place; the longest is at 0.
     """
     if size(0) <= most:
         return 0

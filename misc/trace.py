@@ -49,7 +49,7 @@ def write_trace(folder: Path, photo: Image.Image, rounds: Sequence[Round], kept:
         photo.save(folder / "photo.png")
         for number, each in enumerate(rounds):
             each.image.save(folder / f"round-{number}.png")
-            text = each.seen.text.fields() if each.seen.text else []
+            text = each.content.text.fields() if each.content.text else []
             rows.append(
                 ROW.format(
                     number=number,

@@ -55,7 +55,8 @@ class EmbeddedClip:
     """The embedded profile's CLIP.
 
     Args:
-        tower: of `misc.models.towers.vision`. text: of `misc.models.towers.text_features`.
+        tower: of `misc.models.towers.vision`.
+        text: of `misc.models.towers.text_features`.
         heads: of `misc.models.clip.embedded`.
         detector: of `misc.models.towers.detector`, if there is one.
     """
@@ -98,7 +99,9 @@ def locate(clip: DenseClip, image: Image.Image, names: Sequence[str], grid: int 
     """Masks of named items in an image.
 
     Args:
-        image: RGB, of any size. names: of at most 16 items. grid: cells on the image's shorter side, one of GRIDS.
+        image: RGB, of any size.
+        names: of at most 16 items.
+        grid: cells on the image's shorter side, one of GRIDS.
 
     Returns:
         masks (items, rows, columns), one for each name; a name that stands out nowhere has an empty mask.

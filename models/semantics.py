@@ -158,7 +158,9 @@ class Semantics:
         """Description and masks of an image; by the embedded models from one look of the tower.
 
         Args:
-            image: RGB. items: how many things to name, at most. grid: cells of the masks on the shorter side.
+            image: RGB.
+            items: how many things to name, at most.
+            grid: cells of the masks on the shorter side.
         """
         from .describer.embedded import GRID
         from .locator import maps_of
@@ -178,7 +180,8 @@ class Semantics:
         """A mask for every item of a description, or None where there are no items.
 
         Args:
-            image: RGB. grid: cells on the shorter side, one of GRIDS.
+            image: RGB.
+            grid: cells on the shorter side, one of GRIDS.
         """
         from .locator import locate
 

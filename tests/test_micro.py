@@ -67,7 +67,7 @@ def test_weights() -> None:
     words = ["the", "dog", "and", "the", "heron", "dog", "brown"]
     the, dog, _, again, heron, twice, brown = weigh(text, words, {"brown": 0.0})
     assert dog > heron > brown > the > again == twice
-    assert weigh(text, words, {}, missed={"heron"})[4] > dog
+    assert weigh(text, words, {}, missing={"heron"})[4] > dog
 
 
 def test_words_are_the_best_of_all_sets() -> None:

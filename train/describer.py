@@ -158,37 +158,37 @@ def main(
     features: Annotated[Path, typer.Option(help="folder that misc.train.prepare.features wrote")],
     out: options.Out,
     language_model: Annotated[
-        Path | None, typer.Option(help="language_model.safetensors to take instead of the committed one")
+        Path | None, typer.Option(help="weights of the language model to start from instead of the committed ones")
     ] = None,
     start: options.Start = None,
     from_scratch: options.FromScratch = False,
-    recipe: options.RecipeFile = None,
+    recipe_file: options.RecipeFile = None,
     minutes: options.Minutes = 30,
     steps: options.Steps = 1_000_000,
     seed: options.Seed = 0,
     profile: options.ProfileName = "embedded",
 ) -> None:
     """Train the embedded describer."""
-    chosen = options.read_recipe(Recipe, "describer", recipe, from_scratch=from_scratch)
-    known = load_profile(profile)
-    if known.describer is None:
+    recipe = options.read_recipe(Recipe, "describer", recipe_file, from_scratch=from_scratch)
+    parts = load_profile(profile)
+    if parts.describer is None:
         raise typer.BadParameter(f"profile {profile} has no describer of its own", param_hint="--profile")
-    weights = options.choose_start(start, known.describer.path, from_scratch=from_scratch)
-    language, tokenizer = load_floats(language_model or known.small_language_model.path)
+    weights = options.choose_start(start, parts.describer.path, from_scratch=from_scratch)
+    language, tokenizer = load_floats(language_model or parts.small_language_model.path)
     accelerator = new_accelerator(seed)
     model = (
         load_describer(weights)
         if weights
-        else build(DescriberNetwork, read_config(chosen.config) | {"language": language})
+        else build(DescriberNetwork, read_config(recipe.config) | {"language": language})
     )
     photos = load_features(features)
     answers = Answers(tokenizer, photos.facts, random.Random(data_seed(out, seed, accelerator)))
     batches = answer_batches(
-        photos, answers, chosen.batch, label_share=chosen.label_share, text_every=chosen.text_every
+        photos, answers, recipe.batch, label_share=recipe.label_share, text_every=recipe.text_every
     )
-    task = DescriberTask(model, batches, chosen, accelerator)
+    task = DescriberTask(model, batches, recipe, accelerator)
     settings = Settings(
-        out, steps, minutes, chosen.warm_up, chosen.decay, fade="linear", average=chosen.average, seed=seed
+        out, steps, minutes, recipe.warm_up, recipe.decay, fade="linear", average=recipe.average, seed=seed
     )
     print_result(run(task, settings, accelerator), accelerator)
 

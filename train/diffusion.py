@@ -170,7 +170,7 @@ def main(
     out: options.Out,
     start: options.Start = None,
     from_scratch: options.FromScratch = False,
-    recipe: options.RecipeFile = None,
+    recipe_file: options.RecipeFile = None,
     minutes: options.Minutes = 600,
     steps: options.Steps = 1_000_000,
     seed: options.Seed = 0,
@@ -178,19 +178,19 @@ def main(
     profile: options.ProfileName = "embedded",
 ) -> None:
     """Train the generator, which draws at a quarter of the size."""
-    chosen = options.read_recipe(Recipe, PART, recipe, from_scratch=from_scratch)
+    recipe = options.read_recipe(Recipe, PART, recipe_file, from_scratch=from_scratch)
     committed = Path(str(resources.files("misc.checkpoints"))) / "embedded" / PART
     weights = options.choose_start(start, committed, from_scratch=from_scratch, holds="unet")
     accelerator = new_accelerator(seed)
-    generator = load_generator(weights) if weights else build(new_generator, chosen.config)
+    generator = load_generator(weights) if weights else build(new_generator, recipe.config)
     batches = scene_loader(
-        data, scenes, chosen.size, chosen.batch, data_seed(out, seed, accelerator), workers, chosen.sharp
+        data, scenes, recipe.size, recipe.batch, data_seed(out, seed, accelerator), workers, recipe.sharp
     )
-    known = load_profile(profile)
-    text = MiniLmText(lambda: load_text_tower(known.packages["minilm"].sound_path())).to(accelerator.device)
-    hyperprior = load_hyperprior(known.hyperprior.path)
-    task = GeneratorTask(generator, iter(batches), text, hyperprior, chosen, accelerator)
-    settings = Settings(out, steps, minutes, chosen.warm_up, chosen.decay, average=chosen.average, seed=seed)
+    parts = load_profile(profile)
+    text = MiniLmText(lambda: load_text_tower(parts.packages["minilm"].sound_path())).to(accelerator.device)
+    hyperprior = load_hyperprior(parts.hyperprior.path)
+    task = GeneratorTask(generator, iter(batches), text, hyperprior, recipe, accelerator)
+    settings = Settings(out, steps, minutes, recipe.warm_up, recipe.decay, average=recipe.average, seed=seed)
     print_result(run(task, settings, accelerator), accelerator)
 
 

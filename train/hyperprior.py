@@ -160,7 +160,7 @@ def main(
     out: options.Out,
     start: options.Start = None,
     from_scratch: options.FromScratch = False,
-    recipe: options.RecipeFile = None,
+    recipe_file: options.RecipeFile = None,
     minutes: options.Minutes = 60,
     steps: options.Steps = 1_000_000,
     seed: options.Seed = 0,
@@ -168,13 +168,13 @@ def main(
     profile: options.ProfileName = "embedded",
 ) -> None:
     """Train the pixel stream's hyperprior."""
-    chosen = options.read_recipe(Recipe, "hyperprior", recipe, from_scratch=from_scratch)
+    recipe = options.read_recipe(Recipe, "hyperprior", recipe_file, from_scratch=from_scratch)
     weights = options.choose_start(start, load_profile(profile).hyperprior.path, from_scratch=from_scratch)
     accelerator = new_accelerator(seed)
-    batches = crop_loader(data, chosen.crop, chosen.batch, data_seed(out, seed, accelerator), workers)
-    model = load_hyperprior(weights) if weights else build(Hyperprior, chosen.config)
-    task = HyperpriorTask(model, iter(batches), chosen, accelerator)
-    settings = Settings(out, steps, minutes, decay=chosen.decay, average=chosen.average, seed=seed)
+    batches = crop_loader(data, recipe.crop, recipe.batch, data_seed(out, seed, accelerator), workers)
+    model = load_hyperprior(weights) if weights else build(Hyperprior, recipe.config)
+    task = HyperpriorTask(model, iter(batches), recipe, accelerator)
+    settings = Settings(out, steps, minutes, decay=recipe.decay, average=recipe.average, seed=seed)
     print_result(run(task, settings, accelerator), accelerator)
 
 

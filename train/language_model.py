@@ -252,26 +252,26 @@ def main(
     extra: Annotated[Path | None, typer.Option(help="file of more English text, one short text a line")] = None,
     start: options.Start = None,
     from_scratch: options.FromScratch = False,
-    recipe: options.RecipeFile = None,
+    recipe_file: options.RecipeFile = None,
     minutes: options.Minutes = 20,
     steps: options.Steps = 1_000_000,
     seed: options.Seed = 0,
     profile: options.ProfileName = "embedded",
 ) -> None:
     """Train lm-small."""
-    chosen = options.read_recipe(Recipe, "language_model", recipe, from_scratch=from_scratch)
+    recipe = options.read_recipe(Recipe, "language_model", recipe_file, from_scratch=from_scratch)
     committed = load_profile(profile).small_language_model.path
     weights = options.choose_start(start, committed, from_scratch=from_scratch)
     accelerator = new_accelerator(seed)
     texts = corpus(data, extra)
-    model, tokenizer = starting_point(weights, chosen.config, out, texts, accelerator)
+    model, tokenizer = starting_point(weights, recipe.config, out, texts, accelerator)
     documents = {style: [encoding.ids for encoding in tokenizer.encode_batch(lines)] for style, lines in texts.items()}
     print({style: sum(map(len, tokens)) for style, tokens in documents.items()}, "tokens", file=sys.stderr)
-    batches = sequences(documents, tokenizer.token_to_id(TERMINATOR), chosen, data_seed(out, seed, accelerator))
+    batches = sequences(documents, tokenizer.token_to_id(TERMINATOR), recipe, data_seed(out, seed, accelerator))
     held_out = held_out_half(read_descriptions(data))[::10]
-    task = LanguageModelTask(model, tokenizer, batches, held_out, chosen, accelerator)
+    task = LanguageModelTask(model, tokenizer, batches, held_out, recipe, accelerator)
     settings = Settings(
-        out, steps, minutes, chosen.warm_up, chosen.decay, fade="linear", average=chosen.average, seed=seed
+        out, steps, minutes, recipe.warm_up, recipe.decay, fade="linear", average=recipe.average, seed=seed
     )
     print_result(run(task, settings, accelerator), accelerator)
 

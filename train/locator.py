@@ -177,27 +177,27 @@ def main(
     boxes: Annotated[Path | None, typer.Option(help="file that misc.train.prepare.detections wrote")] = None,
     start: options.Start = None,
     from_scratch: options.FromScratch = False,
-    recipe: options.RecipeFile = None,
+    recipe_file: options.RecipeFile = None,
     minutes: options.Minutes = 10,
     steps: options.Steps = 1_000_000,
     seed: options.Seed = 0,
     profile: options.ProfileName = "embedded",
 ) -> None:
     """Train the embedded CLIP."""
-    chosen = options.read_recipe(Recipe, "locator", recipe, from_scratch=from_scratch)
-    known = load_profile(profile)
-    if known.locator is None:
+    recipe = options.read_recipe(Recipe, "locator", recipe_file, from_scratch=from_scratch)
+    parts = load_profile(profile)
+    if parts.locator is None:
         raise typer.BadParameter(f"profile {profile} has no locator of its own", param_hint="--profile")
-    weights = options.choose_start(start, known.locator.path, from_scratch=from_scratch)
-    heads = load_clip_heads(weights) if weights else build(ClipHeads, chosen.config)
+    weights = options.choose_start(start, parts.locator.path, from_scratch=from_scratch)
+    heads = load_clip_heads(weights) if weights else build(ClipHeads, recipe.config)
     accelerator = new_accelerator(seed)
-    tower = load_text_tower(known.packages["minilm"].sound_path(), accelerator.device)
+    tower = load_text_tower(parts.packages["minilm"].sound_path(), accelerator.device)
     patches = NamedPatches(load_features(features, boxes), tower)
     draw = random.Random(data_seed(out, seed, accelerator))
-    batches = patches.batches(chosen.batch, chosen.local_batch, chosen.names, draw)
-    task = LocatorTask(heads, batches, patches.embed(BOXED), chosen, accelerator)
+    batches = patches.batches(recipe.batch, recipe.local_batch, recipe.names, draw)
+    task = LocatorTask(heads, batches, patches.embed(BOXED), recipe, accelerator)
     settings = Settings(
-        out, steps, minutes, chosen.warm_up, chosen.decay, fade="linear", average=chosen.average, seed=seed
+        out, steps, minutes, recipe.warm_up, recipe.decay, fade="linear", average=recipe.average, seed=seed
     )
     print_result(run(task, settings, accelerator), accelerator)
 

@@ -61,11 +61,11 @@ def choose_start(start: Path | None, committed: Path, *, from_scratch: bool, hol
         if start is not None:
             raise InputError("--start and --from-scratch exclude each other")
         return None
-    chosen = start or committed
-    if not (chosen / holds).exists():
+    weights = start or committed
+    if not (weights / holds).exists():
         hint = "" if start else ": give --start or --from-scratch"
-        raise WeightsError(f"there are no weights at {chosen}{hint}")
-    return chosen
+        raise WeightsError(f"there are no weights at {weights}{hint}")
+    return weights
 
 
 def read_recipe(kind: type[R], part: str, path: Path | None = None, *, from_scratch: bool = False) -> R:
@@ -94,8 +94,8 @@ def read_recipe(kind: type[R], part: str, path: Path | None = None, *, from_scra
     for name, value in (table | override).items():
         if name not in kinds or not fits(value, kinds[name]):
             raise InputError(f"the recipe {source} cannot say {name} = {value!r}")
-    chosen = table | (override if from_scratch else {})
-    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in chosen.items()})
+    values = table | (override if from_scratch else {})
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 
 def fits(value: Any, kind: Any) -> bool:

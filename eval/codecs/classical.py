@@ -28,8 +28,11 @@ class Format:
     """A format of Pillow's.
 
     Attributes:
-        pillow: its name there. options: of saving, beside the quality. low, high: the range of qualities.
-        option: the name of the quality's option. plugin: a module that registers the format.
+        pillow: its name there.
+        options: of saving, beside the quality.
+        low, high: the range of qualities.
+        option: the name of the quality's option.
+        plugin: a module that registers the format.
     """
 
     pillow: str
@@ -55,7 +58,8 @@ class Classical:
     """One format at one size.
 
     Args:
-        name: of `FORMATS`. divisor: 1, 2 or 4.
+        name: of `FORMATS`.
+        divisor: 1, 2 or 4.
 
     Raises:
         InputError: Pillow has no such format here.

@@ -48,8 +48,10 @@ class Setting:
     """How to open a codec in another process: plain values, so that they pass as JSON.
 
     Attributes:
-        name: as in results, such as `avif/2`. kind: `misc`, `classical`, `upsampled`, `neural`, `command` or `class`.
-        one_rate: it has one file an image, whatever the rate. options: of the kind.
+        name: as in results, such as `avif/2`.
+        kind: `misc`, `classical`, `upsampled`, `neural`, `command` or `class`.
+        one_rate: it has one file an image, whatever the rate.
+        options: of the kind.
     """
 
     name: str

@@ -43,7 +43,8 @@ class Command:
     """Two commands. Each gets files of its own; no shell reads them.
 
     Args:
-        encoder: with {in}, a PNG, {out} and {bpp}. decoder: with {in}, the file that the encoder wrote, and {out}.
+        encoder: with {in}, a PNG, {out} and {bpp}.
+        decoder: with {in}, the file that the encoder wrote, and {out}.
     """
 
     def __init__(self, encoder: str, decoder: str) -> None:
@@ -53,7 +54,8 @@ class Command:
         """What the encoder writes.
 
         Raises:
-            InputError: it failed. BudgetError: its file is larger than the rate admits.
+            InputError: it failed.
+            BudgetError: its file is larger than the rate admits.
         """
         with tempfile.TemporaryDirectory() as folder:
             image.save(Path(folder) / "in.png")
@@ -67,7 +69,8 @@ class Command:
         """The image that the decoder writes.
 
         Raises:
-            InputError: it failed. BitstreamError: it wrote no image.
+            InputError: it failed.
+            BitstreamError: it wrote no image.
         """
         with tempfile.TemporaryDirectory() as folder:
             (Path(folder) / "in.bin").write_bytes(data)

@@ -20,7 +20,8 @@ class MiscMode:
     """One mode of one profile.
 
     Args:
-        mode: of `misc.modes.MODES`. profile: of `misc.profiles.profile_names`.
+        mode: of `misc.modes.MODES`.
+        profile: of `misc.profiles.profile_names`.
         seed: of the decoder; without one, the encoder's choice.
     """
 

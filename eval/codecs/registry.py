@@ -29,7 +29,9 @@ def expand(names: Sequence[str], commands: Sequence[str] = (), seed: int | None 
     """Settings of codecs by their names; sets of names become their members.
 
     Args:
-        names: as above. commands: as `--codec-cmd` takes them. seed: of MISC's decoder.
+        names: as above.
+        commands: as `--codec-cmd` takes them.
+        seed: of MISC's decoder.
 
     Raises:
         InputError: there is no such codec, or one is named twice.

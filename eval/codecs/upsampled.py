@@ -21,10 +21,12 @@ class Upsampled:
     """A classical codec at quarter size, drawn large by x4plus (Wang 2021, arXiv 2107.10833).
 
     Args:
-        name: of `classical.FORMATS`. network: x4plus; the profile's package has it.
+        name: of `classical.FORMATS`.
+        network: x4plus; the profile's package has it.
 
     Raises:
-        InputError: the format is not installed. WeightsError: x4plus's weights are not here.
+        InputError: the format is not installed.
+        WeightsError: x4plus's weights are not here.
     """
 
     def __init__(self, name: str, network: Upsampler | None = None) -> None:

@@ -17,10 +17,14 @@ class Metric:
     """One figure.
 
     Attributes:
-        name: its key in results. label: for tables and axes. unit: "dB", or nothing.
-        rises: whether more is better. selects: whether it takes part in training or in the encoder's choices.
+        name: its key in results.
+        label: for tables and axes.
+        unit: "dB", or nothing.
+        rises: whether more is better.
+        selects: whether it takes part in training or in the encoder's choices.
         what: one sentence for the report, with its source.
-        of_set: it is of a set of images, not of one. slow: it takes seconds an image, and is measured on demand.
+        of_set: it is of a set of images, not of one.
+        slow: it takes seconds an image, and is measured on demand.
     """
 
     name: str

@@ -32,7 +32,8 @@ class Look:
     """What the tower makes of one image.
 
     Attributes:
-        patches: (16, 16, 384) float. embedding: (256,) float, the embedded CLIP's, of length 1.
+        patches: (16, 16, 384) float.
+        embedding: (256,) float, the embedded CLIP's, of length 1.
     """
 
     patches: Tensor

@@ -18,7 +18,8 @@ def write_report(results: Results, folder: Path, published: Path | None = None, 
     """Write results.json, results.csv, json/, plots/, tables.md and report.html.
 
     Args:
-        published: a CSV whose figures are laid over the plots. draws: of the bootstrap.
+        published: a CSV whose figures are laid over the plots.
+        draws: of the bootstrap.
 
     Raises:
         InputError: the CSV is not of the form of `published`, or something cannot be written.

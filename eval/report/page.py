@@ -29,7 +29,10 @@ def page(results: Results, folder: Path, tables: str, plots: dict[str, str], pho
     """The whole page.
 
     Args:
-        folder: of the run, with the images. tables: in Markdown. plots: {metric: SVG}. photos: shown, at most.
+        folder: of the run, with the images.
+        tables: in Markdown.
+        plots: {metric: SVG}.
+        photos: shown, at most.
     """
     labels = {rate for codec in results.codecs.values() for by_rate in codec.points.values() for rate in by_rate}
     rates = sorted(labels - {OWN}, key=float) or [OWN]

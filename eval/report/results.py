@@ -28,8 +28,11 @@ class Point:
     """One photo by one codec at one rate.
 
     Attributes:
-        bpp: bits a pixel of the whole file. streams: bytes of its parts. values: figures by metric.
-        missing: reasons of the metrics that could not run. content: text and items, if the codec tells.
+        bpp: bits a pixel of the whole file.
+        streams: bytes of its parts.
+        values: figures by metric.
+        missing: reasons of the metrics that could not run.
+        content: text and items, if the codec tells.
         encode_s, decode_s: seconds; None for the first of a process, which loads the models.
     """
 
@@ -48,8 +51,11 @@ class CodecResults:
     """One codec.
 
     Attributes:
-        points: {photo: {rate: point}}. none: {photo: {rate: why there is no file}}. failed: {photo: sentence}.
-        frechet: {rate: distance of all photos' patches}. problem: why the codec could not run.
+        points: {photo: {rate: point}}.
+        none: {photo: {rate: why there is no file}}.
+        failed: {photo: sentence}.
+        frechet: {rate: distance of all photos' patches}.
+        problem: why the codec could not run.
     """
 
     name: str

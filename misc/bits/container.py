@@ -45,7 +45,8 @@ class Header:
     """What stands in front of the sections.
 
     Attributes:
-        width, height: of the image, 1 to 65,535. seed: of the decoder's noise, 0 to 2^32 - 1.
+        width, height: of the image, 1 to 65,535.
+        seed: of the decoder's noise, 0 to 2^32 - 1.
         fingerprint: of the exact models, 0 to 65,535.
     """
 
@@ -98,7 +99,8 @@ def read(
             then be seen from their own checks.
 
     Raises:
-        BitstreamError: not a MISC file, damaged, or cut. LimitError: larger than allowed.
+        BitstreamError: not a MISC file, damaged, or cut.
+        LimitError: larger than allowed.
         ModelMismatchError: of another version or written with other models.
     """
     if len(data) < 2 or data[0] != MAGIC:

@@ -32,8 +32,11 @@ class Streams:
     """What a file says of an image, in the order of the file; any subset of the three streams.
 
     Attributes:
-        width, height: of the image, 1 to 65,535. seed: of the decoder's noise, 0 to 2^32 - 1.
-        text: what is in the image. regions: where each of the text's items is. pixels: the hyperprior's integers.
+        width, height: of the image, 1 to 65,535.
+        seed: of the decoder's noise, 0 to 2^32 - 1.
+        text: what is in the image.
+        regions: where each of the text's items is.
+        pixels: the hyperprior's integers.
     """
 
     width: int
@@ -110,7 +113,8 @@ def reseed(data: bytes, seed: int) -> bytes:
     """The same file with another seed.
 
     Args:
-        data: an intact file. seed: 0 to 2^32 - 1.
+        data: an intact file.
+        seed: 0 to 2^32 - 1.
     """
     header, sections = container.read(data)
     return container.write(dataclasses.replace(header, seed=seed), sections)

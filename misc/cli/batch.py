@@ -14,10 +14,12 @@ __all__ = ["app"]
 
 app = typer.Typer(name="batch", help="A whole folder of images; what is done is not done again.", no_args_is_help=True)
 
-Source = Annotated[Path, typer.Argument(metavar="DIR", help="the folder to read, with those in it")]
-Target = Annotated[Path, typer.Argument(metavar="OUT", help="the folder to write, with a manifest.csv")]
-Workers = Annotated[int | None, typer.Option(min=1, help="processes at once [default: one a core]")]
-Ray = Annotated[str | None, typer.Option(metavar="ADDRESS", help="a Ray cluster that sees both folders, or `local`")]
+Source = Annotated[Path, typer.Argument(metavar="DIR", help="folder to read, with the folders in it")]
+Target = Annotated[Path, typer.Argument(metavar="OUT", help="folder to write, with a manifest.csv")]
+Workers = Annotated[int | None, typer.Option(min=1, help="number of processes at once [default: one a core]")]
+Ray = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="address of a Ray cluster that sees both folders, or `local`")
+]
 
 
 @app.command()

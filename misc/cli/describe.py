@@ -14,7 +14,9 @@ __all__ = ["DescriberOption", "describe"]
 
 DescriberOption = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="who describes: http, a model's folder or hub name [default: the profile's]"),
+    typer.Option(
+        metavar="NAME", help="model that describes: http, a folder, or a name of the hub [default: the profile's]"
+    ),
 ]
 
 

@@ -20,7 +20,7 @@ def edit(
     source: Input,
     target: Output,
     text: Annotated[
-        str | None, typer.Option(metavar="FILE.json", help="the new text, as `misc describe` gives")
+        str | None, typer.Option(metavar="FILE.json", help="file with the new text, as `misc describe` writes it")
     ] = None,
     drop: Annotated[
         str | None, typer.Option(metavar="NAMES", help=f"streams to leave out: of {','.join(SECTIONS)}")

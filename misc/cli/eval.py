@@ -19,26 +19,36 @@ __all__ = ["app"]
 app = typer.Typer(name="eval", help="Compare codecs by what they write and draw.", no_args_is_help=True)
 add_parts(app)
 
-Folder = Annotated[Path, typer.Option("--out", metavar="DIR", help="where all goes; a run there goes on")]
-PublishedOption = Annotated[Path | None, typer.Option(metavar="FILE.csv", help="published figures, over the plots")]
+Folder = Annotated[
+    Path, typer.Option("--out", metavar="DIR", help="folder for everything; a run that is there goes on")
+]
+PublishedOption = Annotated[
+    Path | None, typer.Option(metavar="FILE.csv", help="file of published figures, which the plots show too")
+]
 
 
 @app.command()
 def run(
-    dataset: Annotated[Path, typer.Argument(help="a folder of photos")],
+    dataset: Annotated[Path, typer.Argument(help="folder of photos")],
     out: Folder,
-    codecs: Annotated[str, typer.Option(help="names parted by commas; `rivals` are all of today's formats")] = (
-        "misc:text,misc:pixel,misc:misc,rivals"
-    ),
-    bpp: Annotated[str, typer.Option(help="bits a pixel: 0.01,0.024 or 0.003..0.05 or 0.003..0.05:9")] = "0.003..0.05",
+    codecs: Annotated[
+        str, typer.Option(help="names of codecs, parted by commas; `rivals` are all of today's formats")
+    ] = ("misc:text,misc:pixel,misc:misc,rivals"),
+    bpp: Annotated[
+        str, typer.Option(help="rates in bits a pixel: 0.01,0.024 or 0.003..0.05 or 0.003..0.05:9")
+    ] = "0.003..0.05",
     codec_cmd: Annotated[
-        list[str] | None, typer.Option(help="'name: enc {in} {out} {bpp} / dec {in} {out}', a codec by command")
+        list[str] | None, typer.Option(help="a codec by its commands: 'name: enc {in} {out} {bpp} / dec {in} {out}'")
     ] = None,
-    metrics: Annotated[str, typer.Option(help="names parted by commas, or all [default: all but the slow ones]")] = "",
-    limit: Annotated[int | None, typer.Option(min=1, help="photos, at most")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="processes at once [default: one a core]")] = None,
+    metrics: Annotated[
+        str, typer.Option(help="names of metrics, parted by commas, or all [default: all but the slow ones]")
+    ] = "",
+    limit: Annotated[int | None, typer.Option(min=1, help="number of photos, at most")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="number of processes at once [default: one a core]")
+    ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, max=2**32 - 1, help="of MISC's files [default: its choice]")
+        int | None, typer.Option(min=0, max=2**32 - 1, help="seed of MISC's files [default: the encoder's choice]")
     ] = None,
     published: PublishedOption = None,
 ) -> None:
@@ -78,7 +88,7 @@ def run(
 
 @app.command()
 def report(
-    folder: Annotated[Path, typer.Argument(help="a folder of `misc eval run`")],
+    folder: Annotated[Path, typer.Argument(help="folder of `misc eval run`")],
     published: PublishedOption = None,
 ) -> None:
     """Write tables, plots and the page of a run again."""
@@ -92,9 +102,9 @@ def report(
 
 @app.command()
 def publish(
-    folder: Annotated[Path, typer.Argument(help="a folder of `misc eval run`")],
-    target: Annotated[Path, typer.Argument(help="where the summary and the plots go")] = Path("docs/results"),
-    readme: Annotated[Path, typer.Argument(help="whose tables are written")] = Path("README.md"),
+    folder: Annotated[Path, typer.Argument(help="folder of `misc eval run`")],
+    target: Annotated[Path, typer.Argument(help="folder for the summary and the plots")] = Path("docs/results"),
+    readme: Annotated[Path, typer.Argument(help="codecs whose tables are written")] = Path("README.md"),
 ) -> None:
     """Write a run's summary and plots, and the README's tables from it."""
     with needing_extra():
@@ -107,9 +117,9 @@ def publish(
 
 @app.command()
 def published(
-    file: Annotated[Path, typer.Argument(help="codec, dataset, bpp, metric, value, source")] = Path(
-        "docs/results/published.csv"
-    ),
+    file: Annotated[
+        Path, typer.Argument(help="table with the columns codec, dataset, bpp, metric, value, source")
+    ] = Path("docs/results/published.csv"),
 ) -> None:
     """Show what others have published, with its source; `--published` lays it over plots."""
     with needing_extra():

@@ -46,7 +46,8 @@ class Kind:
     """What a command writes, and so replaces without being asked twice.
 
     Attributes:
-        name: for messages. begins: whether a file with this beginning is of the kind.
+        name: for messages.
+        begins: whether a file with this beginning is of the kind.
     """
 
     name: str
@@ -62,7 +63,8 @@ def read_bytes(name: str, limit: int) -> bytes:
     """All bytes of a file or of standard input.
 
     Raises:
-        InputError: it cannot be read. LimitError: it has more bytes than the limit; one more than that is read.
+        InputError: it cannot be read.
+        LimitError: it has more bytes than the limit; one more than that is read.
     """
     try:
         if name == "-":
@@ -92,8 +94,10 @@ def check_target(name: str, sources: Iterable[str | None], kind: Kind = ANY_FILE
     """Whether a result can be written, before work begins; removes what killed commands left beside it.
 
     Args:
-        name: of the file to write. sources: names of the files that are read, None for those that are not.
-        kind: what may be replaced. force: replace anything that is a file, and read-only files.
+        name: of the file to write.
+        sources: names of the files that are read, None for those that are not.
+        kind: what may be replaced.
+        force: replace anything that is a file, and read-only files.
 
     Raises:
         InputError: it cannot, or should not.
@@ -135,7 +139,8 @@ def write_bytes(name: str, data: bytes) -> None:
     """Write all bytes: to standard output, to a pipe or device, or as a whole file; through a symbolic link.
 
     Raises:
-        InputError: it cannot be written. BrokenPipeError: nobody reads any more.
+        InputError: it cannot be written.
+        BrokenPipeError: nobody reads any more.
     """
     try:
         if name == "-":

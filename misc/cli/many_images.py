@@ -38,7 +38,9 @@ class Batch:
     """What to do with a folder.
 
     Attributes:
-        action: `encode` or `decode`. source, target: folders. options: of `Codec` and of its method.
+        action: `encode` or `decode`.
+        source, target: folders.
+        options: of `Codec` and of its method.
     """
 
     action: str
@@ -74,14 +76,16 @@ def run_batch(
     """Do what is not done yet and write the manifest.
 
     Args:
-        workers: processes at once. progress: called with the images done and all that were to be done.
+        workers: processes at once.
+        progress: called with the images done and all that were to be done.
         runner: where jobs run; `misc.pool.run_jobs`, or many machines.
 
     Returns:
         {source: what failed}.
 
     Raises:
-        InputError: as `find_jobs`. WeightsError: the models cannot be loaded.
+        InputError: as `find_jobs`.
+        WeightsError: the models cannot be loaded.
     """
     jobs = find_jobs(batch)
     todo = [job for job in jobs if not Path(job["target"]).is_file()]

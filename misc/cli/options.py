@@ -50,26 +50,37 @@ class FusionName(StrEnum):
 
 
 Output = Annotated[str, typer.Argument(metavar="OUT", help="a file, or - for standard output")]
-ModeOption = Annotated[Mode | None, typer.Option(help="which streams to write; misc, all that can be had, by default")]
+ModeOption = Annotated[
+    Mode | None, typer.Option(help="which streams to write; the default, misc, writes all that can be had")
+]
 StreamsOption = Annotated[
-    str | None, typer.Option(metavar="NAMES", help=f"which streams to write, by name: of {','.join(SECTIONS)}")
+    str | None, typer.Option(metavar="NAMES", help=f"names of the streams to write: of {','.join(SECTIONS)}")
 ]
 Grid = Annotated[
     int,
     typer.Option(
         metavar="|".join(map(str, GRIDS)),
-        help=f"cells of the region maps on the shorter side [default: {DEFAULT_GRID}]",
+        help=f"number of cells of the region maps on the shorter side [default: {DEFAULT_GRID}]",
     ),
 ]
-Bpp = Annotated[float | None, typer.Option(min=0, help="bits of the whole file a pixel, at most [default: 0.024]")]
+Bpp = Annotated[
+    float | None, typer.Option(min=0, help="size of the whole file in bits a pixel, at most [default: 0.024]")
+]
 Ubpp = Annotated[
     float | None,
-    typer.Option(min=0, help="millionths of a bit a pixel, at most; in mode micro, of the text's code alone"),
+    typer.Option(
+        min=0,
+        help="size of the whole file in millionths of a bit a pixel, at most; in mode micro, of the text's code alone",
+    ),
 ]
-Bytes = Annotated[int | None, typer.Option("--bytes", min=0, help="bytes of the whole file, at most")]
-Quality = Annotated[int | None, typer.Option(min=0, max=255, help="quality of the pixel stream instead of a size")]
-Describe = Annotated[str | None, typer.Option(metavar="FILE.json", help="the text: overall description and items")]
-Regions = Annotated[str | None, typer.Option(metavar="FILE", help="where the items are: .json, .npy or .npz")]
+Bytes = Annotated[int | None, typer.Option("--bytes", min=0, help="size of the whole file in bytes, at most")]
+Quality = Annotated[int | None, typer.Option(min=0, max=255, help="quality of the pixel stream, instead of a size")]
+Describe = Annotated[
+    str | None, typer.Option(metavar="FILE.json", help="file with the text: a description of the whole, and the items")
+]
+Regions = Annotated[
+    str | None, typer.Option(metavar="FILE", help="file that says where the items are: .json, .npy or .npz")
+]
 Seed = Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="seed of the decoder's noise, stored in the file")]
 Candidates = Annotated[
     int,
@@ -102,7 +113,7 @@ Fusion = Annotated[
 ]
 Verify = Annotated[bool, typer.Option("--verify/--no-verify", help="decode the new file's symbols and compare them")]
 Partial = Annotated[bool, typer.Option("--partial", help="accept a file that was cut at the end of a section")]
-MaxPixels = Annotated[int, typer.Option("--max-pixels", min=1, help="the largest image that is accepted, in pixels")]
+MaxPixels = Annotated[int, typer.Option("--max-pixels", min=1, help="number of pixels that an image may have")]
 
 
 def sampling_changes(

@@ -31,10 +31,19 @@ def pull(
     profile: Annotated[
         str, typer.Argument(metavar="[PROFILE]", help="the set of models: a name, or a TOML file of your own")
     ] = "embedded",
-    use: Annotated[Use, typer.Option("--for", help="train: also what only training and evaluation need")] = Use.CODING,
+    use: Annotated[
+        Use,
+        typer.Option(
+            "--for", help="what the weights are for; train also fetches what only training and evaluation need"
+        ),
+    ] = Use.CODING,
     everything: Annotated[bool, typer.Option("--all", help="fetch all that the profile names")] = False,
-    show: Annotated[bool, typer.Option("--list", help="only tell what there is and what is here")] = False,
-    accept: Annotated[bool, typer.Option("--accept-licence", help="where a licence asks for it beforehand")] = False,
+    show: Annotated[
+        bool, typer.Option("--list", help="fetch nothing; list the weights and say which of them are here")
+    ] = False,
+    accept: Annotated[
+        bool, typer.Option("--accept-licence", help="accept the licences that ask for it beforehand")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Fetch a profile's weights, and repair those that are damaged.

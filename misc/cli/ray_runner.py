@@ -42,7 +42,8 @@ def runner_at(address: str, gpus: float = 0) -> Callable[[str, Json, Sequence[Js
     """What runs jobs on a cluster.
 
     Args:
-        address: of the cluster; `local` begins one on this machine. gpus: share of a GPU that an actor holds.
+        address: of the cluster; `local` begins one on this machine.
+        gpus: share of a GPU that an actor holds.
 
     Raises:
         InputError: Ray is not installed, or the cluster does not answer.

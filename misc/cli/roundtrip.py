@@ -43,7 +43,7 @@ __all__ = ["roundtrip"]
 
 def roundtrip(
     source: Input,
-    target: Annotated[str, typer.Argument(metavar="OUT.png", help="the image as a decoder would draw it")],
+    target: Annotated[str, typer.Argument(metavar="OUT.png", help="file for the image as a decoder would draw it")],
     mode: ModeOption = None,
     streams: StreamsOption = None,
     bpp: Bpp = None,

@@ -20,7 +20,10 @@ app = typer.Typer(name="text", help="The text coders on a pipe.", no_args_is_hel
 
 @app.command()
 def pack(
-    coder: Annotated[str | None, typer.Option(help="a name of `misc text list` [default: the shortest]")] = None,
+    coder: Annotated[
+        str | None,
+        typer.Option(help="name of a coder, as `misc text list` has it [default: the one whose code is shortest]"),
+    ] = None,
     profile: ProfileOption = "embedded",
 ) -> None:
     """Text on standard input to bytes on standard output: the coder's number, then its code."""
@@ -72,7 +75,7 @@ def unpack(
 @app.command("list")
 def list_coders(
     profile: ProfileOption = "embedded",
-    as_json: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print the list as JSON")] = False,
 ) -> None:
     """Names, numbers and whether each coder's weights are here."""
     from ..profiles import load_profile

@@ -64,7 +64,8 @@ def state_of(path: Path, pinned: str, *, whole: Callable[[Path], str] = sha256, 
     """Whether a file is here and sound.
 
     Args:
-        pinned: what `whole` must say of the file. whole: its digest; a WeightsError or OSError counts as damage.
+        pinned: what `whole` must say of the file.
+        whole: its digest; a WeightsError or OSError counts as damage.
         thorough: look at all of it, whatever its stamp says.
     """
     if not path.is_file():

@@ -22,7 +22,8 @@ class Entry:
 
     Attributes:
         source: `comes along` with MISC, `package` of the Python registry, `made` from a package, or `hub`.
-        bytes: that are fetched or lie on disk; None if nobody knows before. needed: for encoding and decoding.
+        bytes: that are fetched or lie on disk; None if nobody knows before.
+        needed: for encoding and decoding.
     """
 
     name: str

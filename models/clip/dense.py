@@ -33,7 +33,9 @@ class OpenClip:
     """Dense embeddings of an open_clip model whose image tower is its own ViT.
 
     Args:
-        model: of open_clip. preprocess: an image to (3, side, side). tokenizer: texts to (B, L).
+        model: of open_clip.
+        preprocess: an image to (3, side, side).
+        tokenizer: texts to (B, L).
     """
 
     def __init__(self, model: Any, preprocess: Any, tokenizer: Any) -> None:

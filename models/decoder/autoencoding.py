@@ -17,7 +17,8 @@ def encode(vae: Any, images: Tensor, frame: Frame, tile: int, device: torch.devi
     """Latents (B, C, rows, columns) float32 on the device.
 
     Args:
-        images: (B, 3, H, W) in [0, 1]. tile: longest side of a piece, in latents.
+        images: (B, 3, H, W) in [0, 1].
+        tile: longest side of a piece, in latents.
     """
     latents = blend(
         lambda window: vae.encode((window.of(images, frame.factor) * 2 - 1).to(device, vae.dtype)).latent_dist.mode(),

@@ -37,7 +37,8 @@ class Cascade:
     """Draws scenes with an upsampler and, where there are no pixels, a memory.
 
     Args:
-        sharpener: the upsampler at work. recall: the memory at work, loaded when it is first called.
+        sharpener: the upsampler at work.
+        recall: the memory at work, loaded when it is first called.
     """
 
     def __init__(self, sharpener: Sharpener, recall: Callable[[], Recall] | None = None) -> None:

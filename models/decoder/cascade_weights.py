@@ -32,7 +32,8 @@ def load_cascade(
     """The embedded decoder of a profile; its memory is loaded when a file without pixels is drawn.
 
     Args:
-        hyperprior: draws the memory's photos. embed: texts to embeddings of the embedded CLIP.
+        hyperprior: draws the memory's photos.
+        embed: texts to embeddings of the embedded CLIP.
 
     Raises:
         WeightsError: the profile has none, or its weights are missing, damaged or of another network.

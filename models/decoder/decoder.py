@@ -74,9 +74,11 @@ class Decoder:
         sampling: what is done unless a call says otherwise.
         sharpener: draws the pixel stream's image sharp before ControlNets and VAE see it; None leaves it as it is.
         native, tile: side that the networks were trained at, longest side drawn in one piece; a tile is a multiple of
-            what the networks need (64 for Stable Diffusion 1.5). text_steps: as `DecoderProfile`.
+            what the networks need (64 for Stable Diffusion 1.5).
+        text_steps: as `DecoderProfile`.
         dtype: of UNet, ControlNets and text encoder; by default float16 on a GPU, float32 elsewhere.
-        offload: keep only the network at work on the device. compiled: use torch.compile.
+        offload: keep only the network at work on the device.
+        compiled: use torch.compile.
         batch: images that a GPU draws at once.
     """
 
@@ -126,7 +128,8 @@ class Decoder:
         """The image of a scene, (height, width, 3) uint8; the same bytes as in any batch on a CPU.
 
         Args:
-            progress: called with the steps done and all steps. changes: of the sampling.
+            progress: called with the steps done and all steps.
+            changes: of the sampling.
 
         Raises:
             InputError: a change is out of its range.
@@ -186,7 +189,9 @@ class Decoder:
         """Latents (B, C, rows, columns) float32 that the VAE decodes to images, and their sizes.
 
         Args:
-            scenes: B of one kind. sampling: of all of them. on_step: called after every step.
+            scenes: B of one kind.
+            sampling: of all of them.
+            on_step: called after every step.
         """
         multiple = 2 ** (self.denoiser.levels - 1)
         frame = frame_of(scenes[0], native=self.native, tile=self.tile, factor=self.factor, multiple=multiple)

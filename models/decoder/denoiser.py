@@ -24,8 +24,11 @@ class Guide:
     """What leads the sampling of B images; G is 2 under guidance, the unconditional half first, else 1.
 
     Attributes:
-        prompt: of G B. planes: (B, P, h, w), as `planes_of`. controls: for each ControlNet, (B, C, f h, f w) in [0, 1],
-            or None if it has nothing to show. guidance: scale. time_ids: (G B, 6) for SDXL.
+        prompt: of G B.
+        planes: (B, P, h, w), as `planes_of`.
+        controls: for each ControlNet, (B, C, f h, f w) in [0, 1], or None if it has nothing to show.
+        guidance: scale.
+        time_ids: (G B, 6) for SDXL.
     """
 
     prompt: Prompt
@@ -39,7 +42,9 @@ class Denoiser(nn.Module):
     """A UNet with its ControlNets, whose residuals add up (as diffusers' MultiControlNetModel's).
 
     Args:
-        unet: UNet2DConditionModel. controlnets: ControlNetModel each. scales: of their residuals.
+        unet: UNet2DConditionModel.
+        controlnets: ControlNetModel each.
+        scales: of their residuals.
     """
 
     def __init__(self, unet: nn.Module, controlnets: Sequence[nn.Module] = (), scales: Sequence[float] = ()) -> None:

@@ -24,7 +24,8 @@ def edges(kind: str, image: Pixels, detector: Path | None = None) -> Pixels:
     """Edges, (H, W, 3) uint8, of an image of that shape.
 
     Args:
-        kind: `canny`, which needs no weights, or `hed`. detector: the folder of ControlNetHED.pth.
+        kind: `canny`, which needs no weights, or `hed`.
+        detector: the folder of ControlNetHED.pth.
 
     Raises:
         WeightsError: controlnet-aux or the detector's weights are not here, or there is no such detector.
@@ -53,7 +54,8 @@ def load_hed(folder: Path) -> Any:
     """controlnet-aux's HED, loaded once a process.
 
     Raises:
-        WeightsError: the file is damaged or holds more than tensors. ImportError: controlnet-aux is not installed.
+        WeightsError: the file is damaged or holds more than tensors.
+        ImportError: controlnet-aux is not installed.
     """
     from controlnet_aux.hed import ControlNetHED_Apache2, HEDdetector
 

@@ -66,7 +66,8 @@ def load_int8(kind: Any, folder: Path, dtype: torch.dtype) -> Any:
     """A network of diffusers from a folder that `save_int8` wrote.
 
     Args:
-        kind: its class. dtype: of the weights in memory.
+        kind: its class.
+        dtype: of the weights in memory.
 
     Raises:
         WeightsError: the file is missing, damaged or holds another network.

@@ -22,7 +22,8 @@ def add_lora(unet: nn.Module, path: Path) -> None:
     """Change a UNet's weights by a LoRA, read by diffusers' own loader in diffusers' or in kohya's naming.
 
     Args:
-        unet: UNet2DConditionModel; no layer is added to it. path: of a safetensors file.
+        unet: UNet2DConditionModel; no layer is added to it.
+        path: of a safetensors file.
 
     Raises:
         WeightsError: the file is missing, damaged, of another network, or changes text encoders too.

@@ -31,7 +31,8 @@ def read_convolutions(param: Path, weights: Path) -> list[Convolution]:
     """All convolutions of a graph, in its order.
 
     Args:
-        param: the graph's text. weights: the numbers.
+        param: the graph's text.
+        weights: the numbers.
 
     Raises:
         WeightsError: a file is missing, is not of this form, or has bytes too many or too few.

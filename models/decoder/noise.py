@@ -18,7 +18,8 @@ def gaussian(seed: int, shape: tuple[int, ...], stream: int = 0) -> npt.NDArray[
     """Independent standard normal variates.
 
     Args:
-        seed: 0 to 2^64 - 1, usually the file's. stream: other noise of the same seed.
+        seed: 0 to 2^64 - 1, usually the file's.
+        stream: other noise of the same seed.
     """
     count = math.prod(shape)
     words = np.random.Philox(key=np.array([seed, stream], np.uint64)).random_raw(2 * -(-count // 2))

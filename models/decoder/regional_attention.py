@@ -44,7 +44,9 @@ class Prompt:
     """Keys of B images' cross-attention.
 
     Attributes:
-        states: (B, K, D) float. plane: (B, K) int64, HIDDEN, EVERYWHERE or FIRST_ITEM + item. pooled: (B, P) or None.
+        states: (B, K, D) float.
+        plane: (B, K) int64, HIDDEN, EVERYWHERE or FIRST_ITEM + item.
+        pooled: (B, P) or None.
     """
 
     states: Tensor
@@ -93,8 +95,8 @@ def planes_of(regions: RegionMaps | None, items: int, cells: tuple[int, int], pa
     """Weights of the planes, (1, FIRST_ITEM + items, *padded) in [0, 1].
 
     Args:
-        cells: rows and columns of latents that the image has; padded: with those that go on beyond its border.
-            An item without a map is seen everywhere.
+        cells: rows and columns of latents that the image has.
+        padded: with those that go on beyond its border. An item without a map is seen everywhere.
     """
     planes = torch.ones(1, FIRST_ITEM + items, *padded)
     planes[:, HIDDEN] = 0
@@ -110,7 +112,9 @@ def biases(planes: Tensor, plane: Tensor, levels: int, dtype: torch.dtype) -> di
     """What is added to the logits at each resolution, or None if every key is seen everywhere.
 
     Args:
-        planes: (B, P, H, W) at the latents' resolution. plane: (B, K). levels: resolutions of the UNet.
+        planes: (B, P, H, W) at the latents' resolution.
+        plane: (B, K).
+        levels: resolutions of the UNet.
 
     Returns:
         {positions: (B, 1, positions, K)}

@@ -69,9 +69,12 @@ def sample(
     """Latents (B, C, h, w) float32.
 
     Args:
-        predict: what the network says of latents at a time step. scheduler: any of diffusers; it is left as it is.
-        noise: (B, C, h, w) float32, standard normal. strength, latents: the start, if it is not noise alone.
-        seeds: of the noise that some schedulers add on their way. on_step: called after every step.
+        predict: what the network says of latents at a time step.
+        scheduler: any of diffusers; it is left as it is.
+        noise: (B, C, h, w) float32, standard normal.
+        strength, latents: the start, if it is not noise alone.
+        seeds: of the noise that some schedulers add on their way.
+        on_step: called after every step.
     """
     scheduler = copy.deepcopy(scheduler)  # its state is one image's
     times = timetable(scheduler, steps, strength if latents is not None else 1.0, noise.device)

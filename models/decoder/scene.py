@@ -66,7 +66,8 @@ class Frame:
     """Sizes at work.
 
     Attributes:
-        width, height: of what is drawn, in pixels. rows, columns: of the latents, padded to what the networks need.
+        width, height: of what is drawn, in pixels.
+        rows, columns: of the latents, padded to what the networks need.
         factor: pixels along a latent.
     """
 
@@ -122,7 +123,8 @@ def control(
     """What a ControlNet is shown of a scene, (1, channels, rows * factor, columns * factor) in [0, 1], or nothing.
 
     Args:
-        shown: `draft_planes` of the scene, if it has a draft. kind: `draft`, `canny` or `hed`.
+        shown: `draft_planes` of the scene, if it has a draft.
+        kind: `draft`, `canny` or `hed`.
         channels: 3; more are masks of the first items, zero where there are none, as is the image then.
     """
     masks = None if scene.streams.regions is None or channels == 3 else scene.streams.regions.masks[: channels - 3]

@@ -40,7 +40,9 @@ class Sharpener:
         """A sharp image of the draft's size, (H, W, 3) uint8; the same bytes for the same seed on one machine.
 
         Args:
-            draft: (H, W, 3) uint8. quality: of the pixel stream, 0 to 255. seed: of the noise, 0 to 2^32 - 1.
+            draft: (H, W, 3) uint8.
+            quality: of the pixel stream, 0 to 255.
+            seed: of the noise, 0 to 2^32 - 1.
         """
         height, width, _ = draft.shape
         image = torch.from_numpy(np.array(draft)).permute(2, 0, 1)[None].float() / 255

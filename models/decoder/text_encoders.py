@@ -23,7 +23,8 @@ class TextFeatures:
     """What a text encoder makes of B texts.
 
     Attributes:
-        states: (B, L, D) float. tokens: (B, L) bool, True at a text's own tokens.
+        states: (B, L, D) float.
+        tokens: (B, L) bool, True at a text's own tokens.
         window: (B, L) bool, True at all that a prompt for the whole image shows: CLIP's padding too, as in training.
         pooled: (B, P) float, or None if the UNet takes no such vector.
     """

@@ -35,10 +35,13 @@ def describe_all(ask: Ask, images: Sequence[Image.Image], items: int = 3) -> lis
     """Descriptions of images; those whose answer was refused are asked for once more.
 
     Args:
-        ask: the model. images: RGB, of any size. items: of each description, at most; between 1 and 16.
+        ask: the model.
+        images: RGB, of any size.
+        items: of each description, at most; between 1 and 16.
 
     Raises:
-        InputError: so many items are not possible. DescriberError: a second answer was refused as well.
+        InputError: so many items are not possible.
+        DescriberError: a second answer was refused as well.
     """
     if not 1 <= items <= MAX_ITEMS:
         raise InputError(f"a description has between 1 and {MAX_ITEMS} items, not {items}")

@@ -45,7 +45,8 @@ def describer_for(name: str | None, profile: Profile, device: str | None = None)
         device: a torch device; the GPU when there is one, else the CPU.
 
     Raises:
-        InputError: the environment names no endpoint. WeightsError: the model is not here or not complete.
+        InputError: the environment names no endpoint.
+        WeightsError: the model is not here or not complete.
     """
     if name in (None, "embedded"):
         from ..semantics import Semantics

@@ -64,9 +64,11 @@ class EmbeddedDescriber:
     """Describes images with the embedded profile's weights; loaded by the caller.
 
     Args:
-        tower: of `misc.models.towers.vision`. model: projector and language model. vocabulary: the language model's.
-        detector, tagger: of `misc.models.towers`; the captioner is believed unless both are there. clip: chooses the
-            whole; without, the likeliest is taken.
+        tower: of `misc.models.towers.vision`.
+        model: projector and language model.
+        vocabulary: the language model's.
+        detector, tagger: of `misc.models.towers`; the captioner is believed unless both are there.
+        clip: chooses the whole; without, the likeliest is taken.
     """
 
     def __init__(
@@ -101,27 +103,27 @@ class EmbeddedDescriber:
     @torch.inference_mode()
     def describe_patches(self, patches: Tensor, items: int = 3, sight: Sight | None = None) -> Description:
         """As `describe`, from the tower's patch tokens (16, 16, 384) and what detector and tagger see."""
-        seen = self.model.look(patches[None].to(self._device()))
-        caption = self._whole(seen, patches, sight)
+        visual = self.model.look(patches[None].to(self._device()))
+        caption = self._whole(visual, patches, sight)
         overall = " ".join(self._text(caption).split()[:WHOLE_WORDS])
         if not overall:
             raise DescriberError("the describer found no words for the image")
-        spoken = [self.prompts.terminator, *caption, self.prompts.line_break]
-        rest = self._say(seen, spoken, self.prompts.terminator, MAX_ITEMS_TOKENS, beams=3)
+        prefix = [self.prompts.terminator, *caption, self.prompts.line_break]
+        rest = self._say(visual, prefix, self.prompts.terminator, MAX_ITEMS_TOKENS, beams=3)
         own = read_items(self._text(rest), items)
         if sight is None:
             return Description(overall, tuple(own))
-        chosen: list[Item] = []
+        result: list[Item] = []
         for name in sight.sure_names()[:items]:
-            known = next((item for item in own if same(item.name, name)), None)
-            chosen.append(known or Item(name, self._detail(seen, spoken, name)))
+            match = next((item for item in own if same(item.name, name)), None)
+            result.append(match or Item(name, self._detail(visual, prefix, name)))
         for item in self._borne_out(own, patches, sight):
-            if not any(same(item.name, other.name) for other in chosen):
-                chosen.append(item)
+            if not any(same(item.name, other.name) for other in result):
+                result.append(item)
         probable = sight.probable_name()
-        if not chosen and probable:
-            chosen.append(Item(probable, self._detail(seen, spoken, probable)))
-        return Description(overall, tuple(chosen[:items]))
+        if not result and probable:
+            result.append(Item(probable, self._detail(visual, prefix, probable)))
+        return Description(overall, tuple(result[:items]))
 
     def _borne_out(self, own: Sequence[Item], patches: Tensor, sight: Sight) -> list[Item]:
         """The captioner's items that detector or tagger see, or that they cannot judge and the image is like."""
@@ -132,34 +134,40 @@ class EmbeddedDescriber:
             judged |= {name: value >= ALIKE for name, value in zip(open_names, alike.tolist(), strict=True)}
         return [item for item in own if judged.get(item.name)]
 
-    def _whole(self, seen: Tensor, patches: Tensor, sight: Sight | None) -> list[int]:
+    def _whole(self, visual: Tensor, patches: Tensor, sight: Sight | None) -> list[int]:
         """The caption that is likely, like the image, and names what is seen; else a sentence of sure names."""
-        said = self._likeliest(
-            seen, [self.prompts.terminator], self.prompts.line_break, MAX_CAPTION, WHOLES, beams=WHOLES, brevity=BREVITY
+        captions = self._likeliest(
+            visual,
+            [self.prompts.terminator],
+            self.prompts.line_break,
+            MAX_CAPTION,
+            WHOLES,
+            beams=WHOLES,
+            brevity=BREVITY,
         )
-        said = [each for each in said if self._text(each[1]).strip()] or said[:1]
-        texts = [self._text(caption) for _, caption in said]
-        scores = torch.tensor([score for score, _ in said])
+        captions = [each for each in captions if self._text(each[1]).strip()] or captions[:1]
+        texts = [self._text(caption) for _, caption in captions]
+        scores = torch.tensor([score for score, _ in captions])
         if self.clip is not None:
             embedding = self.clip.look(patches[None])[0][0]
             scores = scores + AGREEMENT * (self.clip.embed_texts(texts) @ embedding).cpu()
         if sight is None:
-            return said[int(scores.argmax())][1]
+            return captions[int(scores.argmax())][1]
         names = sight.sure_names()
         for place, text in enumerate(texts):
             named = sum(name in text.lower() for name in names)
             scores[place] += NAMED * named - UNSEEN * len(sight.unseen_nouns(text))
         best = int(scores.argmax())
         if not sight.misleads(texts[best]):
-            return said[best][1]
+            return captions[best][1]
         names = names or [name for name in [sight.probable_name()] if name]
-        return self.vocabulary.encode(plain_sentence(names[:PLAIN_NAMES])) if names else said[best][1]
+        return self.vocabulary.encode(plain_sentence(names[:PLAIN_NAMES])) if names else captions[best][1]
 
-    def _detail(self, seen: Tensor, spoken: list[int], name: str) -> str:
+    def _detail(self, visual: Tensor, prefix: list[int], name: str) -> str:
         """What the model says of a thing of this name."""
-        asked = [*spoken, *self.vocabulary.encode(name), self.prompts.line_break]
-        said = self._text(self._say(seen, asked, self.prompts.line_break, MAX_DETAIL, beams=1))
-        return shorten_detail(said)
+        question = [*prefix, *self.vocabulary.encode(name), self.prompts.line_break]
+        text = self._text(self._say(visual, question, self.prompts.line_break, MAX_DETAIL, beams=1))
+        return shorten_detail(text)
 
     @torch.inference_mode()
     def words(self, skeletons: str) -> str:
@@ -174,10 +182,12 @@ class EmbeddedDescriber:
 
     def _answer(self, question: str) -> str:
         lines = [self.vocabulary.encode(line) for line in question.split("\n")]
-        asked = [token for line in lines for token in (*line, self.prompts.line_break)]
+        question_tokens = [token for line in lines for token in (*line, self.prompts.line_break)]
         empty = torch.zeros(1, 0, self.model.language.config.hidden_size, device=self._device())
-        spoken = self._say(empty, [self.prompts.terminator, *asked], self.prompts.terminator, MAX_ITEMS_TOKENS, beams=3)
-        return " ".join(self._text(spoken).split())
+        tokens = self._say(
+            empty, [self.prompts.terminator, *question_tokens], self.prompts.terminator, MAX_ITEMS_TOKENS, beams=3
+        )
+        return " ".join(self._text(tokens).split())
 
     def _text(self, tokens: Sequence[int]) -> str:
         """Text of tokens, without what is no text."""
@@ -186,27 +196,29 @@ class EmbeddedDescriber:
     def _device(self) -> torch.device:
         return next(self.model.parameters()).device
 
-    def _say(self, seen: Tensor, spoken: list[int], end: int, limit: int, *, beams: int) -> list[int]:
+    def _say(self, visual: Tensor, prefix: list[int], end: int, limit: int, *, beams: int) -> list[int]:
         """The likeliest continuation, as of `_likeliest`."""
-        return self._likeliest(seen, spoken, end, limit, 1, beams=beams)[0][1]
+        return self._likeliest(visual, prefix, end, limit, 1, beams=beams)[0][1]
 
     def _likeliest(
-        self, seen: Tensor, spoken: list[int], end: int, limit: int, count: int, *, beams: int, brevity: float = 1.0
+        self, visual: Tensor, prefix: list[int], end: int, limit: int, count: int, *, beams: int, brevity: float = 1.0
     ) -> list[tuple[float, list[int]]]:
-        """Continuations of `spoken` by beam search, up to but without the token `end`, the likeliest first.
+        """Continuations of `prefix` by beam search, up to but without the token `end`, the likeliest first.
 
         Args:
-            seen: (1, S, width) embeddings before the text. limit: tokens at most. count: continuations at most.
+            visual: (1, S, width) embeddings before the text.
+            limit: tokens at most.
+            count: continuations at most.
             brevity: power of the length that a logarithmic probability is divided by; 0 prefers the shortest texts.
 
         Returns:
             the logarithmic probability so divided, and the tokens; at least one, which may have no tokens.
         """
         language = self.model.language
-        start = torch.cat([seen, self.model.embed(torch.tensor([spoken], device=seen.device))], 1)
+        start = torch.cat([visual, self.model.embed(torch.tensor([prefix], device=visual.device))], 1)
         cache: Any = DynamicCache(config=language.config)
         logits = language(inputs_embeds=start, past_key_values=cache, use_cache=True, logits_to_keep=1).logits[:, -1]
-        scores = torch.zeros(1, device=seen.device)
+        scores = torch.zeros(1, device=visual.device)
         rows: list[list[int]] = [[]]
         finished: list[tuple[float, list[int]]] = []
         for length in range(1, limit + 1):
@@ -240,5 +252,5 @@ def read_items(text: str, most: int) -> list[Item]:
 def shorten_detail(detail: str) -> str:
     """A detail within its limit, which says nothing twice."""
     first = detail.partition("\n")[0]
-    said = ", ".join(dict.fromkeys(first.split(", ")))
-    return " ".join(said.split()[:DETAIL_WORDS])
+    text = ", ".join(dict.fromkeys(first.split(", ")))
+    return " ".join(text.split()[:DETAIL_WORDS])

@@ -32,9 +32,12 @@ class Endpoint:
     """Where to ask.
 
     Attributes:
-        url: base URL, such as http://localhost:8000/v1. model: its name there. key: sent as bearer token if not empty.
-        timeout: seconds for the whole answer. attempts: before giving up. pause: seconds before the second
-            attempt, doubled before each further one.
+        url: base URL, such as http://localhost:8000/v1.
+        model: its name there.
+        key: sent as bearer token if not empty.
+        timeout: seconds for the whole answer.
+        attempts: before giving up.
+        pause: seconds before the second attempt, doubled before each further one.
     """
 
     url: str
@@ -85,7 +88,9 @@ def post(
     """The reply to a request, after as many attempts as it takes or as there are.
 
     Args:
-        client: sends it. body: sent as JSON. sleep: waits between attempts.
+        client: sends it.
+        body: sent as JSON.
+        sleep: waits between attempts.
     """
     data = json.dumps(body).encode()
     headers = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "misc-codec"}

@@ -36,7 +36,9 @@ class Reply:
     """What came of a request.
 
     Attributes:
-        status: of HTTP; 0 if nothing came back, below 0 if nothing ever will. body: what came. reason: why nothing did.
+        status: of HTTP; 0 if nothing came back, below 0 if nothing ever will.
+        body: what came.
+        reason: why nothing did.
         wait: seconds until the server wants the next attempt.
     """
 

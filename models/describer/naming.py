@@ -42,7 +42,9 @@ class Sight:
     """What detector and tagger see in an image.
 
     Attributes:
-        things: of the detector, of any score. shares: (1000,) of the tagger's classes. names: of every class.
+        things: of the detector, of any score.
+        shares: (1000,) of the tagger's classes.
+        names: of every class.
     """
 
     things: Sequence[Thing]

@@ -31,7 +31,8 @@ class TransformersDescriber:
     """Describes by a model in this process.
 
     Args:
-        model: a generative model of transformers. processor: its processor, with a chat template.
+        model: a generative model of transformers.
+        processor: its processor, with a chat template.
         batch: images that are described at once.
     """
 
@@ -84,7 +85,8 @@ def load_describer(name: str, device: str | None = None, batch: int = 8) -> Tran
     """The model of a folder or of a hub name: bfloat16 on a GPU, float32 on a CPU.
 
     Args:
-        device: a torch device; the GPU when there is one, else the CPU. batch: images that are described at once.
+        device: a torch device; the GPU when there is one, else the CPU.
+        batch: images that are described at once.
 
     Raises:
         WeightsError: it is not here and cannot be fetched, not complete, or needs a package that is not here.

@@ -159,7 +159,8 @@ class Hyperprior(nn.Module):
         """Latents of an image and their bytes, by one run of the networks.
 
         Args:
-            image: (H, W, 3) uint8, any size; its borders are replicated to multiples of 32. quality: 0 to 255.
+            image: (H, W, 3) uint8, any size; its borders are replicated to multiples of 32.
+            quality: 0 to 255.
         """
         q = torch.tensor([quality / 255], device=self.device)
         y = tiling.analyse(self.g_a, image, q).float() * self.gain(q)

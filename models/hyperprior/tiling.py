@@ -85,8 +85,10 @@ def analyse(transform: Transform, image: Pixels, quality: Tensor, side: int = SI
     """Latents (1, m, h, w) before their gain.
 
     Args:
-        transform: the analysis transform. image: (H, W, 3) uint8; its borders are replicated to multiples of 32.
-        quality: (1,) in [0, 1], on the transform's device. side: of a tile, in cells of 16 pixels.
+        transform: the analysis transform.
+        image: (H, W, 3) uint8; its borders are replicated to multiples of 32.
+        quality: (1,) in [0, 1], on the transform's device.
+        side: of a tile, in cells of 16 pixels.
     """
     height, width, _ = image.shape
     cells = (-(-height // STRIDE) * STRIDE // CELL, -(-width // STRIDE) * STRIDE // CELL)
@@ -105,7 +107,9 @@ def synthesise(transform: Transform, y: Tensor, quality: Tensor, width: int, hei
     """The image (height, width, 3) of latents.
 
     Args:
-        transform: the synthesis transform. y: (1, m, h, w) after their inverse gain. quality, side: as `analyse`.
+        transform: the synthesis transform.
+        y: (1, m, h, w) after their inverse gain.
+        quality, side: as `analyse`.
     """
     h, w = y.shape[2:]
 

@@ -29,7 +29,8 @@ def score_layout(memory: Memory, names: Floats, regions: RegionMaps) -> Floats:
     """(photos,) how much more each photo shows the items inside their masks than elsewhere, mean over the items.
 
     Args:
-        names: (items, 256) embeddings of the items' names. regions: a mask for each of them.
+        names: (items, 256) embeddings of the items' names.
+        regions: a mask for each of them.
     """
     masks = torch.from_numpy(np.asarray(regions.masks, np.float32))[None]
     inside = F.adaptive_avg_pool2d(masks, CELLS)[0].numpy()

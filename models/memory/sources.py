@@ -48,7 +48,8 @@ def find_photos(paths: Sequence[Path], licences: Sequence[str] = (), stated: str
     """All photos of folders, images and shards, in the order of their names in each.
 
     Args:
-        paths: folders, images, or `.tar` shards. licences: texts of which a photo's licence contains one; all if empty.
+        paths: folders, images, or `.tar` shards.
+        licences: texts of which a photo's licence contains one; all if empty.
         stated: licence of photos that do not come from a shard.
 
     Raises:

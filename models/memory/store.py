@@ -33,7 +33,9 @@ class Cells:
     """Places of photos along the axes in which they differ most.
 
     Attributes:
-        values: (photos, 4, 4, 48). axes: (48, C), orthonormal. mean: (C,) of all cells.
+        values: (photos, 4, 4, 48).
+        axes: (48, C), orthonormal.
+        mean: (C,) of all cells.
     """
 
     values: Floats
@@ -51,9 +53,12 @@ class Memory:
     """Photos that files without pixels are drawn from.
 
     Attributes:
-        embeddings: (photos, 256) of the embedded CLIP, about of length 1. places: cells of its dense embeddings.
-        structure: cells of the vision tower's tokens. sizes: (photos, 2) width and height.
-        latents: of each photo, a pixel stream. checksum: of the entropy model that reads them.
+        embeddings: (photos, 256) of the embedded CLIP, about of length 1.
+        places: cells of its dense embeddings.
+        structure: cells of the vision tower's tokens.
+        sizes: (photos, 2) width and height.
+        latents: of each photo, a pixel stream.
+        checksum: of the entropy model that reads them.
     """
 
     embeddings: Floats

@@ -58,7 +58,9 @@ class Thing:
     """Something that was found.
 
     Attributes:
-        name: of NAMES. score: 0 to 1. box: left, top, right, bottom, as shares of the image's sides.
+        name: of NAMES.
+        score: 0 to 1.
+        box: left, top, right, bottom, as shares of the image's sides.
     """
 
     name: str

@@ -39,8 +39,9 @@ class Tag:
     """A name of what an image shows.
 
     Attributes:
-        name: everyday words, at most three. share: 0 to 1, how sure the classifier is. classes: how many of ImageNet's
-            classes have it; the fewer, the more it says.
+        name: everyday words, at most three.
+        share: 0 to 1, how sure the classifier is.
+        classes: how many of ImageNet's classes have it; the fewer, the more it says.
     """
 
     name: str
@@ -52,7 +53,8 @@ class Tagger:
     """Names what is in images.
 
     Args:
-        network: of ImageNet's classes, in evaluation mode. names: of every class, the most special first.
+        network: of ImageNet's classes, in evaluation mode.
+        names: of every class, the most special first.
     """
 
     def __init__(self, network: nn.Module, names: Names) -> None:
@@ -99,7 +101,9 @@ def hedge(shares: npt.NDArray[np.float64], names: Names, least: float) -> list[T
     """The most special names that are sure enough, the surest first.
 
     Args:
-        shares: (classes,), of every class. names: of every class. least: share that a name needs.
+        shares: (classes,), of every class.
+        names: of every class.
+        least: share that a name needs.
 
     Returns:
         tags, none of which has a more special one among them: neither animal nor bird beside parrot.

@@ -30,7 +30,8 @@ class TextTower:
     """MiniLM's token states and sentence vectors.
 
     Args:
-        model: a BertModel, in evaluation mode. tokenizer: its WordPiece tokenizer; its padding and truncation are set.
+        model: a BertModel, in evaluation mode.
+        tokenizer: its WordPiece tokenizer; its padding and truncation are set.
     """
 
     def __init__(self, model: BertModel, tokenizer: Tokenizer) -> None:
@@ -59,7 +60,8 @@ class TextTower:
         """States and mask of texts, with the first and last marks among the tokens.
 
         Returns:
-            states: (B, L, 384) float, L <= 64, zero where there is no token. mask: (B, L) bool, True at tokens.
+            states: (B, L, 384) float, L <= 64, zero where there is no token.
+            mask: (B, L) bool, True at tokens.
         """
         encoded = self.tokenizer.encode_batch(list(texts))
         ids = torch.tensor([each.ids for each in encoded], device=self.device)

@@ -113,7 +113,7 @@ def test_a_bad_photo_and_a_missing_rival_stop_nobody(
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     troubles = go(photos, tmp_path / "out", ["compressai:bmshj2018-hyperprior", "webp"], rates=(4.0,))
     assert "no weights in torch's cache" in troubles.codecs["compressai:bmshj2018-hyperprior"]
-    assert troubles.photos["webp"] == {"1b.png": "encoding: the input is not a picture of a known format"}
+    assert troubles.photos["webp"] == {"1b.png": "encoding: the input is not an image of a known format"}
     results = collect(Store(tmp_path / "out"), troubles.codecs, troubles.photos)
     assert set(results.codecs["webp"].points) == {"0.png", "1.png", "2.png"}
 

@@ -98,9 +98,9 @@ def test_a_run_goes_on_and_its_weights_are_a_start(
     recipe.write_text("batch = 2\n")
     features, out = features_folder(tmp_path), tmp_path / "out"
     for steps in (1, 2):
-        describer.main(features=features, out=out, recipe=recipe, from_scratch=True, steps=steps)
+        describer.main(features=features, out=out, recipe_file=recipe, from_scratch=True, steps=steps)
         assert torch.load(out / "state.pt", weights_only=True)["step"] == steps
     weights = out / "describer.safetensors"
-    describer.main(features=features, out=tmp_path / "on", recipe=recipe, start=weights, steps=0)
+    describer.main(features=features, out=tmp_path / "on", recipe_file=recipe, start=weights, steps=0)
     first, second = (load_describer(path).state_dict() for path in (weights, tmp_path / "on" / "describer.safetensors"))
     assert all(torch.equal(value, second[name]) for name, value in first.items())

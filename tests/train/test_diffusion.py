@@ -114,7 +114,7 @@ def test_a_run_goes_on(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     recipe = tmp_path / "recipe.toml"
     (tmp_path / "tiny.json").write_text(json.dumps(SHAPE))
     recipe.write_text(f"batch = 2\nsize = {SIDE}\nconfig = '{tmp_path / 'tiny.json'}'\n")
-    common = {"data": [data], "scenes": data / "scenes.jsonl", "recipe": recipe, "workers": 0}
+    common = {"data": [data], "scenes": data / "scenes.jsonl", "recipe_file": recipe, "workers": 0}
     for steps in (1, 2):
         diffusion.main(out=tmp_path / "out", from_scratch=True, steps=steps, **common)  # type: ignore[arg-type]
         assert torch.load(tmp_path / "out" / "state.pt", weights_only=True)["step"] == steps

@@ -76,7 +76,7 @@ def test_the_command_starts_goes_on_and_says_what_it_did(tmp_path: Path, capsys:
     (tmp_path / "tiny.json").write_text(json.dumps(tiny_hyperprior().config))
     recipe.write_text(f"batch = 2\ncrop = 64\nperceptual = 0.0\nconfig = '{tmp_path / 'tiny.json'}'\n")
     out = tmp_path / "out"
-    common = {"data": [tmp_path], "recipe": recipe, "workers": 0}
+    common = {"data": [tmp_path], "recipe_file": recipe, "workers": 0}
     for steps in (1, 3):
         hyperprior.main(out=out, from_scratch=True, steps=steps, **common)  # type: ignore[arg-type]
         assert f'{{"steps": {steps}, ' in capsys.readouterr().out

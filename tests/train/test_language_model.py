@@ -59,7 +59,7 @@ def test_a_run_from_scratch_goes_on_with_its_vocabulary(tmp_path: Path, capsys: 
     recipe = tmp_path / "recipe.toml"
     (tmp_path / "tiny.json").write_text(json.dumps(SHAPE))
     recipe.write_text(f"batch = 1\nlength = 16\nconfig = '{tmp_path / 'tiny.json'}'\n")
-    common = {"data": data, "extra": data / "extra.txt", "out": out, "recipe": recipe, "from_scratch": True}
+    common = {"data": data, "extra": data / "extra.txt", "out": out, "recipe_file": recipe, "from_scratch": True}
     language_model.main(steps=1, **common)  # type: ignore[arg-type]
     assert "bits a character" in capsys.readouterr().err
     written = (out / "tokenizer.json").read_text()

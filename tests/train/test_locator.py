@@ -68,7 +68,7 @@ def test_a_run_goes_on_and_its_weights_are_a_start(tmp_path: Path, monkeypatch: 
     recipe = tmp_path / "recipe.toml"
     recipe.write_text("batch = 8\nlocal_batch = 4\nnames = 300\n")
     features, boxes = features_folder(tmp_path), write_boxes(tmp_path / "boxes.jsonl", SURE)
-    common = {"features": features, "boxes": boxes, "recipe": recipe}
+    common = {"features": features, "boxes": boxes, "recipe_file": recipe}
     for steps in (1, 2):
         locator.main(out=tmp_path / "out", from_scratch=True, steps=steps, **common)  # type: ignore[arg-type]
         assert torch.load(tmp_path / "out" / "state.pt", weights_only=True)["step"] == steps

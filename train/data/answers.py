@@ -48,8 +48,8 @@ class Answers:
     def __init__(self, tokenizer: Tokenizer, facts: Sequence[dict[str, Any]], draw: random.Random) -> None:
         self.tokenizer, self.facts, self.draw = tokenizer, facts, draw
         self.line_break, self.terminator = tokenizer.token_to_id("Ċ"), tokenizer.token_to_id(TERMINATOR)
-        self.captioned = [i for i, known in enumerate(facts) if known.get("captions")]
-        self.labelled = [i for i, known in enumerate(facts) if not known.get("captions")]
+        self.captioned = [i for i, each in enumerate(facts) if each.get("captions")]
+        self.labelled = [i for i, each in enumerate(facts) if not each.get("captions")]
         self.bags = self.words_of_photos()
         self.items = {i: describe_captions(facts[i]["captions"]).fields()[1:] for i in self.captioned}
 
@@ -59,7 +59,7 @@ class Answers:
 
     def words_of_photos(self) -> list[Tensor]:
         """For every photo the tokens of its captions or label, (n, 2): number and share, rare tokens counting more."""
-        texts = [known.get("captions") or [plain_label(known)] for known in self.facts]
+        texts = [each.get("captions") or [plain_label(each)] for each in self.facts]
         counts = [Counter(token for text in of for token in self.encode(" " + tidy(text).lower())) for of in texts]
         photos_with = Counter(token for count in counts for token in count)
         bags = []
@@ -71,22 +71,22 @@ class Answers:
 
     def photo(self, i: int) -> list[Answer]:
         """Answers about a photo."""
-        known = self.facts[i]
-        if not known.get("captions"):
-            return [([self.terminator, self.line_break, *self.encode(f"{plain_label(known)}\n"), self.terminator], 2)]
-        first, *others = self.draw.sample(known["captions"], min(CAPTIONS_A_PHOTO, len(known["captions"])))
+        facts = self.facts[i]
+        if not facts.get("captions"):
+            return [([self.terminator, self.line_break, *self.encode(f"{plain_label(facts)}\n"), self.terminator], 2)]
+        first, *others = self.draw.sample(facts["captions"], min(CAPTIONS_A_PHOTO, len(facts["captions"])))
         structured = self.encode("\n".join([tidy(first), *self.items[i]]))
         short = [([self.terminator, *self.encode(tidy(text)), self.line_break], 1) for text in others]
         return [([self.terminator, *structured, self.terminator], 1), *short]
 
     def text(self) -> list[Answer]:
         """One text task."""
-        known = self.facts[self.draw.choice(self.captioned)]["captions"]
-        wanted = tidy(self.draw.choice(known))
+        captions = self.facts[self.draw.choice(self.captioned)]["captions"]
+        wanted = tidy(self.draw.choice(captions))
         if self.draw.random() < 0.5:
             question, answer = f"{WORDS}{skeletons(wanted)}\n", wanted.lower()
         else:
-            other = known if self.draw.random() < 0.5 else self.facts[self.draw.choice(self.captioned)]["captions"]
+            other = captions if self.draw.random() < 0.5 else self.facts[self.draw.choice(self.captioned)]["captions"]
             drawn = tidy(self.draw.choice(other))
             question, answer = f"{DIFFERENCES}{wanted}\n{drawn}\n", difference(wanted, drawn)
         asked = [self.terminator, *self.encode(question)]
@@ -169,8 +169,8 @@ def answer_batches(
             count += 1
             if count % text_every == 0:
                 yield AnswerBatch(None, [answers.text() for _ in range(2 * batch)], [])
-            chosen = order[start : start + batch][few:] + draw.choices(answers.labelled or [0], k=few)
-            patches = torch.from_numpy(np.stack([features.tokens[i] for i in chosen])).float()
-            mirrored = torch.tensor([draw.random() < 0.5 for _ in chosen])
+            numbers = order[start : start + batch][few:] + draw.choices(answers.labelled or [0], k=few)
+            patches = torch.from_numpy(np.stack([features.tokens[i] for i in numbers])).float()
+            mirrored = torch.tensor([draw.random() < 0.5 for _ in numbers])
             patches = torch.where(mirrored[:, None, None, None], patches.flip(2), patches)
-            yield AnswerBatch(patches, [answers.photo(i) for i in chosen], [answers.bags[i] for i in chosen])
+            yield AnswerBatch(patches, [answers.photo(i) for i in numbers], [answers.bags[i] for i in numbers])

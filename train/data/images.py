@@ -65,11 +65,11 @@ def named_photos(shards: list[Path]) -> Iterator[tuple[str, Image.Image, dict[st
                 if kind is None:
                     continue
                 name = Path(member.name).name.partition(".")[0]
-                known = parts.setdefault(name, {})
-                known[kind] = archive.extractfile(member).read()  # type: ignore[union-attr]
-                if len(known) == 2:
+                members = parts.setdefault(name, {})
+                members[kind] = archive.extractfile(member).read()  # type: ignore[union-attr]
+                if len(members) == 2:
                     del parts[name]
-                    yield name, Image.open(io.BytesIO(known["image"])).convert("RGB"), json.loads(known["json"])
+                    yield name, Image.open(io.BytesIO(members["image"])).convert("RGB"), json.loads(members["json"])
 
 
 def member_kind(member: tarfile.TarInfo) -> str | None:

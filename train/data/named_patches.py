@@ -77,11 +77,11 @@ class NamedPatches:
             )
             for side in POOLS
         }
-        self.shown = [things(known) for known in self.facts]
-        self.boxes = [boxed_names(known) for known in self.facts]
+        self.shown = [things(each) for each in self.facts]
+        self.boxes = [boxed_names(each) for each in self.facts]
         self.sentences = [
-            known.get("captions") or [f"a photo of a {name}" for name in sorted(shown)]
-            for known, shown in zip(self.facts, self.shown, strict=True)
+            each.get("captions") or [f"a photo of a {name}" for name in sorted(shown)]
+            for each, shown in zip(self.facts, self.shown, strict=True)
         ]
         texts = {text for of in self.sentences for text in of} | {name for of in self.shown for name in of} | {*BOXED}
         self.vectors = embed_all(tower, texts)
@@ -107,17 +107,17 @@ class NamedPatches:
         while True:
             yield self.batch(draw.sample(range(len(self.facts)), count), local, names, draw)
 
-    def batch(self, chosen: Sequence[int], local: int, names: int, draw: random.Random) -> LocatorBatch:
-        """The batch of chosen photos."""
-        near = chosen[:local]
-        patches = self.pooled[draw.choice(POOLS)][list(chosen)].float()
-        mirrored = torch.tensor([draw.random() < 0.5 for _ in chosen])[:, None, None, None]
+    def batch(self, numbers: Sequence[int], local: int, names: int, draw: random.Random) -> LocatorBatch:
+        """The batch of photos by number."""
+        near = numbers[:local]
+        patches = self.pooled[draw.choice(POOLS)][list(numbers)].float()
+        mirrored = torch.tensor([draw.random() < 0.5 for _ in numbers])[:, None, None, None]
         there = sorted(set().union(*(self.shown[i] for i in near)))
         asked = draw.sample(there, min(names, len(there)))
         boxed = [k for k, i in enumerate(near) if self.boxes[i]]
         return LocatorBatch(
             torch.where(mirrored, patches.flip(2), patches),
-            self.embed([draw.choice(self.sentences[i]) for i in chosen]),
+            self.embed([draw.choice(self.sentences[i]) for i in numbers]),
             torch.from_numpy(np.stack([self.tokens[i] for i in near])).float(),
             self.embed(asked),
             torch.tensor([[presence(self.facts[i], self.shown[i], name) for name in asked] for i in near]),
@@ -132,28 +132,28 @@ def boxed_names(facts: dict[str, Any]) -> dict[str, Tensor]:
     Captions call persons by other names, which take the persons' boxes.
     """
     middles = (torch.arange(GRID) + 0.5) / GRID
-    known: dict[str, Tensor] = {}
+    boxes_by_name: dict[str, Tensor] = {}
     boxes = [box for box in facts.get("found", []) if box["score"] >= MAYBE]
     for box in sorted(boxes, key=lambda box: box["score"]):
-        patches = known.setdefault(box["name"], torch.zeros(GRID, GRID))
+        patches = boxes_by_name.setdefault(box["name"], torch.zeros(GRID, GRID))
         left, top, right, bottom = box["box"]
         column, row = (min(GRID - 1, int(GRID * (a + b) / 2)) for a, b in ((left, right), (top, bottom)))
         within = ((middles >= top) & (middles < bottom))[:, None] & (middles >= left) & (middles < right)
         within[row, column] = True
         patches[within] = 1.0 if box["score"] >= SURE else torch.nan
-    if "person" in known:
+    if "person" in boxes_by_name:
         for noun in {noun for caption in facts.get("captions", []) for noun in nouns(caption)} & set(PEOPLE):
-            known[noun] = known["person"]
-    return {name: patches.flatten() for name, patches in known.items()}
+            boxes_by_name[noun] = boxes_by_name["person"]
+    return {name: patches.flatten() for name, patches in boxes_by_name.items()}
 
 
 def box_places(photos: Sequence[dict[str, Tensor]], names: Sequence[str]) -> Tensor:
     """(B, N, 256) of photos' `boxed_names`: a COCO name without a box is nowhere, another is unknown."""
     inside = torch.zeros(len(photos), len(names), GRID * GRID)
     for n, name in enumerate(names):
-        for b, known in enumerate(photos):
-            if name in known:
-                inside[b, n] = known[name]
+        for b, boxes_by_name in enumerate(photos):
+            if name in boxes_by_name:
+                inside[b, n] = boxes_by_name[name]
             elif name not in NAMES:
                 inside[b, n] = torch.nan
     return inside

@@ -99,12 +99,12 @@ def describe_captions(captions: Sequence[str], items: int = 3) -> Description:
         for phrase in here:
             by_lemma[phrase.lemma].append(phrase)
     order = sorted(named, key=lambda name: -named[name])
-    chosen: list[Item] = []
+    picks: list[Item] = []
     for name in order[:items]:
         written = Counter(phrase.noun for phrase in by_lemma[name]).most_common(1)[0][0]
-        chosen.append(Item(written, detail(by_lemma[name])))
+        picks.append(Item(written, detail(by_lemma[name])))
     overall = max(captions, key=lambda text: (len(nouns(text) & set(order[:items])), -len(text)))
-    return Description(" ".join(overall.split()), tuple(chosen))
+    return Description(" ".join(overall.split()), tuple(picks))
 
 
 def detail(mentions: Sequence[Phrase]) -> str:

@@ -102,7 +102,7 @@ def read_weights(manifest: Sequence[dict[str, Any]], folder: Path) -> dict[str, 
 
 
 def main(
-    graph: Annotated[Path, typer.Option(help="graph of the package, centernet.json")],
+    graph: Annotated[Path, typer.Option(help="file with the graph of the package, centernet.json")],
     out: Annotated[Path, typer.Option(help="file for the weights (.safetensors)")],
 ) -> None:
     """Convert the detector."""

@@ -109,7 +109,7 @@ def chains(classes: list[str], nouns: Mapping[str, Synset], everyday: Everyday) 
 
 def main(
     wordnet: Annotated[Path, typer.Option(help="folder with WordNet 3.0's data.noun")],
-    out: Annotated[Path, typer.Option(help="the table to write, models/towers/names.tsv")],
+    out: Annotated[Path, typer.Option(help="file for the table, models/towers/names.tsv")],
 ) -> None:
     """Write the table of names."""
     classes = ImageNetInfo().label_names()

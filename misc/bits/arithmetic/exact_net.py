@@ -56,8 +56,11 @@ class Conv2d:
     """Convolution with zero padding that keeps the size, then requantisation.
 
     Attributes:
-        weight: (outputs, inputs, k, k) integers, k odd. bias: (outputs,) integers, in units of the sums.
-        shift: right shift after the sum. limit: largest output. input_limit: largest input it is built for.
+        weight: (outputs, inputs, k, k) integers, k odd.
+        bias: (outputs,) integers, in units of the sums.
+        shift: right shift after the sum.
+        limit: largest output.
+        input_limit: largest input it is built for.
     """
 
     weight: Integers

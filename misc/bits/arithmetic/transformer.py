@@ -156,7 +156,8 @@ class Transformer:
             (positions, head width / 2) as int16 in units of 2^-14. Keys and queries rotate neighbouring pairs.
 
     Raises:
-        KeyError, ValueError: an array is missing or of another shape. OverflowError: sums would not be exact.
+        KeyError, ValueError: an array is missing or of another shape.
+        OverflowError: sums would not be exact.
     """
 
     def __init__(self, config: Config, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
@@ -234,7 +235,8 @@ class Transformer:
         """Causal attention of the positions start to end over all before.
 
         Args:
-            projected: (T, queries, keys and values of all heads). index: of the layer.
+            projected: (T, queries, keys and values of all heads).
+            index: of the layer.
 
         Returns:
             (T, width).

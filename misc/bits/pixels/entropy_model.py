@@ -55,7 +55,8 @@ class LatentModel:
             layers h_s.0-2, first.0-1, context.0, second.0-1; `z_scale_index` (256, n); `frequencies` (scales, r + 2).
 
     Attributes:
-        checksum: CRC-32 of all arrays. z_channels, y_channels: n and m.
+        checksum: CRC-32 of all arrays.
+        z_channels, y_channels: n and m.
     """
 
     def __init__(self, arrays: Mapping[str, Array]) -> None:

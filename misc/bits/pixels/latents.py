@@ -92,7 +92,9 @@ def encode(y: Floats, z: Floats, quality: int, model: LatentModel) -> tuple[Pixe
     """Round float latents to what the stream can carry, and code them, by one run of the networks.
 
     Args:
-        y: (m, h, w). z: (n, rows, columns). quality: 0 to 255.
+        y: (m, h, w).
+        z: (n, rows, columns).
+        quality: 0 to 255.
 
     Returns:
         the latents, and the bytes that `pack` gives of them.

@@ -50,7 +50,8 @@ def pack(maps: RegionMaps, width: int, height: int, items: int = 0) -> bytes:
     """Bytes of the maps of an image, at most one more than its cells take at a bit each.
 
     Args:
-        width, height: of the image. items: of the text; 0 if there are none.
+        width, height: of the image.
+        items: of the text; 0 if there are none.
 
     Raises:
         InputError: the maps have no grid of this image, or are not as many as the text's items.

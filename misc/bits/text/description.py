@@ -99,7 +99,8 @@ def unpack(data: bytes, coders: Coders = WEIGHTLESS) -> Description:
     """The description.
 
     Raises:
-        BitstreamError: the bytes are not a description. ModelMismatchError: its coder is not here.
+        BitstreamError: the bytes are not a description.
+        ModelMismatchError: its coder is not here.
         WeightsError: its coder's weights are not here.
     """
     if not data:

@@ -152,7 +152,9 @@ class LanguageModel:
     """The coder of one model file, which is read when it is first needed.
 
     Args:
-        name: of the coder. most: tokens of a text, with the last; part of the format. file: of the model.
+        name: of the coder.
+        most: tokens of a text, with the last; part of the format.
+        file: of the model.
     """
 
     def __init__(self, name: str, most: int, file: ModelFile) -> None:

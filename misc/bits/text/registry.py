@@ -21,7 +21,8 @@ class TextCoder(Protocol):
     """What a text coder offers.
 
     Attributes:
-        name: on the command line. lossless: whether it keeps every text.
+        name: on the command line.
+        lossless: whether it keeps every text.
         available: whether what it needs is on this machine.
         digest: what tells its weights from others, for the file's fingerprint; empty if it has none.
     """
