@@ -113,7 +113,7 @@ class Codec:
         Args:
             image: any mode of Pillow.
             items: how many things to name and to locate, at most.
-            grid: cells of the region maps on the shorter side, 4, 8, 12 or 16.
+            grid: number of cells of the region maps on the image's shorter side, one of GRIDS.
 
         Raises:
             DescriberError: the describer found no words.
@@ -153,7 +153,7 @@ class Codec:
             description: the text stream, which is shortened where it does not fit.
             regions: the region stream, one map for each of the text's items, if it has any; left out when no cell is
                 set.
-            grid: cells of maps that are made here on the shorter side, 4, 8, 12 or 16.
+            grid: as `see`, of maps that are made here.
             seed: of the decoder's noise, 0 to 2^32 - 1; if not given, 0 or what the encoder chooses.
             candidates: seeds that the encoder tries; it writes the one whose image is most like the photo.
             reflect: rounds of reflection on the text; one in mode micro above 500 ubpp, else none, unless given.

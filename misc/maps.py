@@ -85,7 +85,7 @@ def array_of(data: bytes) -> npt.NDArray[Any]:
 
 
 def from_json(value: Any, width: int, height: int) -> RegionMaps:
-    """From {"masks": [ROWS OF 0 AND 1, ...]} or {"boxes": [[[x, y, width, height], ...], ...], "grid": 4, 8, 12 or 16}.
+    """From {"masks": [ROWS OF 0 AND 1, ...]} or {"boxes": [[[x, y, width, height], ...], ...], "grid": one of GRIDS}.
 
     There is one entry an item; boxes are in pixels of the image, and `grid`, 8 if it is missing, is the number
     of cells on its shorter side.

@@ -135,7 +135,7 @@ def test_hyphens_part_words_of_dlsvc() -> None:
         ({"bpp": float("inf")}, "bits a pixel"),
         ({"bpp": -1.0}, "bits a pixel"),
         ({"max_bytes": -1}, "bytes"),
-        ({"grid": 5}, "4, 8, 12 or 16"),
+        ({"grid": 5}, "cells on the shorter side, not 5"),
         ({"mode": None, "streams": []}, "streams are"),
         ({"mode": None, "streams": "text"}, "streams are"),
         ({"streams": ["pixels"]}, "not both"),

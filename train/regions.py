@@ -20,14 +20,14 @@ import numpy.typing as npt
 import torch
 import typer
 
-from ..bits.regions.coder import Contexts, code_mask
+from ..bits.regions.coder import SCALE_ROW, Contexts, code_mask
 from ..bits.regions.maps import GRIDS, RegionMaps
 from ..maps import read_maps
 from .options import main_of
 
 __all__ = ["contexts_of", "fit", "module_text"]
 
-SIZES = {"NEAR": 256, "ROW": 64, "COLUMN": 64, "BORDER": 100, "EARLIER": 96, "SCALE": 16 * len(GRIDS)}
+SIZES = {"NEAR": 256, "ROW": 64, "COLUMN": 64, "BORDER": 100, "EARLIER": 96, "SCALE": SCALE_ROW * len(GRIDS)}
 UNIT = 16
 LIMIT = 127
 HEADER = '''"""Tables of the region stream, as `misc.train.regions` fitted them: sixteenths of a logarithm of odds."""

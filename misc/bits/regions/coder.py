@@ -7,21 +7,21 @@
     bytes: range coder: grid, [number of items], then every mask     or, when that is longer:
            252 + grid (8 bits) | cells, row by row, first cell in the top bit
 
-The grid has 4, 8, 12 or 16 cells on the image's shorter side. The number of items is the text's, when that has items.
+The grid is one of `maps.GRIDS`, here of four. The number of items is the text's, when that has items.
 A table's entries are in units of 1/16 of the natural logarithm of the odds; `misc.train.regions` fits them.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
 from ...errors import BitstreamError, InputError
 from ..arithmetic.range_coder import TOTAL, FrequencyTable, RangeDecoder, RangeEncoder
 from ..text.description import MAX_ITEMS
-from .maps import GRIDS, Mask, RegionMaps, grid_shapes
+from .maps import GRID_WEIGHTS, GRIDS, Mask, RegionMaps, grid_shapes
 from .tables import BORDER, COLUMN, EARLIER, NEAR, ROW, SCALE
 
 __all__ = ["TABLES", "Contexts", "code_mask", "pack", "unpack"]
@@ -30,20 +30,26 @@ RAW_BYTE = 256 - len(GRIDS)  # as a first byte, this and those above it mean raw
 EMPTY, MIXED, FULL = range(3)
 FIRST_KIND = (6, 248, 2)
 NEXT_KIND = ((144, 96, 16), FIRST_KIND, (32, 96, 128))  # after each kind
-GRID_KINDS = (
-    36,
-    150,
-    30,
-    36,
-    len(GRIDS),
-)  # of 256, as below; the last, never coded, is where raw cells' first bytes are
 COUNTS = (1, 24, 32, 95, 24, 20, 12, 8, 8, 4, 4, 4, 4, 4, 4, 4, 4)
 MARGIN = 3
 MAX_SCORE = 127
 ODDS_STEP = 4571968887  # e^(1/16), in units of 2^-32
 
 Contexts = tuple[int, int, int, int, int, int]
-TABLES = (NEAR, ROW, COLUMN, BORDER, EARLIER, SCALE)
+SCALE_ROW = 16  # entries of SCALE for each grid
+TABLES = (NEAR, ROW, COLUMN, BORDER, EARLIER, SCALE + SCALE[-SCALE_ROW:] * (len(GRIDS) - len(SCALE) // SCALE_ROW))
+
+
+def shares_of(weights: Iterable[int]) -> tuple[int, ...]:
+    """Shares of 256 for each grid, and at the end one that is never coded: there are raw cells' first bytes."""
+    weights = list(weights)
+    room = 256 - len(weights)
+    shares = [max(1, weight * room // sum(weights)) for weight in weights]
+    shares[shares.index(max(shares))] += room - sum(shares)
+    return (*shares, len(weights))
+
+
+GRID_KINDS = shares_of(GRID_WEIGHTS.values())
 
 
 def pack(maps: RegionMaps, width: int, height: int, items: int = 0) -> bytes:
@@ -155,7 +161,7 @@ def code_mask(earlier: Mask, code: Callable[[int, int, Contexts], int]) -> Mask:
                 binary(nnn[at], nn[at], north, nn[at + 1], nn[at - 1], w),
                 (5 * border(i, rows) + border(j, columns)) * 4 + binary(w, north),
                 min(count, 2) * 32 + binary(here[1], here[2], below[1], here[0], above[1]),
-                GRIDS.index(min(rows, columns)) * 16 + binary(begun, w, north, ne),
+                GRIDS.index(min(rows, columns)) * SCALE_ROW + binary(begun, w, north, ne),
             )
             row[at] = code(i, j, contexts)
             begun |= row[at]

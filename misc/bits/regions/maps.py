@@ -1,4 +1,8 @@
-"""Region maps: a grid of cells for each item, and the grids that an image can have."""
+"""Region maps: a grid of cells for each item, and the grids that an image can have.
+
+GRID_WEIGHTS names the grids, once for the whole project. Another one changes the format: then `misc.train.regions` fits
+the tables anew, and FORMAT.md and the conformance files follow.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +14,20 @@ import numpy.typing as npt
 from ...errors import InputError
 from ..text.description import MAX_ITEMS
 
-__all__ = ["DEFAULT_GRID", "GRIDS", "MAX_ASPECT", "Mask", "RegionMaps", "check_grid", "grid_shape", "grid_shapes"]
+__all__ = [
+    "DEFAULT_GRID",
+    "GRIDS",
+    "GRID_WEIGHTS",
+    "MAX_ASPECT",
+    "Mask",
+    "RegionMaps",
+    "check_grid",
+    "grid_shape",
+    "grid_shapes",
+]
 
-GRIDS = (4, 8, 12, 16)  # cells on an image's shorter side
+GRID_WEIGHTS = {4: 36, 8: 150, 12: 30, 16: 36}  # cells on an image's shorter side: how often such a grid is used
+GRIDS = tuple(GRID_WEIGHTS)
 DEFAULT_GRID = 8
 MAX_ASPECT = 4
 

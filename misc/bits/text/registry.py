@@ -5,14 +5,12 @@ A new coder is a file beside this one and a line in the table.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from ...errors import LimitError, ModelMismatchError
-from .consonants import Consonants
-from .deflate import Deflate
 from .language_model import LanguageModel, ModelFile
-from .lzw import Lzw
 
 __all__ = ["CODERS", "WEIGHTLESS", "Coders", "TextCoder", "coder_of", "make_coders", "shortest"]
 
@@ -52,8 +50,10 @@ Coders = Mapping[int, TextCoder]
 MakeCoder = Callable[[Mapping[str, ModelFile]], TextCoder | None]
 
 
-def weightless(coder: TextCoder) -> MakeCoder:
-    """For a coder that needs no weights."""
+def weightless(name: str) -> MakeCoder:
+    """For a coder that needs no weights: `module.Class`, of a module beside this one."""
+    module, kind = name.split(".")
+    coder: TextCoder = getattr(importlib.import_module(f".{module}", __package__), kind)()
     return lambda files: coder
 
 
@@ -63,9 +63,9 @@ def language_model(name: str, most: int) -> MakeCoder:
 
 
 CODERS: Mapping[int, MakeCoder] = {
-    1: weightless(Deflate()),
-    2: weightless(Lzw()),
-    3: weightless(Consonants()),
+    1: weightless("deflate.Deflate"),
+    2: weightless("lzw.Lzw"),
+    3: weightless("consonants.Consonants"),
     4: language_model("lm-large", 40),
     5: language_model("lm-small", 384),
 }

@@ -1,9 +1,15 @@
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+import misc
 from misc.bits import container, streams
 from misc.bits.pixels import entropy_model
 from misc.bits.regions import coder as regions
@@ -20,7 +26,7 @@ SIDES = st.one_of(st.integers(1, 3000), st.sampled_from([1, 65_535]))
 def pictures(draw: st.DrawFn) -> tuple[RegionMaps, int, int]:
     """Maps of any density, smooth or not, with the picture's width and height."""
     width, height = draw(SIDES), draw(SIDES)
-    rows, columns = grid_shape(width, height, draw(st.sampled_from(GRIDS[: 2 if max(width, height) > 2000 else 4])))
+    rows, columns = grid_shape(width, height, draw(st.sampled_from(GRIDS[: 2 if max(width, height) > 2000 else None])))
     count, density, smooth = draw(st.integers(0, 16)), draw(st.floats(0, 1)), draw(st.integers(1, 6))
     noise = np.random.default_rng(draw(st.integers(0, 99))).random((count, -(-rows // smooth), -(-columns // smooth)))
     masks = np.kron(noise < density, np.ones((1, smooth, smooth), np.bool_))[:, :rows, :columns]
@@ -133,7 +139,7 @@ def test_symbols_tell_maps_apart() -> None:
 
 
 def test_tables_have_their_size_and_range() -> None:
-    assert [len(table) for table in regions.TABLES] == [256, 64, 64, 100, 96, 64]
+    assert [len(table) for table in regions.TABLES] == [256, 64, 64, 100, 96, 16 * len(GRIDS)]
     assert all(-127 <= entry <= 127 for table in regions.TABLES for entry in table)
     assert regions.cell_table(0).frequencies.tolist() == [1 << 23, 1 << 23]
     assert regions.cell_table(16).frequencies.tolist() == [4512089, 12265127]  # e / (1 + e) of 2^24
@@ -215,3 +221,27 @@ def test_other_codecs_stand_beside() -> None:
     assert figures["raw"] == {"mean": 192, "max": 192, "over_raw": 0}
     assert figures["MISC, with text"]["max"] == 88
     assert figures["MISC"]["mean"] < figures["CCITT G4, bare"]["mean"] < figures["PNG"]["mean"]
+
+
+ANOTHER_GRID = """
+import numpy as np
+from misc.bits.regions import coder, maps
+assert maps.GRIDS == (4, 8, 12, 16, 24), maps.GRIDS
+assert sum(coder.GRID_KINDS) == 256 and coder.GRID_KINDS[-1] == 5
+for grid in maps.GRIDS:
+    shape = maps.grid_shape(768, 512, maps.check_grid(grid))
+    for share in (0.0, 0.02, 0.5, 1.0):
+        masks = np.random.default_rng(grid).random((3, *shape)) < share
+        data = coder.pack(maps.RegionMaps(masks), 768, 512)
+        assert np.array_equal(coder.unpack(data, 768, 512).masks, masks)
+"""
+
+
+def test_another_grid_is_one_constant(tmp_path: Path) -> None:
+    ignored = shutil.ignore_patterns("__pycache__", "models", "train", "eval", "checkpoints")
+    shutil.copytree(Path(misc.__path__[0]), tmp_path / "misc", ignore=ignored)
+    source = tmp_path / "misc" / "bits" / "regions" / "maps.py"
+    text = source.read_text()
+    source.write_text(text.replace("16: 36}", "16: 36, 24: 20}"))
+    assert source.read_text() != text
+    subprocess.run([sys.executable, "-c", ANOTHER_GRID], check=True, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)})

@@ -1,7 +1,13 @@
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import misc
 from misc.bits.text import WEIGHTLESS, coder_of, shortest
 from misc.bits.text.consonants import CONSONANTS, Consonants, skeleton, skeletons
 from misc.bits.text.deflate import Deflate
@@ -11,6 +17,38 @@ from misc.profiles import load_profile
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 DLSVC = "a cat sitting on top of a wooden bench"
+
+
+STRANGER = """
+class Utf16:
+    name, lossless, available, digest = "utf16", True, True, b""
+
+    def keeps(self, text):
+        return True
+
+    def pack(self, text):
+        return text.encode("utf-16-le")
+
+    def unpack(self, data):
+        return data.decode("utf-16-le")
+"""
+
+
+def test_another_coder_is_a_file_and_a_line(tmp_path: Path) -> None:
+    ignored = shutil.ignore_patterns("__pycache__", "models", "train", "eval", "checkpoints")
+    shutil.copytree(Path(misc.__path__[0]), tmp_path / "misc", ignore=ignored)
+    folder = tmp_path / "misc" / "bits" / "text"
+    (folder / "utf16.py").write_text(STRANGER)
+    table = (folder / "registry.py").read_text()
+    line = '    5: language_model("lm-small", 384),\n'
+    (folder / "registry.py").write_text(table.replace(line, line + '    6: weightless("utf16.Utf16"),\n'))
+    script = (
+        "from misc.bits.text import WEIGHTLESS, shortest, coder_of\n"
+        "data = shortest('☃' * 3, {6: WEIGHTLESS[6]})\n"
+        "assert data[0] == 6 and coder_of(6, WEIGHTLESS).unpack(data[1:]) == '☃' * 3\n"
+        "assert WEIGHTLESS[6].name == 'utf16' and len(shortest('a cat', WEIGHTLESS)) < 10"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)})
 
 
 @settings(max_examples=200)
