@@ -48,7 +48,8 @@ def measure(codec: Codec, panel: Panel, photo: Image.Image, rates: Sequence[floa
     """Figures of a photo, for the rates that both kinds of file keep to.
 
     Args:
-        photo: RGB. rates: bits of the whole file a pixel, at most.
+        photo: RGB.
+        rates: bits of the whole file a pixel, at most.
     """
     text, regions = codec.see(photo)
     chosen: dict[bytes, bytes] = {}  # a file as it is without candidates, and with them: most rates have the same text
@@ -90,7 +91,8 @@ def crossing(rates: Sequence[float], words: Sequence[float], pixels: Sequence[fl
     """The rate from which on `pixels` are above `words`; None if that is never, the first rate if it is always.
 
     Args:
-        rates: rising. words, pixels: a figure at each rate, of which more is better.
+        rates: rising.
+        words, pixels: a figure at each rate, of which more is better.
     """
     above = [b > a for a, b in zip(words, pixels, strict=True)]
     first = len(above)

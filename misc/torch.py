@@ -33,7 +33,9 @@ class Record:
     """What is known of a file beside its image.
 
     Attributes:
-        index: the file's place in the dataset. path: of the file. width, height: of its image.
+        index: the file's place in the dataset.
+        path: of the file.
+        width, height: of its image.
         text: what is in the image; None if the file does not say, or if texts are not wanted.
     """
 
@@ -61,7 +63,8 @@ class MiscDataset(Dataset[tuple[Any, Any]]):
         target: called with the file's Record, and gives the label; the file's index unless given.
         draft: give drafts, the pixel stream's own images, which are quick; else what the decoder draws.
         texts: decode texts too, for `target` to use. A text by a language model takes longer than a draft.
-        profile: name of the profile that the files were written with. device: a torch device for drawing.
+        profile: name of the profile that the files were written with.
+        device: a torch device for drawing.
         max_pixels: the largest image that is decoded.
 
     Raises:
@@ -92,7 +95,8 @@ class MiscDataset(Dataset[tuple[Any, Any]]):
         """Image and label of a file.
 
         Raises:
-            IndexError: there is no such file. MiscError: it does not decode; the message begins with its name.
+            IndexError: there is no such file.
+            MiscError: it does not decode; the message begins with its name.
         """
         index = range(len(self.files))[index]
         path = self.files[index]
@@ -120,10 +124,10 @@ def list_files(files: str | Path | Sequence[str | Path]) -> list[Path]:
         folder = Path(files)
         if not folder.is_dir():
             raise InputError(f"there is no folder {folder}")
-        found = sorted(path for path in folder.rglob("*.misc") if path.is_file())
-        if not found:
+        paths = sorted(path for path in folder.rglob("*.misc") if path.is_file())
+        if not paths:
             raise InputError(f"there are no .misc files in {folder}")
-        return found
+        return paths
     if not files:
         raise InputError("a dataset needs a file at least")
     return [Path(file) for file in files]

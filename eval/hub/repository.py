@@ -18,7 +18,9 @@ class Repository:
     """A repository of the hub.
 
     Attributes:
-        folder: whose files it has. commit: 40 hexadecimal digits. token: without which its files are not given, if any.
+        folder: whose files it has.
+        commit: 40 hexadecimal digits.
+        token: without which its files are not given, if any.
         listed: files that the hub lists though the folder may lack them; None for those of the folder.
     """
 

@@ -32,7 +32,9 @@ class Fault:
         kind: `status`, an answer of that status; `break`, the connection ends half-way; `reset`, it is reset there;
             `short`, half of the body, and nobody says how much it was; `flip`, a wrong byte; `slow`, a pause between
             parts; `silent`, no answer.
-        times: how often; for ever if it is None. status, headers: of the answer. pause: seconds.
+        times: how often; for ever if it is None.
+        status, headers: of the answer.
+        pause: seconds.
     """
 
     path: str
@@ -59,7 +61,8 @@ class HubServer:
         repositories: by name, such as `maker/net`.
 
     Attributes:
-        faults: the first that fits a request is done to it. requests: all that came.
+        faults: the first that fits a request is done to it.
+        requests: all that came.
     """
 
     def __init__(self, repositories: Mapping[str, Repository]) -> None:

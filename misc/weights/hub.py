@@ -160,7 +160,8 @@ def first(part: HubPart, progress: Callable[[int, int], None]) -> Path:
     """The part from the first repository that gives it, or from the hub's cache; written down.
 
     Raises:
-        WeightsError: it is nowhere, or not what the profile pins. OSError: of this machine's disk.
+        WeightsError: it is nowhere, or not what the profile pins.
+        OSError: of this machine's disk.
     """
     places = [(part.repository, part.revision), *(tuple(mirror.partition("@")[::2]) for mirror in part.mirrors)]
     reasons = list[str]()

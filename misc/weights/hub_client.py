@@ -43,7 +43,8 @@ def look_up(repository: str, revision: str, patterns: Sequence[str]) -> Listing:
     """What the hub has.
 
     Args:
-        revision: empty for the newest. patterns: of the files that are wanted; all if there are none.
+        revision: empty for the newest.
+        patterns: of the files that are wanted; all if there are none.
 
     Raises:
         Refused: the hub does not answer or refuses, or a wanted file is not there.

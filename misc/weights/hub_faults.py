@@ -60,7 +60,8 @@ def attempted(request: Callable[[], Result], *, patient: bool = False) -> Result
         patient: try again also if nobody answers, since somebody did a moment ago.
 
     Raises:
-        Refused: the last attempt failed too. OSError: of this machine's disk.
+        Refused: the last attempt failed too.
+        OSError: of this machine's disk.
     """
     for attempt in range(ATTEMPTS):
         try:

@@ -1,0 +1,3 @@
+from tests.support.open_hub import open_hub
+
+__all__ = ["open_hub"]  # a fixture
