@@ -26,7 +26,7 @@ from ..bits.container import SECTIONS
 from ..codec import Codec
 from ..editing import edit_file
 from ..errors import InputError
-from ..images import decode_picture
+from ..images import decode_image
 from .metrics.catalogue import METRICS
 from .metrics.panel import Panel
 from .modes import photos_of
@@ -88,7 +88,7 @@ def main(
     panel = Panel(codec.semantics)
     photos: dict[str, Any] = {}
     for path in track(photos_of(data, limit), "drawing", transient=True):
-        photos[path.name] = measure(codec, panel, decode_picture(path.read_bytes()).image, bpp)
+        photos[path.name] = measure(codec, panel, decode_image(path.read_bytes()).image, bpp)
     result = summarise(list(photos.values()))
     names = [name for name in METRICS if any(name in row for row in result.values())]
     table = Table("streams", "photos", "bits", *(METRICS[name].axis for name in names))
