@@ -19,7 +19,7 @@ def test_environment_and_pyproject_agree() -> None:
     conda = [each for each in environment["dependencies"] if isinstance(each, str)]
     (pip,) = (each["pip"] for each in environment["dependencies"] if isinstance(each, dict))
     assert f"python{PROJECT['project']['requires-python']}" in conda
-    extras = sorted(set(PROJECT["project"]["optional-dependencies"]) - {"ray", "docs"})  # for who needs them
+    extras = sorted(set(PROJECT["project"]["optional-dependencies"]) - {"ray", "docs", "web"})  # for who needs them
     assert pip == [f"-e .[{','.join(sorted(extras, key=['train', 'eval', 'dev'].index))}]"]
 
 

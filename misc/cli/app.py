@@ -1,5 +1,5 @@
 """The command line: `misc encode`, `decode`, `info`, `verify`, `roundtrip`, `edit`, `describe`, `pull`, `doctor`,
-`text`, `memory`, `batch`, `eval`.
+`text`, `memory`, `batch`, `eval`, `web`.
 
 Results go to files and standard output, everything else to standard error. Exit codes: 0 done, 1 failed, 2 usage,
 3 corrupt file, 4 missing or other model.
@@ -29,6 +29,7 @@ from .memory import app as memory_app
 from .pull import pull
 from .roundtrip import roundtrip
 from .text import app as text_app
+from .web import web
 
 __all__ = ["app", "run"]
 
@@ -46,7 +47,7 @@ app.add_typer(batch_app)
 app.add_typer(eval_app)
 app.add_typer(text_app)
 app.add_typer(memory_app)
-for command in (encode, decode, roundtrip, describe, info, verify, edit, pull, doctor):
+for command in (encode, decode, roundtrip, describe, info, verify, edit, pull, doctor, web):
     app.command()(command)
 
 

@@ -1,0 +1,45 @@
+"""`misc web`: a page to try everything in a browser."""
+
+from __future__ import annotations
+
+import socket
+from typing import Annotated
+
+import typer
+
+from ..errors import InputError
+from .console import ProfileOption, say
+
+__all__ = ["web"]
+
+WEB_PIXELS = 1 << 22  # a laptop's processor draws four megapixels in a minute or two
+
+
+def web(
+    host: Annotated[str, typer.Option(help="address to listen on; another than the default is seen by others")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="port to listen on")] = 7860,
+    max_pixels: Annotated[int, typer.Option(min=1, help="the largest image that is accepted, in pixels")] = WEB_PIXELS,
+    profile: ProfileOption = "embedded",
+) -> None:
+    """Serve a page on which a photo can be compressed, looked into and drawn again. Ctrl-C ends it."""
+    from ..profiles import load_profile
+    from ..web.server import serve
+
+    check_address(host, port)
+    try:
+        serve(host, port, load_profile(profile).name, max_pixels, lambda url: say(f"{url} until Ctrl-C"))
+    except ImportError as error:
+        raise InputError(f"`misc web` needs {error.name}: pip install 'misc-codec[web]'") from error
+
+
+def check_address(host: str, port: int) -> None:
+    """Raise InputError if nobody can listen there, before anything is loaded."""
+    try:
+        family, kind, number, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, number) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(address)
+    except OSError as error:
+        raise InputError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error

@@ -1,0 +1,58 @@
+"""The server: the page, guarded, on one address. It keeps nothing and asks nobody for anything."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .guard import Guard, RateLimit
+from .steps import MAX_UPLOAD
+
+__all__ = ["LOCAL", "make_app", "serve"]
+
+LOCAL = ("127.0.0.1", "localhost", "::1")
+REQUESTS, SECONDS = 30, 60.0  # jobs and uploads of one client
+SETTINGS = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+
+
+def make_app(
+    folder: Path, profile: str, max_pixels: int, hosts: tuple[str, ...] | None = LOCAL, limit: RateLimit | None = None
+) -> Guard:
+    """The page as an ASGI application.
+
+    Args:
+        folder: an empty folder for files on their way; whoever calls removes it.
+        profile: chosen at first. max_pixels: of an image. hosts, limit: as `Guard`.
+    """
+    os.environ.update(SETTINGS, GRADIO_TEMP_DIR=str(folder))  # Gradio reads them when it is imported and built
+    import fastapi
+    import gradio as gr
+
+    from .page import THEME, Settings, build_page
+
+    inner: Any = fastapi.FastAPI(openapi_url=None)
+    page = build_page(Settings(profile, max_pixels, folder))
+    app: Any = gr.mount_gradio_app(
+        inner, page, path="/", footer_links=[], show_error=False, max_file_size=MAX_UPLOAD, ssr_mode=False, theme=THEME,
+        enable_monitoring=False, mcp_server=False, run_history=False, pwa=False,
+    )  # fmt: skip
+    return Guard(app, folder, hosts, limit or RateLimit(REQUESTS, SECONDS), MAX_UPLOAD)
+
+
+def serve(host: str, port: int, profile: str, max_pixels: int, ready: Callable[[str], None]) -> None:
+    """Serve the page until the process is interrupted.
+
+    Args:
+        host, port: where to listen. profile, max_pixels: as `make_app`. ready: is told the page's address.
+    """
+    import uvicorn
+
+    with tempfile.TemporaryDirectory(prefix="misc-web-") as name:
+        app = make_app(Path(name), profile, max_pixels, LOCAL if host in LOCAL else None)
+        address = f"[{host}]" if ":" in host else host
+        ready(f"http://{address}:{port}/")
+        config = uvicorn.Config(app, host=host, port=port, log_level="error", access_log=False, server_header=False)
+        uvicorn.Server(config).run()

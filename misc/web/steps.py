@@ -1,0 +1,154 @@
+"""What the page does, as plain functions: no Gradio, no files.
+
+photo's bytes ─► read_photo ─► encode_photo ─► file's bytes ─► look ─► Content ─┬─► bar, region masks, text fields
+                                                   ▲                            └─► draft, drawn image
+                              edit_text ───────────┘
+"""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from ..bits import container
+from ..bits.text.description import Description, Item
+from ..editing import edit_file
+from ..errors import InputError, LimitError
+from ..images import decode_picture
+
+if TYPE_CHECKING:
+    from ..bits.streams import Streams
+    from ..codec import Codec
+
+__all__ = [
+    "MAX_UPLOAD",
+    "Content",
+    "Wish",
+    "edit_text",
+    "encode_photo",
+    "items_as_lines",
+    "items_from_lines",
+    "look",
+    "read_photo",
+    "region_masks",
+    "stream_bar",
+]
+
+MAX_UPLOAD = 20 * 1000 * 1000  # bytes of a file that the page takes
+COLOURS = {"text": "#1565c0", "regions": "#2e7d32", "pixels": "#6a1b9a", "header": "#616161"}
+
+Mask = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How a photo is to be compressed: a mode of `misc.modes`, and bits of the whole file a pixel, at most."""
+
+    mode: str
+    bpp: float
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a file holds.
+
+    Attributes:
+        data: the file. streams: what it decodes to. sizes: bytes of each stream, and of the header with all checks.
+        bpp: bits of the whole file a pixel.
+    """
+
+    data: bytes
+    streams: Streams
+    sizes: dict[str, int]
+    bpp: float
+
+
+def read_photo(data: bytes, max_pixels: int) -> Image.Image:
+    """The RGB image of an uploaded file.
+
+    Raises:
+        LimitError: the file or the image is too large. InputError: it is no image.
+    """
+    if len(data) > MAX_UPLOAD:
+        raise LimitError(f"the file has more than {MAX_UPLOAD // 1_000_000} MB")
+    return decode_picture(data, max_pixels).image
+
+
+def encode_photo(codec: Codec, photo: Image.Image, wish: Wish) -> bytes:
+    """The file of a photo; raises as `Codec.encode`."""
+    if not wish.bpp > 0:
+        raise InputError("the budget is a number of bits a pixel above 0")
+    return codec.encode(photo, mode=wish.mode, bpp=wish.bpp)
+
+
+def look(codec: Codec, data: bytes) -> Content:
+    """What a file holds; raises as `Codec.streams`."""
+    if len(data) > container.MAX_BYTES:
+        raise LimitError(f"a .misc file has at most {container.MAX_BYTES} bytes")
+    streams = codec.streams(data)
+    header, sections = container.read(data, max_pixels=codec.max_pixels)
+    sizes = {name: len(section.payload) for name, section in sections.items()}
+    sizes["header"] = len(data) - sum(sizes.values())
+    return Content(data, streams, sizes, 8 * len(data) / (header.width * header.height))
+
+
+def edit_text(codec: Codec, data: bytes, overall: str, items: str) -> bytes:
+    """The file with the text of two fields of the page; raises as `edit_file`."""
+    text = Description(overall.strip(), items_from_lines(items))
+    return edit_file(data, codec.profile.exact_models, text=text, max_pixels=codec.max_pixels)
+
+
+def items_as_lines(text: Description | None) -> str:
+    """The items of a text, a line each: `name: detail`."""
+    lines = [] if text is None else [f"{item.name}: {item.detail}".rstrip(": ") for item in text.items]
+    return "\n".join(lines)
+
+
+def items_from_lines(lines: str) -> tuple[Item, ...]:
+    """The items of lines; empty lines are none."""
+    found = []
+    for line in filter(None, map(str.strip, lines.splitlines())):
+        name, _, detail = line.partition(":")
+        found.append(Item(name.strip(), detail.strip()))
+    return tuple(found)
+
+
+def region_masks(streams: Streams) -> list[tuple[Mask, str]]:
+    """A mask (height, width) of 0 and 1 for each item that is somewhere, and its name, or its number without a text."""
+    if streams.regions is None:
+        return []
+    names = [item.name for item in streams.text.items] if streams.text else []
+    found = []
+    for number, cells in enumerate(streams.regions.masks):
+        if cells.any():
+            name = names[number] if number < len(names) else f"item {number + 1}"
+            small = Image.fromarray(np.asarray(cells, bool).astype(np.uint8) * 255)
+            mask = np.asarray(small.resize((streams.width, streams.height), Image.Resampling.NEAREST)) / np.float32(255)
+            found.append((mask.astype(np.float32), name))
+    return found
+
+
+def stream_bar(content: Content) -> str:
+    """HTML: the bytes of every stream as parts of one bar, with the numbers in words below it."""
+    parts = {name: size for name, size in content.sizes.items() if size}
+    total = sum(parts.values())
+    boxes = "".join(
+        f'<span style="flex:{size} 0 4px;background:{COLOURS[name]};height:1.6em"></span>'
+        for name, size in parts.items()
+    )
+    words = ", ".join(f"{name} {size}" for name, size in parts.items())
+    legend = "".join(
+        f'<span style="margin-right:1em"><span aria-hidden="true" style="color:{COLOURS[name]}">■</span> '
+        f"{html.escape(name)} {size}</span>"
+        for name, size in parts.items()
+    )
+    size = f"{content.streams.width}x{content.streams.height}"
+    return (
+        f'<div role="img" aria-label="bytes: {html.escape(words)}" style="display:flex;gap:2px">{boxes}</div>'
+        f"<p>{legend}</p><p>{size}, {total} bytes, {content.bpp:.5f} bits a pixel</p>"
+    )
