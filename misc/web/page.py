@@ -26,6 +26,7 @@ __all__ = ["THEME", "Settings", "build_page"]
 
 IMAGES = [".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".bmp"]
 KEPT = 600  # seconds that a visitor's last file is remembered
+SHADE = 0.6  # how much of a region's colour covers the photo
 SWEPT = (60, 300)  # seconds between two sweeps of temporary files, and their age
 INTRODUCTION = """# MISC
 A photo becomes text, regions and pixels in one small file, and is drawn again from it. Nothing leaves this machine, and
@@ -164,7 +165,7 @@ def spoken(step: Callable[..., Iterator[list[Any]]]) -> Callable[..., Iterator[l
 def parts_of(visit: Visit, content: Content, draft: Image.Image | None) -> list[Any]:
     """The visit, the bar, the regions, both fields of text and the draft."""
     base = visit.photo or draft
-    masks = steps.region_masks(content.streams) if base is not None else []
+    masks = [(mask * SHADE, name) for mask, name in steps.region_masks(content.streams)]
     text = content.streams.text
     return [
         visit,

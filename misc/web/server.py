@@ -54,5 +54,7 @@ def serve(host: str, port: int, profile: str, max_pixels: int, ready: Callable[[
         app = make_app(Path(name), profile, max_pixels, LOCAL if host in LOCAL else None)
         address = f"[{host}]" if ":" in host else host
         ready(f"http://{address}:{port}/")
-        config = uvicorn.Config(app, host=host, port=port, log_level="error", access_log=False, server_header=False)
+        config = uvicorn.Config(app, host=host, port=port, log_level="error", access_log=False, server_header=False,
+            timeout_graceful_shutdown=1,  # open pages hold their connections for ever
+        )  # fmt: skip
         uvicorn.Server(config).run()

@@ -141,7 +141,7 @@ def test_what_cannot_be_done_is_a_sentence_on_the_page(browser: Any) -> None:
 def test_every_field_has_a_name_for_screen_readers(browser: Any) -> None:
     browser.wait_for_selector("#compress")
     for role, name in (("button", "Compress and draw"), ("textbox", "Text: the whole"), ("button", "Stop"),
-                       ("spinbutton", "Budget: bits of the whole file a pixel"), ("listbox", "Mode")):  # fmt: skip
+                       ("spinbutton", "Budget: bits of the whole file a pixel"), ("combobox", "Mode")):  # fmt: skip
         assert browser.get_by_role(role, name=name).count() == 1, name
 
 
