@@ -129,10 +129,10 @@ class Actions:
         content = steps.look(codec, visit.data)
         draft = None if content.streams.pixels is None else codec.draw(content.streams, draft=True)
         first = parts_of(visit, content, draft)
-        yield [*first, gr.skip(), gr.skip()]
+        download = gr.DownloadButton(value=write_download(visit.data, self.settings.folder), interactive=True)
+        yield [*first, gr.skip(), download]
         drawn = codec.draw(content.streams)
-        name = write_download(visit.data, self.settings.folder)
-        yield [*first, (visit.photo or draft or drawn, drawn), gr.DownloadButton(value=name, interactive=True)]
+        yield [*first, (visit.photo or draft or drawn, drawn), download]
 
     def _open_codec(self, profile: str) -> Codec:
         """A profile's codec; what it has to say appears on the page."""
