@@ -1,9 +1,11 @@
 """Measure all modes on photos: where their bits go, and how like the photo their images are.
 
-    python -m misc.eval.modes --data FOLDER [--limit N] [--candidates K] [--profile NAME] [--json FILE]
+    misc eval modes --data FOLDER [--limit N] [--candidates K] [--workers N] [--profile NAME] [--json FILE]
 
 A row a mode: bits of text, regions, pixels and of what holds them together, the rate of the whole file, the panel's
 figures with their standard errors, and seconds on this machine. What is in a photo is looked for once, for all modes.
+Below: what one row has more of similarity than another, by photo; and what the whole descriptions cost in four-bit
+consonants and, with all their letters, by the best coder of `misc text`.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
@@ -20,17 +22,23 @@ from typing import Annotated, Any
 import typer
 from PIL import Image
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
 from ..bits import container
 from ..bits.container import SECTIONS
+from ..bits.regions.maps import RegionMaps
+from ..bits.text import Coders, shortest
+from ..bits.text.consonants import skeletons
+from ..bits.text.description import Description
 from ..codec import Codec
 from ..errors import BudgetError, InputError
 from ..images import decode_image
+from ..pool import run_jobs, usual_workers
 from .metrics.catalogue import METRICS
 from .metrics.panel import Panel
 
-__all__ = ["ROWS", "Row", "measure", "photos_of", "summarise"]
+__all__ = ["ROWS", "Row", "gains", "measure", "photos_of", "prepare", "summarise"]
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
 
@@ -48,9 +56,16 @@ class Row:
     options: Mapping[str, Any]
 
 
+def micro(ubpp: int, reflect: int = 0) -> Row:
+    """Mode micro, within millionths of a bit of code a pixel, after rounds of reflection."""
+    name = f"micro, {ubpp} ubpp" + (", reflected" if reflect else "")
+    return Row(name, {"mode": "micro", "ubpp": ubpp, "reflect": reflect})
+
+
 ROWS = (
     Row("dlsvc", {"mode": "dlsvc"}),
-    *(Row(f"micro, {ubpp} ubpp", {"mode": "micro", "ubpp": ubpp}) for ubpp in (100, 200, 500, 1000, 1800)),
+    *map(micro, (100, 200, 500, 1000, 1800)),
+    micro(1000, reflect=1),
     Row("text", {"mode": "text"}),
     Row("text+map", {"mode": "text+map"}),
     Row("pixel", {"mode": "pixel", "bpp": 0.024}),
@@ -58,6 +73,13 @@ ROWS = (
     Row("auto, 0.002 bpp", {"mode": "auto", "bpp": 0.002}),
     Row("auto, 0.024 bpp", {"mode": "auto", "bpp": 0.024}),
 )
+STEPS = (  # rows of which the second should have more
+    ("dlsvc", "text"),
+    ("text", "text+map"),
+    ("pixel", "misc"),
+    ("micro, 1000 ubpp", "micro, 1000 ubpp, reflected"),
+)
+SIMILARITY = ("vit_patch", "vit_mean", "clip")  # their sum is what the encoder chooses by
 
 
 def photos_of(folder: Path, limit: int | None) -> list[Path]:
@@ -68,35 +90,98 @@ def photos_of(folder: Path, limit: int | None) -> list[Path]:
     return paths
 
 
-def measure(codec: Codec, panel: Panel, photo: Image.Image, rows: Sequence[Row], candidates: int = 1) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Seen:
+    """What describer and locator say of a photo, and how long they took, in seconds."""
+
+    text: Description
+    regions: RegionMaps | None
+    seconds: float
+
+
+def look(codec: Codec, photo: Image.Image) -> Seen:
+    """What is in a photo, RGB."""
+    start = time.perf_counter()
+    text, regions = codec.see(photo)
+    return Seen(text, regions, time.perf_counter() - start)
+
+
+def measure(
+    codec: Codec,
+    panel: Panel,
+    photo: Image.Image,
+    rows: Sequence[Row],
+    candidates: int = 1,
+    known: Seen | None = None,
+) -> dict[str, Any]:
     """Figures of every row for a photo; {"missing": reason} where a limit is below the least file.
 
     Args:
         photo: RGB.
         candidates: number of seeds that the encoder tries.
+        known: what is in the photo, if it has been looked for.
     """
-    start = time.perf_counter()
-    text, regions = codec.see(photo)
-    seeing = time.perf_counter() - start
+    known = known or look(codec, photo)
     figures: dict[str, Any] = {}
+    drawn: dict[bytes, dict[str, float]] = {}
     for row in rows:
         start = time.perf_counter()
         try:
-            data = codec.encode(photo, description=text, regions=regions, candidates=candidates, **row.options)
+            data = codec.encode(
+                photo, description=known.text, regions=known.regions, candidates=candidates, **row.options
+            )
         except BudgetError as error:
             figures[row.name] = {"missing": str(error)}
             continue
         encoded = time.perf_counter()
-        image = codec.decode(data)
-        decoded = time.perf_counter()
+        if data not in drawn:  # two limits may give one file
+            image = codec.decode(data)
+            drawn[data] = {"decode_s": time.perf_counter() - encoded} | panel.compare(photo, image)
         figures[row.name] = {
             **bits_of(data),
             "bpp": 8 * len(data) / (photo.width * photo.height),
-            **panel.compare(photo, image),
-            "encode_s": encoded - start + (0.0 if row.options["mode"] == "pixel" else seeing),
-            "decode_s": decoded - encoded,
+            **drawn[data],
+            "encode_s": encoded - start + (0.0 if row.options["mode"] == "pixel" else known.seconds),
         }
     return figures
+
+
+def prepare(setup: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    """What a process of `misc.pool` does: figures of every row and costs of the words, of the photo at a path.
+
+    Args:
+        setup: {"profile": its name, "candidates": how many}.
+    """
+    codec = Codec(setup["profile"], notice=lambda _: None)
+    panel = Panel(codec.semantics)
+
+    def work(job: Mapping[str, Any]) -> dict[str, Any]:
+        photo = decode_image(Path(job["path"]).read_bytes()).image
+        seen = look(codec, photo)
+        rows = measure(codec, panel, photo, ROWS, setup["candidates"], seen)
+        return {"rows": rows, "words": costs_of(seen.text, codec.profile.text_coders), "missing": panel.missing}
+
+    return work
+
+
+def costs_of(text: Description, coders: Coders) -> dict[str, int]:
+    """Bits of a description's words: as four-bit consonants, and with all their letters by the best coder."""
+    words = " ".join(filter(None, text.fields()))
+    return {"consonants": 4 * len(skeletons(words)), "letters": 8 * (len(shortest(words, coders)) - 1)}
+
+
+def gains(photos: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """{"row to row": what the second has more, the sum of SIMILARITY: mean, standard error and least over photos}."""
+    result = {}
+    for less, more in STEPS:
+        pairs = [(photo[less], photo[more]) for photo in photos]
+        each = [
+            sum(b[name] - a[name] for name in SIMILARITY) for a, b in pairs if not {"missing"} & (a.keys() | b.keys())
+        ]
+        if len(each) > 1:
+            error = stdev(each) / math.sqrt(len(each))
+            result[f"{less} to {more}"] = {"mean": fmean(each), "error": error, "least": min(each)}
+    return result
 
 
 def bits_of(data: bytes) -> dict[str, int]:
@@ -148,25 +233,42 @@ def main(
     data: Annotated[Path, typer.Option(help="folder of photos")],
     limit: Annotated[int | None, typer.Option(min=1, help="number of photos, at most")] = None,
     candidates: Annotated[int, typer.Option(min=1, help="number of seeds that the encoder tries")] = 1,
+    workers: Annotated[int | None, typer.Option(min=1, help="number of processes [default: one a core]")] = None,
     profile: str = "embedded",
     json_file: Annotated[
         Path | None, typer.Option("--json", help="file for the figures, those of every photo too")
     ] = None,
 ) -> None:
     """Measure all modes."""
-    codec = Codec(profile, notice=lambda _: None)
-    panel = Panel(codec.semantics)
-    photos: dict[str, Any] = {}
-    for path in photos_of(data, limit):
-        image = decode_image(path.read_bytes()).image
-        photos[path.name] = measure(codec, panel, image, ROWS, candidates)
-    result = summarise(list(photos.values()), ROWS)
+    jobs = [{"path": str(path)} for path in photos_of(data, limit)]
+    answers: dict[str, Any] = {}
+    for outcome in track(
+        run_jobs(
+            "misc.eval.modes:prepare", {"profile": profile, "candidates": candidates}, jobs, workers or usual_workers()
+        ),
+        "measuring",
+        total=len(jobs),
+        transient=True,
+    ):
+        name = Path(outcome.job["path"]).name
+        if outcome.answer is None:
+            raise InputError(f"{name}: {outcome.error}")
+        answers[name] = outcome.answer
+    answers = dict(sorted(answers.items()))
+    photos = {name: answer["rows"] for name, answer in answers.items()}
+    words = {key: fmean(answer["words"][key] for answer in answers.values()) for key in ("consonants", "letters")}
+    result, steps = summarise(list(photos.values()), ROWS), gains(list(photos.values()))
     if json_file is not None:
-        facts = {"profile": profile, "candidates": candidates, "modes": result, "photos": photos}
-        json_file.write_text(json.dumps(facts, indent=1) + "\n")
+        facts = {"profile": profile, "candidates": candidates, "modes": result, "gains": steps, "words": words}
+        json_file.write_text(json.dumps({**facts, "photos": photos}, indent=1) + "\n")
     console = Console(width=200)
     console.print(table_of(result, f"{len(photos)} photos, profile {profile}, {candidates} candidates"))
-    for name, reason in panel.missing.items():
+    for name, gain in steps.items():
+        console.print(f"{name}: {gain['mean']:+.3f} ± {gain['error']:.3f}, least {gain['least']:+.3f}")
+    console.print(
+        f"whole descriptions: {words['consonants']:.0f} bits of consonants, {words['letters']:.0f} of letters"
+    )
+    for name, reason in next(iter(answers.values()))["missing"].items():
         console.print(f"{name} is left out: {reason}")
 
 

@@ -15,7 +15,7 @@ from misc.bits import container
 from misc.bits.text.description import Description, Item
 from misc.codec import Codec
 from misc.errors import InputError
-from misc.eval.modes import ROWS, Row, bits_of, measure, photos_of, summarise, table_of
+from misc.eval.modes import ROWS, STEPS, Row, bits_of, costs_of, gains, measure, photos_of, summarise, table_of
 from misc.modes import MODES
 from tests.support.images import sample_picture
 
@@ -74,3 +74,22 @@ def test_photos_of_a_folder(tmp_path: Path) -> None:
     assert [path.name for path in photos_of(tmp_path, 1)] == ["a.JPG"]
     with pytest.raises(InputError, match="no photo"):
         photos_of(tmp_path / "c.txt", None)
+
+
+def test_gains_are_by_photo() -> None:
+    def photo(less: float, more: float) -> dict[str, Any]:
+        rows = {name: {"vit_patch": less, "vit_mean": less, "clip": less} for name, _ in STEPS}
+        return rows | {name: {"vit_patch": more, "vit_mean": less, "clip": less} for _, name in STEPS[1:]}
+
+    found = gains([photo(0.1, 0.2), photo(0.5, 0.4), photo(0.1, 0.4)])["pixel to misc"]
+    assert found["mean"] == pytest.approx(0.1)
+    assert found["least"] == pytest.approx(-0.1)
+    assert found["error"] == pytest.approx(0.2 / math.sqrt(3))
+    missing = photo(0.1, 0.2) | {"misc": {"missing": "no room"}}
+    assert "pixel to misc" not in gains([missing, photo(0.1, 0.2)])
+
+
+def test_words_cost_less_with_all_their_letters() -> None:
+    bits = costs_of(TEXT, Codec().profile.text_coders)
+    assert bits["consonants"] == 4 * len("ct n bnch ct")
+    assert 0 < bits["letters"] < 8 * len("a cat on a bench cat")
