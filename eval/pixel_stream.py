@@ -14,7 +14,6 @@ import time
 from pathlib import Path
 from typing import Annotated, Any
 
-import bjontegaard
 import numpy as np
 import torch
 import typer
@@ -29,8 +28,10 @@ from ..codec import Codec
 from ..errors import BudgetError
 from .baselines import BUDGETS, best_of
 from .metrics import Reference, StLpips, mean_of
+from .metrics.catalogue import METRICS
+from .report.bjontegaard import rate_difference
 
-__all__ = ["bd_rate", "measure"]
+__all__ = ["measure"]
 
 FIGURES = ("psnr", "st_lpips")
 
@@ -58,17 +59,6 @@ def curve(photos: list[dict[str, Any]], figure: str, *, nested: bool) -> list[tu
             mean = mean_of([{"bpp": row["bpp"], figure: row[figure]} for row in rows])
             points.append((mean["bpp"], mean[figure]))
     return points
-
-
-def bd_rate(anchor: list[tuple[float, float]], test: list[tuple[float, float]], figure: str) -> float | None:
-    """Bjontegaard delta rate in percent, Akima interpolation, over the figures that both curves reach."""
-    sign = 1 if figure == "psnr" else -1
-    a, t = (sorted((rate, sign * value) for rate, value in points) for points in (anchor, test))
-    if min(len(a), len(t)) < 4 or a[-1][1] <= t[0][1] or t[-1][1] <= a[0][1]:
-        return None
-    rates_values = [list(column) for points in (a, t) for column in zip(*points, strict=True)]
-    result = bjontegaard.bd_rate(*rates_values, method="akima", require_matching_points=False, min_overlap=0)
-    return float(result)
 
 
 def speed(codec: Codec, image: Image.Image) -> dict[str, float]:
@@ -146,7 +136,7 @@ def measure(data: Path, profile: str, baselines: dict[str, Any] | None) -> dict[
         "photos": len(images),
         "curves": curves,
         "best_of_others": anchors,
-        "bd_rate_percent": {f: bd_rate(anchors[f], curves[f], f) for f in FIGURES},
+        "bd_rate_percent": {f: rate_difference(anchors[f], curves[f], METRICS[f].rises) for f in FIGURES},
         "estimate": {**mean_of(gaps), "worst_beyond_1_percent": max(gap["beyond_1_percent"] for gap in gaps)},
         "padding_bytes": mean_of([padding_cost(codec, image) for image in images.values()]),
         "speed": speed(codec, next(iter(images.values()))),

@@ -15,7 +15,7 @@ import numpy as np
 from ..metrics.catalogue import METRICS
 from .results import Results
 
-__all__ = ["BEST", "Delta", "curve_of", "delta_of", "figures_of"]
+__all__ = ["BEST", "Delta", "curve_of", "delta_of", "figures_of", "rate_difference"]
 
 BEST = "best classical"
 DRAWS, LEVEL = 1000, 95

@@ -9,17 +9,20 @@ from PIL import Image, ImageFilter
 
 from misc.eval import baselines
 from misc.eval.metrics import Reference, StLpips, mean_of
-from misc.eval.pixel_stream import bd_rate, curve
+from misc.eval.pixel_stream import curve
+from misc.eval.report.bjontegaard import rate_difference
 from tests.support.images import sample_picture as picture
 
 
 def test_half_the_rate_is_minus_fifty_percent() -> None:
     anchor = [(0.01 * 1.5**i, 20.0 + i) for i in range(6)]
     test = [(rate / 2, value) for rate, value in anchor]
-    assert bd_rate(anchor, test, "psnr") == pytest.approx(-50, abs=0.1)
+    assert rate_difference(anchor, test, rises=True) == pytest.approx(-50, abs=0.1)
     falling = [(rate, 1 - value / 100) for rate, value in anchor]
-    assert bd_rate(falling, [(rate * 2, value) for rate, value in falling], "st_lpips") == pytest.approx(100, abs=0.1)
-    assert bd_rate(anchor, [(rate, value + 50) for rate, value in test], "psnr") is None
+    assert rate_difference(falling, [(rate * 2, value) for rate, value in falling], rises=False) == pytest.approx(
+        100, abs=0.1
+    )
+    assert rate_difference(anchor, [(rate, value + 50) for rate, value in test], rises=True) is None
 
 
 def test_curves_take_budgets_that_every_photo_meets() -> None:
