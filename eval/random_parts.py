@@ -14,12 +14,18 @@ from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel, UniP
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from ..configs import read_config
+from ..decoder_profile import DecoderProfile
 from ..models.decoder.decoder import ControlPart, Parts
 from ..models.decoder.text_encoders import ClipText
 
-__all__ = ["random_parts", "save"]
+__all__ = ["family_of", "random_parts", "save"]
 
 MAX_TOKENS = 77
+
+
+def family_of(profile: DecoderProfile) -> str:
+    """The name of the full size in which a profile's networks are."""
+    return "sdxl-tile" if "xl" in profile.base.repository.lower() else "sd15-tile"
 
 
 def random_parts(size: str, *, controls: int = 1, channels: int = 3, seed: int = 0, device: str = "cpu") -> Parts:

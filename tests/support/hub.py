@@ -11,10 +11,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
+from huggingface_hub import constants
 from safetensors.numpy import save_file
 
 from misc.decoder_profile import Control, HubPart
 from misc.eval.hub.repository import Repository
+from misc.eval.hub.server import HubServer
 from misc.profiles import Derived, Profile, load_profile
 from misc.weights.checks import digest
 from misc.weights.packages import Package
@@ -114,10 +117,22 @@ def whole_files(profile: Profile, cache: Path) -> dict[str, bool]:
     return found
 
 
+def go_to(server: HubServer, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let huggingface_hub go to a hub in this process, its cache and its token in a folder."""
+    values = {
+        "ENDPOINT": server.url,
+        "HUGGINGFACE_CO_URL_TEMPLATE": server.url + "/{repo_id}/resolve/{revision}/{filename}",
+        "HF_HUB_CACHE": str(folder / "hub"),
+        "HF_TOKEN_PATH": str(folder / "token"),
+        "DOWNLOAD_CHUNK_SIZE": 10_000,
+    }
+    for name, value in values.items():
+        monkeypatch.setattr(constants, name, value)
+    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+
+
 def main() -> None:
     """`misc` with a tiny profile."""
-    from huggingface_hub import constants
-
     from misc import cli, codec, profiles
 
     name, limit = sys.argv[1], int(sys.argv[2])

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import huggingface_hub
 import pytest
-from huggingface_hub import constants, file_download
+from huggingface_hub import file_download
 from huggingface_hub.utils import _http
 
 from misc import codec, profiles
 from misc.eval.hub.server import HubServer
 from misc.profiles import Profile
 from misc.weights import hub_faults
-from tests.support.hub import make_repositories, put_others, tiny_profile, whole_files
+from tests.support.hub import go_to, make_repositories, put_others, tiny_profile, whole_files
 
 Command = Callable[..., tuple[int, str, str]]
 TOKEN = "hf_secretToken"
@@ -54,20 +54,11 @@ def open_hub(misc_command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPa
         block.__enter__()
         running.append(block)
         put_others(profile)
-        values = {
-            "ENDPOINT": server.url,
-            "HUGGINGFACE_CO_URL_TEMPLATE": server.url + "/{repo_id}/resolve/{revision}/{filename}",
-            "HF_HUB_CACHE": str(tmp_path / "hub"),
-            "HF_TOKEN_PATH": str(tmp_path / "token"),
-            "DOWNLOAD_CHUNK_SIZE": 10_000,
-        }
-        for each, value in values.items():
-            monkeypatch.setattr(constants, each, value)
+        go_to(server, tmp_path, monkeypatch)
         for module in (profiles, codec):
             monkeypatch.setattr(module, "load_profile", lambda _="": profile)
         return Place(server, profile, tmp_path / "hub")
 
-    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     monkeypatch.setattr(hub_faults, "PAUSE", 0.0)
     hurried = types.SimpleNamespace(**vars(time) | {"sleep": lambda _: None})

@@ -1,0 +1,86 @@
+"""The trial of a hub profile at full size, with tiny networks: fetched through huggingface_hub, drawn, compared."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+
+from misc.eval import full_size, reference
+from misc.eval.hub.random_weights import make_repositories
+from misc.eval.hub.server import HubServer
+from misc.profiles import Profile
+from misc.weights import hub
+from tests.support.hub import go_to
+
+SIDE = 64
+STEPS = {"sd15-hyper": 1}  # of several, TCD draws noise anew, with another share than the pipeline's
+
+
+def fetched(name: str, size: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Profile:
+    """A profile of tiny networks whose files were fetched."""
+    profile = full_size.trial_profile(name, SIDE, tiny=True)
+    assert profile.decoder is not None
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+    with HubServer(make_repositories(profile.decoder, folder / "repositories", size)).running() as server:
+        go_to(server, folder, monkeypatch)
+        huggingface_hub.close_session()
+        assert full_size.fetch(profile)["bytes"] > 100_000
+    return profile
+
+
+@pytest.mark.parametrize(
+    ("name", "size"), [("sd15-tile", "tiny"), ("sd15-lcm", "tiny"), ("sd15-hyper", "tiny"), ("sdxl-tile", "tiny-xl")]
+)
+def test_what_was_fetched_draws_as_by_diffusers(
+    name: str, size: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile = fetched(name, size, tmp_path, monkeypatch)
+    decoder = profile.decoder
+    assert decoder is not None
+    for part, _ in profile.hub_parts():
+        there = {path.relative_to(hub.locate(part)).as_posix() for path in hub.locate(part).rglob("*.*")}
+        assert {file for file in part.files if "*" not in file} <= there
+    tokenizer = hub.locate(decoder.base) / "tokenizer"
+    assert {path.name for path in tokenizer.iterdir()} == {
+        "merges.txt",
+        "special_tokens_map.json",
+        "tokenizer_config.json",
+        "vocab.json",
+    }
+    figures = full_size.draw(profile, SIDE, STEPS.get(name, 2), "float32", tmp_path)
+    assert figures["relative error"] < 1e-4
+    assert figures["file bytes"] == (tmp_path / "file.misc").stat().st_size
+    ours = full_size.draw_ours(profile, SIDE, STEPS.get(name, 2), "float32", tmp_path)
+    monkeypatch.setattr(full_size, "draw_ours", lambda *_: ours)
+    heard, plain = [], reference.latents
+
+    def quieter(*arguments: object) -> object:
+        heard.append(arguments)
+        *others, scale, seed = arguments
+        return plain(*others, scale * 0.5, seed)
+
+    monkeypatch.setattr(reference, "latents", quieter)
+    assert full_size.draw(profile, SIDE, STEPS.get(name, 2), "float32", tmp_path)["relative error"] > full_size.LARGEST
+    assert len(heard) == 1
+    if decoder.lora:
+        monkeypatch.setattr(reference, "latents", plain)
+        without = dataclasses.replace(profile, decoder=dataclasses.replace(decoder, lora=None))
+        assert (
+            full_size.draw(without, SIDE, STEPS.get(name, 2), "float32", tmp_path)["relative error"] > full_size.LARGEST
+        )
+
+
+@pytest.mark.slow
+def test_the_command_fetches_and_draws_in_processes_of_their_own(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "misc.eval.full_size", "--tiny", "--json", str(tmp_path / "out.json")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((tmp_path / "out.json").read_text())
+    assert figures["relative error"] <= full_size.LARGEST
+    assert (figures["size"], figures["image"], figures["weights"]) == ("tiny", "64x64", "random")
+    assert figures["requests"] > 30
+    assert list(figures["stages"]) == ["make", "fetch", "draw"]
