@@ -19,7 +19,7 @@ from ..bits import container
 from ..bits.text.description import Description, Item
 from ..editing import edit_file
 from ..errors import InputError, LimitError
-from ..images import decode_picture
+from ..images import decode_image
 
 if TYPE_CHECKING:
     from ..bits.streams import Streams
@@ -76,7 +76,7 @@ def read_photo(data: bytes, max_pixels: int) -> Image.Image:
     """
     if len(data) > MAX_UPLOAD:
         raise LimitError(f"the file has more than {MAX_UPLOAD // 1_000_000} MB")
-    return decode_picture(data, max_pixels).image
+    return decode_image(data, max_pixels).image
 
 
 def encode_photo(codec: Codec, photo: Image.Image, wish: Wish) -> bytes:
