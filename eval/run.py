@@ -7,6 +7,7 @@ photos ─► encode (a process a codec) ─► files ─► decode (another pro
 
 from __future__ import annotations
 
+import functools
 import platform
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ..errors import InputError, MiscError
-from ..pool import run_jobs
+from ..pool import Runner, run_jobs
 from .codecs import Setting
 from .metrics.catalogue import METRICS
 from .store import OWN, Photo, Place, Store
@@ -51,6 +52,8 @@ class Plan:
         seed: of MISC's files, or None for the encoder's own choice.
         workers: processes at once.
         folder: where all goes.
+        runner: what runs the jobs, such as a Ray cluster whose machines see photos and folder by these paths; None for
+            processes of this machine.
     """
 
     photos: Sequence[Photo]
@@ -60,6 +63,7 @@ class Plan:
     metrics: Sequence[str] = USUAL_METRICS
     seed: int | None = None
     workers: int = 1
+    runner: Runner | None = None
 
     def facts(self) -> dict[str, Any]:
         """What is the same in every run that goes on with this one, and what it was asked for last."""
@@ -163,7 +167,8 @@ class Work:
 
     def do(self, what: str, setup: dict[str, Any], jobs: list[dict[str, Any]], label: str = "") -> None:
         """Jobs by the function of this name in `misc.eval.stages`; what fails is noted."""
-        outcomes = run_jobs(f"misc.eval.stages:{what}", setup, jobs, self.plan.workers, self.store.folder / "log.txt")
+        run_here = functools.partial(run_jobs, log=self.store.folder / "log.txt")
+        outcomes = (self.plan.runner or run_here)(f"misc.eval.stages:{what}", setup, jobs, self.plan.workers)
         for done, outcome in enumerate(outcomes, 1):
             if outcome.error:
                 failed = self.troubles.photos.setdefault(outcome.job["codec"], {})

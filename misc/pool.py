@@ -19,7 +19,7 @@ import subprocess
 import sys
 import threading
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -27,7 +27,7 @@ from typing import IO, Any
 from . import errors
 from .errors import MiscError
 
-__all__ = ["Outcome", "run_jobs", "usual_workers"]
+__all__ = ["Outcome", "Runner", "run_jobs", "usual_workers"]
 
 ATTEMPTS = 2
 
@@ -49,6 +49,10 @@ class Outcome:
     answer: Json | None = None
     error: str | None = None
     kind: str | None = None
+
+
+Runner = Callable[[str, Json, Sequence[Json], int], Iterator[Outcome]]
+"""What runs jobs, as `run_jobs` does on this machine: target, setup, jobs and number of workers to outcomes."""
 
 
 def usual_workers() -> int:

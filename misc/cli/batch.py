@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .console import ProfileOption, say, stepping
-from .options import Bpp, DecodeSeed, Draft, ModeOption, Seed
+from .options import Bpp, DecodeSeed, Draft, ModeOption, RayAddress, Seed
 
 __all__ = ["app"]
 
@@ -17,9 +17,6 @@ app = typer.Typer(name="batch", help="A whole folder of images; what is done is 
 Source = Annotated[Path, typer.Argument(metavar="DIR", help="folder to read, with the folders in it")]
 Target = Annotated[Path, typer.Argument(metavar="OUT", help="folder to write, with a manifest.csv")]
 Workers = Annotated[int | None, typer.Option(min=1, help="number of processes at once [default: one a core]")]
-Ray = Annotated[
-    str | None, typer.Option(metavar="ADDRESS", help="address of a Ray cluster that sees both folders, or `local`")
-]
 
 
 @app.command()
@@ -30,7 +27,7 @@ def encode(
     bpp: Bpp = None,
     seed: Seed = None,
     workers: Workers = None,
-    ray: Ray = None,
+    ray: RayAddress = None,
     profile: ProfileOption = "embedded",
 ) -> None:
     """Compress every image of a folder."""
@@ -44,7 +41,7 @@ def decode(
     seed: DecodeSeed = None,
     draft: Draft = False,
     workers: Workers = None,
-    ray: Ray = None,
+    ray: RayAddress = None,
     profile: ProfileOption = "embedded",
 ) -> None:
     """Draw every .misc file of a folder as PNG."""
@@ -54,8 +51,8 @@ def decode(
 def work(
     action: str, source: Path, target: Path, options: dict[str, object], workers: int | None, ray: str | None
 ) -> None:
-    from ..pool import run_jobs, usual_workers
-    from .many_images import MANIFEST, Batch, Runner, run_batch
+    from ..pool import Runner, run_jobs, usual_workers
+    from .many_images import MANIFEST, Batch, run_batch
 
     runner: Runner = run_jobs
     if ray is not None:

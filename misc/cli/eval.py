@@ -13,6 +13,7 @@ import typer
 from ..errors import InputError
 from .console import say
 from .eval_parts import add_parts
+from .options import RayAddress
 
 __all__ = ["app"]
 
@@ -50,6 +51,7 @@ def run(
     seed: Annotated[
         int | None, typer.Option(min=0, max=2**32 - 1, help="seed of MISC's files [default: the encoder's choice]")
     ] = None,
+    ray: RayAddress = None,
     published: PublishedOption = None,
 ) -> None:
     """Encode, decode in another process from the file alone, measure, report; goes on where it stopped."""
@@ -63,6 +65,11 @@ def run(
         from ..eval.run import run as run_plan
         from ..eval.store import Store, find_photos, parse_rates
 
+    runner = None
+    if ray is not None:
+        from .ray_runner import runner_at
+
+        runner, dataset, out = runner_at(ray), dataset.absolute(), out.absolute()
     plan = Plan(
         photos=find_photos(dataset, limit),
         settings=expand([name for name in codecs.split(",") if name], codec_cmd or [], seed),
@@ -71,6 +78,7 @@ def run(
         metrics=metrics_of(metrics),
         seed=seed,
         workers=workers or usual_workers(),
+        runner=runner,
     )
     with progress_bars() as progress:
         troubles = run_plan(plan, progress)

@@ -11,17 +11,17 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
 from ..images import decode_image, encode_image
-from ..pool import Outcome, run_jobs
+from ..pool import Runner, run_jobs
 from .files import write_bytes
 
-__all__ = ["COLUMNS", "MANIFEST", "Batch", "Runner", "find_jobs", "run_batch", "write_manifest"]
+__all__ = ["COLUMNS", "MANIFEST", "Batch", "find_jobs", "run_batch", "write_manifest"]
 
 MANIFEST = "manifest.csv"
 COLUMNS = ("source", "target", "state", "source_sha256", "target_sha256", "source_bytes", "target_bytes", "error")
@@ -30,7 +30,6 @@ ENDING = ".misc"
 
 Json = Mapping[str, Any]
 Work = Callable[[Json], dict[str, Any]]
-Runner = Callable[[str, Json, Sequence[Json], int], Iterator[Outcome]]
 
 
 @dataclass(frozen=True)

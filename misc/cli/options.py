@@ -29,6 +29,7 @@ __all__ = [
     "Output",
     "Partial",
     "Quality",
+    "RayAddress",
     "Reflect",
     "Regions",
     "Seed",
@@ -96,6 +97,10 @@ Reflect = Annotated[
 ]
 Trace = Annotated[
     str | None, typer.Option(metavar="DIR", help="folder for a page with each round's text, image and score")
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option("--ray", metavar="ADDRESS", help="address of a Ray cluster that sees both folders, or `local`"),
 ]
 DecodeSeed = Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="seed of the noise, instead of the file's")]
 Draft = Annotated[bool, typer.Option("--draft", help="draw the pixel stream's own image, without a generator")]

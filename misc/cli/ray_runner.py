@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib
 import logging
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..errors import InputError, MiscError
-from ..pool import ATTEMPTS, Outcome, sentence
+from ..pool import ATTEMPTS, Outcome, Runner, sentence
 
 __all__ = ["runner_at"]
 
@@ -38,7 +38,7 @@ class Actor:
             return {"error": sentence(error), "kind": type(error).__name__}
 
 
-def runner_at(address: str, gpus: float = 0) -> Callable[[str, Json, Sequence[Json], int], Iterator[Outcome]]:
+def runner_at(address: str, gpus: float = 0) -> Runner:
     """What runs jobs on a cluster.
 
     Args:

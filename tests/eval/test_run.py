@@ -1,5 +1,6 @@
 """A run by files: every codec from the file alone, from where it was killed, with what failed told apart."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -154,3 +155,25 @@ def test_bad_demands_are_one_sentence(tmp_path: Path) -> None:
         metrics_of("psnr,fid")
     with pytest.raises(InputError, match="no codec to run"):
         expand([])
+
+
+def test_a_ray_cluster_gives_what_this_machine_gives(photos: Path, tmp_path: Path) -> None:
+    ray = pytest.importorskip("ray")
+    from misc.cli.ray_runner import runner_at
+
+    here = go(photos, tmp_path / "here", ["jpeg"])
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    try:
+        plan = Plan(find_photos(photos), expand(["jpeg"]), RATES, tmp_path / "there", ["psnr"], workers=2)
+        there = run(dataclasses.replace(plan, runner=runner_at("local")), lambda *_: None)
+    finally:
+        ray.shutdown()
+    assert not here.photos
+    assert not there.photos
+    figures = [
+        {(photo, rate): (p.bytes, p.values) for photo, row in codec.points.items() for rate, p in row.items()}
+        for out in ("here", "there")
+        for codec in collect(Store(tmp_path / out), {}, {}).codecs.values()
+    ]
+    assert len(figures[0]) == 9  # no JPEG is as small as the lowest rate
+    assert figures[0] == figures[1]
