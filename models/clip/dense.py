@@ -1,15 +1,18 @@
-"""An open_clip model with an embedding a patch: value-value attention in its last block.
+"""An open_clip model with an embedding a patch.
 
     image ─► ViT, all blocks but the last ─► values of the last, attended by likeness to each other ─► projection
+    image ─► SigLIP's ViT, all blocks ─► its pooling, of one patch at a time
 
-In the last block patches look where their own values are found again, not where the class token's query would have
-them look; the MLP and the residual path are left out (MaskCLIP, arXiv 2112.01071; CLIP Surgery, arXiv 2304.05653).
+In the last block of a CLIP patches look where their own values are found again, not where the class token's query would
+have them look; the MLP and the residual path are left out (MaskCLIP, arXiv 2112.01071; CLIP Surgery, arXiv 2304.05653).
+SigLIP (arXiv 2303.15343) has no class token: it pools all patches by attention to a learned query. Of a single patch
+that is the patch's value and the pooling's MLP, MaskCLIP's idea again.
 """
 
 from __future__ import annotations
 
 import pickle
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +33,7 @@ PICKLES = (".bin", ".pth", ".pt")
 
 
 class OpenClip:
-    """Dense embeddings of an open_clip model whose image tower is its own ViT.
+    """Dense embeddings of an open_clip model whose image tower is its own ViT, or one of timm with attention pooling.
 
     Args:
         model: of open_clip.
@@ -39,10 +42,8 @@ class OpenClip:
     """
 
     def __init__(self, model: Any, preprocess: Any, tokenizer: Any) -> None:
-        blocks = getattr(getattr(getattr(model, "visual", None), "transformer", None), "resblocks", None)
-        if not blocks or not isinstance(getattr(blocks[-1], "attn", None), nn.MultiheadAttention):
-            raise WeightsError("the locator needs an open_clip model with a ViT of open_clip's own")
         self.model, self.preprocess, self.tokenizer = model, preprocess, tokenizer
+        self.dense = way_of(getattr(model, "visual", None))
 
     @torch.inference_mode()
     def embed_patches(self, image: Image.Image) -> Tensor:
@@ -50,17 +51,7 @@ class OpenClip:
         tower = self.model.visual
         height, width = tower.image_size
         pixels = self.preprocess(image.resize((width, height), Image.Resampling.BICUBIC))[None].to(self._device())
-        x = tower._embeds(pixels)  # as its own forward does: open_clip has no public name for it
-        *blocks, last = tower.transformer.resblocks
-        if not tower.transformer.batch_first:
-            raise WeightsError("the locator needs an open_clip model that puts the batch first")
-        for block in blocks:
-            x = block(x)
-        dense = tower.ln_post(value_attention(last.attn, last.ln_1(x)))[0, 1:]
-        if tower.proj is not None:
-            dense = dense @ tower.proj
-        grid: Tensor = F.normalize(dense.float(), dim=-1).unflatten(0, tuple(tower.grid_size))
-        return grid
+        return F.normalize(self.dense(tower, pixels).float(), dim=-1)
 
     @torch.inference_mode()
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
@@ -71,6 +62,39 @@ class OpenClip:
     def _device(self) -> torch.device:
         device: torch.device = next(self.model.parameters()).device
         return device
+
+
+def way_of(tower: Any) -> Callable[[Any, Tensor], Tensor]:
+    """How a tower gives an embedding a patch; WeightsError if it does not."""
+    blocks = getattr(getattr(tower, "transformer", None), "resblocks", None)
+    if blocks and isinstance(getattr(blocks[-1], "attn", None), nn.MultiheadAttention):
+        if not tower.transformer.batch_first:
+            raise WeightsError("the locator needs an open_clip model that puts the batch first")
+        return of_own_tower
+    if getattr(getattr(tower, "trunk", None), "attn_pool", None) is not None:
+        return of_pooling_tower
+    raise WeightsError("the locator needs an open_clip model with a ViT of open_clip's own, or SigLIP's")
+
+
+def of_own_tower(tower: Any, pixels: Tensor) -> Tensor:
+    """(rows, columns, C) of open_clip's own ViT; pixels (1, 3, H, W)."""
+    x = tower._embeds(pixels)  # as its own forward does: open_clip has no public name for it
+    *blocks, last = tower.transformer.resblocks
+    for block in blocks:
+        x = block(x)
+    dense: Tensor = tower.ln_post(value_attention(last.attn, last.ln_1(x)))[0, 1:]
+    if tower.proj is not None:
+        dense = dense @ tower.proj
+    return dense.unflatten(0, tuple(tower.grid_size))
+
+
+def of_pooling_tower(tower: Any, pixels: Tensor) -> Tensor:
+    """(rows, columns, C) of timm's ViT with attention pooling; pixels (1, 3, H, W)."""
+    trunk = tower.trunk
+    patches = trunk.forward_features(pixels)[0, trunk.num_prefix_tokens :]
+    pooled = trunk.fc_norm(trunk.attn_pool(patches[:, None]))  # a batch of single patches
+    dense: Tensor = tower.head(trunk.head(pooled))
+    return dense.unflatten(0, tuple(trunk.patch_embed.grid_size))
 
 
 def value_attention(attention: nn.MultiheadAttention, x: Tensor) -> Tensor:

@@ -48,6 +48,50 @@ def test_a_hub_folder_gives_maps(folder: Path) -> None:
     assert not maps.masks.all((1, 2)).any()
 
 
+@pytest.fixture(scope="module")
+def siglip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small random SigLIP in the layout of the hub: a tower of timm that pools by attention."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("siglip")
+    vision = {"image_size": 224, "timm_model_name": "vit_tiny_patch16_224", "timm_pool": "map", "timm_proj": "none"}
+    config = {
+        "embed_dim": 192,
+        "init_logit_bias": -10,
+        "custom_text": True,
+        "vision_cfg": vision,
+        "text_cfg": TINY["text_cfg"] | {"no_causal_mask": True, "pool_type": "last", "proj_bias": True},
+    }
+    model = open_clip.CustomTextCLIP(config["embed_dim"], vision, config["text_cfg"], init_logit_bias=-10)
+    size = PREPROCESS | {"size": [224, 224]}
+    (path / "open_clip_config.json").write_text(json.dumps({"model_cfg": config, "preprocess_cfg": size}))
+    save_file(
+        {name: value.contiguous() for name, value in model.state_dict().items()}, path / "open_clip_model.safetensors"
+    )
+    return path
+
+
+def test_siglip_gives_maps(siglip: Path) -> None:
+    clip = open_folder(siglip)
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (48, 96, 3), np.uint8))
+    dense, texts = clip.embed_patches(image), clip.embed_texts(["a cat", "dog"])
+    assert dense.shape == (14, 14, 192)
+    assert texts.shape == (2, 192)
+    torch.testing.assert_close(dense.norm(dim=-1), torch.ones(14, 14))
+    assert locate(clip, image, ["a cat", "dog"], 4).masks.shape == (2, 4, 8)
+
+
+def test_siglips_patches_are_pooled_as_its_image_is(siglip: Path) -> None:
+    """Where all patches are alike, each one's embedding is the image's own."""
+    clip = open_folder(siglip)
+    trunk = clip.model.visual.trunk
+    alike = torch.randn(1, 1, 192).expand(1, 14 * 14 + trunk.num_prefix_tokens, 192)
+    trunk.forward_features = lambda _: alike
+    with torch.inference_mode():
+        whole = clip.model.visual.head(trunk.forward_head(alike))
+    whole = nn.functional.normalize(whole[0], dim=-1)
+    torch.testing.assert_close(clip.embed_patches(Image.new("RGB", (8, 8)))[3, 5], whole, atol=1e-5, rtol=1e-4)
+
+
 def test_value_attention_mixes_like_values() -> None:
     attention = nn.MultiheadAttention(4, 1, batch_first=True)
     with torch.no_grad():
