@@ -20,7 +20,7 @@ from PIL import Image
 from ...bits.text.description import MAX_ITEMS, Description, from_json
 from ...errors import DescriberError, InputError
 
-__all__ = ["Ask", "describe_all", "parse", "request", "shrink"]
+__all__ = ["Ask", "describe_all", "parse", "request", "schema", "shrink"]
 
 NAME_WORDS, DETAIL_WORDS, OVERALL_WORDS = 3, 10, 50  # of MISC
 MAX_LETTERS = 40  # of a word: a model that babbles without spaces keeps every limit on words
@@ -94,6 +94,24 @@ def request(items: int = 3, complaint: str | None = None) -> str:
         f"{text}\nYour last answer was refused: {complaint}. Count the words and keep every limit. "
         "Give the JSON object alone, from { to }, without any other text."
     )
+
+
+def schema(items: int) -> dict[str, Any]:
+    """JSON schema of an answer with at most so many items, for servers that hold a model to one."""
+    text = {"type": "string"}
+    thing = {
+        "type": "object",
+        "properties": {"name": text, "detail": text},
+        "required": ["name", "detail"],
+        "additionalProperties": False,
+    }
+    things = {"type": "array", "items": thing, "minItems": 1, "maxItems": items}
+    return {
+        "type": "object",
+        "properties": {"overall": text, "items": things},
+        "required": ["overall", "items"],
+        "additionalProperties": False,
+    }
 
 
 def most_tokens(items: int) -> int:

@@ -6,6 +6,7 @@ image ─► JPEG in a data URL ─► endpoint.post ─► choices[0].message.c
 from __future__ import annotations
 
 import base64
+import functools
 import io
 import json
 import time
@@ -16,13 +17,18 @@ from PIL import Image
 
 from ...bits.text.description import Description
 from ...errors import DescriberError
-from .answer import describe_all
+from .answer import describe_all, schema
 from .endpoint import BAD_REQUEST, FORBIDDEN, OK, UNAUTHORISED, Endpoint, post
 from .exchange import Reply, kept_client
 
 __all__ = ["HttpDescriber"]
 
 JPEG_QUALITY = 90
+REFUSALS = (BAD_REQUEST, 422, 501)
+WISHES = {  # words of a refusal, and what is not asked for any more
+    (b"max_tokens", b"temperature"): ("max_tokens", "temperature"),  # some models take neither
+    (b"response_format", b"schema", b"grammar", b"structured"): ("response_format",),
+}
 MAX_MESSAGE = 200  # characters of the server's own words that an error repeats
 
 
@@ -36,22 +42,33 @@ class HttpDescriber:
     def __init__(self, endpoint: Endpoint, sleep: Callable[[float], None] = time.sleep) -> None:
         self.endpoint = endpoint
         self.sleep = sleep
+        self.refused: set[str] = set()
 
     def describe(self, image: Image.Image, items: int = 3) -> Description:
         """As `misc.models.describer.describer.Describer.describe`."""
-        return describe_all(self.ask, [image], items)[0]
+        return describe_all(functools.partial(self.ask, items=items), [image], items)[0]
 
-    def ask(self, images: Sequence[Image.Image], requests: Sequence[str], most_tokens: int) -> list[str]:
-        """As `misc.models.describer.answer.Ask`, one after the other."""
-        return [self.answer(*each, most_tokens) for each in zip(images, requests, strict=True)]
+    def ask(
+        self, images: Sequence[Image.Image], requests: Sequence[str], most_tokens: int, items: int = 3
+    ) -> list[str]:
+        """As `misc.models.describer.answer.Ask`, one after the other; the schema allows so many items."""
+        return [self.answer(*each, most_tokens, items) for each in zip(images, requests, strict=True)]
 
-    def answer(self, image: Image.Image, text: str, most_tokens: int) -> str:
-        """The server's answer to an image and a request."""
+    def answer(self, image: Image.Image, text: str, most_tokens: int, items: int = 3) -> str:
+        """The server's answer to an image and a request.
+
+        What a server or a model refuses of the wishes beside them, it is not asked for again.
+        """
         message = {"role": "user", "content": [image_part(image), {"type": "text", "text": text}]}
         body: dict[str, Any] = {"model": self.endpoint.model, "messages": [message], "stream": False}
-        reply = post(kept_client(), self.endpoint, body | {"max_tokens": most_tokens, "temperature": 0}, self.sleep)
-        if reply.status == BAD_REQUEST and (b"max_tokens" in reply.body or b"temperature" in reply.body):
-            reply = post(kept_client(), self.endpoint, body, self.sleep)  # some models refuse these two
+        wishes: dict[str, Any] = {"max_tokens": most_tokens, "temperature": 0, "response_format": answer_format(items)}
+        for _ in range(len(WISHES) + 1):
+            asked = {name: value for name, value in wishes.items() if name not in self.refused}
+            reply = post(kept_client(), self.endpoint, body | asked, self.sleep)
+            more = refused_wishes(reply) - self.refused
+            if not more:
+                break
+            self.refused |= more
         if reply.status != OK:
             raise DescriberError(self.failure(reply))
         return content(reply.body, self.endpoint.address)
@@ -68,6 +85,18 @@ class HttpDescriber:
         if self.endpoint.key:
             words = words.replace(self.endpoint.key, "***")
         return f"{where} answered with status {reply.status}{tried}" + (f": {words[:MAX_MESSAGE]}" if words else "")
+
+
+def answer_format(items: int) -> dict[str, Any]:
+    """That an answer is JSON of our shape, as OpenAI, vLLM, llama.cpp and Ollama take it."""
+    return {"type": "json_schema", "json_schema": {"name": "description", "strict": True, "schema": schema(items)}}
+
+
+def refused_wishes(reply: Reply) -> set[str]:
+    """Wishes that a server says it does not take."""
+    if reply.status not in REFUSALS:
+        return set()
+    return {name for words, names in WISHES.items() if any(each in reply.body for each in words) for name in names}
 
 
 def image_part(image: Image.Image) -> dict[str, Any]:

@@ -155,6 +155,39 @@ def test_a_model_that_takes_no_limits_is_asked_without(server: Server, ask) -> N
     ]
 
 
+def test_an_answer_is_held_to_a_schema(server: Server, ask) -> None:
+    ask(items=5)
+    wanted = server.requests[0][2]["response_format"]
+    assert (wanted["type"], wanted["json_schema"]["strict"]) == ("json_schema", True)
+    shape = wanted["json_schema"]["schema"]
+    answer = to_json(CAT)
+    assert set(shape["properties"]) == set(shape["required"]) == set(answer)
+    items = shape["properties"]["items"]
+    assert (items["minItems"], items["maxItems"]) == (1, 5)
+    assert set(items["items"]["properties"]) == set(items["items"]["required"]) == set(answer["items"][0])
+    assert shape["additionalProperties"] is items["items"]["additionalProperties"] is False
+
+
+@pytest.mark.parametrize("status", [400, 422, 501])
+def test_a_server_without_schemas_is_asked_without_and_not_again(server: Server, status: int) -> None:
+    refusal = {"error": {"message": "response_format of type json_schema is not supported"}}
+    server.steps = [reply(status, refusal), GOOD]
+    describer = HttpDescriber(Endpoint(server.url, "tiny", attempts=1))
+    assert describer.describe(sample_picture()) == describer.describe(sample_picture()) == CAT
+    assert ["response_format" in body for _, _, body in server.requests] == [True, False, False]
+    assert all("max_tokens" in body for _, _, body in server.requests)
+
+
+def test_a_model_that_refuses_everything_beside_is_asked_for_the_answer_alone(server: Server, ask) -> None:
+    server.steps = [
+        reply(400, {"error": {"message": "Unsupported parameter: 'temperature'"}}),
+        reply(400, {"error": {"message": "Invalid schema for response_format 'description'"}}),
+        GOOD,
+    ]
+    assert ask() == CAT
+    assert set(server.requests[2][2]) == {"model", "messages", "stream"}
+
+
 def test_the_second_request_says_what_was_wrong(server: Server, ask) -> None:
     server.steps = [says(json.dumps(to_json(CAT) | {"items": []})), GOOD]
     assert ask() == CAT
