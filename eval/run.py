@@ -39,6 +39,7 @@ VERSIONED = (
 )
 
 Progress = Callable[[str, int, int], None]
+"""What is being done, how many photos of it are done, and how many there are."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,14 @@ def run(plan: Plan, progress: Progress) -> Troubles:
 
 @dataclass(frozen=True)
 class Work:
-    """Jobs of a plan, and what becomes of them."""
+    """Jobs of a plan, and what becomes of them.
+
+    Attributes:
+        plan: what is to be done.
+        store: where files and figures are.
+        troubles: what failed, of which no further jobs are made.
+        progress: called after every photo.
+    """
 
     plan: Plan
     store: Store
@@ -152,7 +160,16 @@ class Work:
     progress: Progress
 
     def jobs(self, setting: Setting, wanted: Callable[[Place], bool]) -> list[dict[str, Any]]:
-        """For every photo of which a codec's files are wanted: the photo, and their places and rates."""
+        """A job for every photo with places where something is left to do.
+
+        Args:
+            setting: of the codec.
+            wanted: whether something is left to do at a place.
+
+        Returns:
+            of each: codec, name and path of the photo, `points` (stem and rate of each place), and the file for what
+            is computed of the original.
+        """
         plan, jobs = self.plan, []
         rates = {OWN: max(plan.rates)} if setting.one_rate else {f"{rate:g}": rate for rate in plan.rates}
         failed = self.troubles.photos.get(setting.name, {})
@@ -166,7 +183,14 @@ class Work:
         return jobs
 
     def do(self, what: str, setup: dict[str, Any], jobs: list[dict[str, Any]], label: str = "") -> None:
-        """Jobs by the function of this name in `misc.eval.stages`; what fails is noted."""
+        """Do jobs in processes of their own, or by the plan's runner; what fails is noted.
+
+        Args:
+            what: the function of `misc.eval.stages` that does them.
+            setup: what it is called with, once a process.
+            jobs: of `jobs`.
+            label: what stands before the function's name in the progress.
+        """
         run_here = functools.partial(run_jobs, log=self.store.folder / "log.txt")
         outcomes = (self.plan.runner or run_here)(f"misc.eval.stages:{what}", setup, jobs, self.plan.workers)
         for done, outcome in enumerate(outcomes, 1):

@@ -171,12 +171,12 @@ def photos_of(data: Path, pattern: str, limit: int) -> Photos:
 
 def measure(data: Path, limit: int, profile: str) -> dict[str, Any]:
     """All figures; `limit` photos of each kind at most."""
-    seen = Semantics(load_profile(profile))
-    describer, clip = seen.describer, seen.clip
+    semantics = Semantics(load_profile(profile))
+    describer, clip = semantics.embedded_describer, semantics.clip
     captioned = photos_of(data, "captioned-test-*.tar", limit)
     boxed = photos_of(data, "boxes-*.tar", limit)
     patches = [
-        patch_tokens(seen.tower, to_input(image, GRID, GRID)[None])
+        patch_tokens(semantics.tower, to_input(image, GRID, GRID)[None])
         for image, _ in track(captioned, "looking", transient=True)
     ]
     said = [
@@ -202,11 +202,11 @@ def measure(data: Path, limit: int, profile: str) -> dict[str, Any]:
         square = image.convert("RGB").resize((512, 512))
         maps.append(locate(clip, square, [item.name for item in description.items]))
     result["regions"] = compare([each for each in maps if len(each.masks) == 3])
-    result["seconds"] = seconds(seen, captioned[0][0].convert("RGB").resize((768, 512)))
+    result["seconds"] = seconds(semantics, captioned[0][0].convert("RGB").resize((768, 512)))
     return result
 
 
-def seconds(seen: Semantics, image: Image.Image) -> dict[str, float]:
+def seconds(semantics: Semantics, image: Image.Image) -> dict[str, float]:
     """Least of three times to describe and to locate a photo, models loaded."""
     names = ["dog", "man", "grass"]
 
@@ -219,8 +219,8 @@ def seconds(seen: Semantics, image: Image.Image) -> dict[str, float]:
         return min(times)
 
     return {
-        "describe": fastest(lambda: seen.describer.describe(image)),
-        "locate": fastest(lambda: locate(seen.clip, image, names)),
+        "describe": fastest(lambda: semantics.embedded_describer.describe(image)),
+        "locate": fastest(lambda: locate(semantics.clip, image, names)),
     }
 
 

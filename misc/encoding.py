@@ -38,6 +38,7 @@ SEED_BYTES = 2  # of the seeds that a closed loop tries, at most
 REFLECTED_UBPP = 500  # above it mode micro reflects once, unless told otherwise
 
 MakeFile = Callable[[int, int | None], bytes]
+"""Place of a form, and quality of the pixels or None for none, to the bytes of the file."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,9 @@ class Wishes:
     """What a file is to be, beside what is in it.
 
     Attributes:
-        quality: of the pixel stream where there is no limit.
+        plan: which streams it holds, and which of them may be left out.
+        limit: bytes of the whole file, and in mode micro bits of the text's code.
+        quality: of the pixel stream where there is no limit, 0 to 255.
         seed: of the decoder's noise; None lets the encoder choose.
         candidates: seeds that it tries.
         verify: decode the file's symbols again and compare them.
@@ -76,12 +79,28 @@ class Wishes:
             raise InputError("a trace is of reflection: ask for one round at least")
 
 
+@dataclass(frozen=True)
+class Fit:
+    """A file within the limit.
+
+    Attributes:
+        place: of its form of text and regions, 0 for the whole one.
+        data: its bytes.
+        most: bytes that text and regions could have.
+    """
+
+    place: int
+    data: bytes
+    most: int
+
+
 class FileMaker:
     """Makes files of one image within one limit; the pixels of a quality are coded once.
 
     Args:
         codec: whose models code.
         image: upright, RGB.
+        wishes: what the files are to be.
     """
 
     def __init__(self, codec: Codec, image: Image.Image, wishes: Wishes) -> None:
@@ -106,29 +125,29 @@ class FileMaker:
         if content.text is not None and plan.coder == "consonants":
             content = dataclasses.replace(content, text=self._skeletons(content, content.text, missing))
         forms = self._forms(Form(content.text, content.regions))
-        sections = functools.cache(lambda k: self._sections(content, forms[k]))
+        sections = functools.cache(lambda place: self._sections(content, forms[place]))
 
-        def file(k: int, quality: int | None) -> bytes:
+        def file(place: int, quality: int | None) -> bytes:
             pixels = {} if quality is None else {"pixels": self.pixel_section(quality)}
-            return exact.write(content, sections(k) | pixels, self.models)
+            return exact.write(content, sections(place) | pixels, self.models)
 
-        def cost(k: int) -> int:
+        def cost(place: int) -> int:
             """Bytes that text and regions add to a file with pixels."""
             empty = {"pixels": Section(b"", 0)}
-            return len(exact.write(content, sections(k) | empty, self.models)) - len(
-                exact.write(content, empty, self.models)
-            )
+            with_text, without = (exact.write(content, each, self.models) for each in (sections(place) | empty, empty))
+            return len(with_text) - len(without)
 
         if limit is None:
-            k, data, most = 0, file(0, self.wishes.quality), 0
+            fit = Fit(0, file(0, self.wishes.quality), 0)
         elif "pixels" in plan.streams:
-            k, data, most = self._share_out(len(forms), file, cost, limit)
+            fit = self._share_out(len(forms), file, cost, limit)
         else:
-            k, data, most = self._fit(len(forms), lambda k: len(file(k, None)), file, limit, limit, None)
-        sentence = tell_shortened(forms[0], forms[k], most)
+            fit = self._longest_fit(len(forms), file, limit, None)
+        form = forms[fit.place]
+        sentence = tell_shortened(forms[0], form, fit.most)
         if sentence:
             self.codec.notice(sentence)
-        return self._verify(data), dataclasses.replace(content, text=forms[k].text, regions=forms[k].regions)
+        return self._verify(fit.data), dataclasses.replace(content, text=form.text, regions=form.regions)
 
     def make_settled(self, full: Streams, missing: Collection[str] = ()) -> bytes:
         """As `make`; without pixels, the seed that means one image everywhere, unless one was asked for."""
@@ -140,29 +159,36 @@ class FileMaker:
             return data
         return settle(self.codec, data, content, wishes.limit.file)
 
-    def _share_out(self, count: int, file: MakeFile, cost: Callable[[int], int], limit: int) -> tuple[int, bytes, int]:
-        """Place of the form, file, bytes of text and regions at most: those have their share, pixels what is left."""
-        k, share = 0, limit
+    def _share_out(self, count: int, file: MakeFile, cost: Callable[[int], int], limit: int) -> Fit:
+        """A file with pixels: text and regions have at most a share of the limit, pixels what is left.
+
+        Where even the lowest quality does not fit beside them, they get shorter until it does.
+
+        Args:
+            count: number of forms.
+            file: makes a file.
+            cost: bytes of text and regions in a form.
+            limit: bytes of the whole file.
+        """
+        place, share = 0, limit
         if self._has_share() and count > 1:
             share = math.floor(limit * TEXT_SHARE)
             fitting = first_that_fits(count, cost, share)
-            k = count - 1 if fitting is None else fitting
+            place = count - 1 if fitting is None else fitting
         spare = SEED_BYTES if self.wishes.candidates > 1 else 0
         try:
-            data = best_within(lambda quality: file(k, quality), limit - spare, self.image.size)
+            data = best_within(lambda quality: file(place, quality), limit - spare, self.image.size)
         except BudgetError:
-            return self._fit(count, lambda k: len(file(k, 0)), file, limit, limit, 0)
-        return k, data, share
+            return self._longest_fit(count, file, limit, 0)
+        return Fit(place, data, share)
 
-    def _fit(
-        self, count: int, size: Callable[[int], int], file: MakeFile, most: int, limit: int, quality: int | None
-    ) -> tuple[int, bytes, int]:
-        """The longest form that fits; BudgetError, with the bytes of the shortest, if none does."""
-        k = first_that_fits(count, size, most)
-        if k is None:
-            check_budget(size(count - 1), limit, self.image.size)
-        assert k is not None
-        return k, file(k, quality), most
+    def _longest_fit(self, count: int, file: MakeFile, limit: int, quality: int | None) -> Fit:
+        """The longest of `count` forms that fits; BudgetError, with the bytes of the shortest, if none does."""
+        place = first_that_fits(count, lambda each: len(file(each, quality)), limit)
+        if place is None:
+            check_budget(len(file(count - 1, quality)), limit, self.image.size)
+        assert place is not None
+        return Fit(place, file(place, quality), limit)
 
     def _forms(self, whole: Form) -> list[Form]:
         """The forms that the plan admits, the longest first."""
@@ -176,8 +202,9 @@ class FileMaker:
         return "text" in self.wishes.plan.optional and self.codec.profile.decoder is None
 
     def _sections(self, content: Streams, form: Form) -> dict[str, Section]:
-        said = dataclasses.replace(content, text=form.text, regions=form.regions)
-        return exact.pack(said, self.models, coder=self.wishes.plan.coder)
+        """The sections of text and regions in a form."""
+        streams = dataclasses.replace(content, text=form.text, regions=form.regions)
+        return exact.pack(streams, self.models, coder=self.wishes.plan.coder)
 
     def _pixel_section(self, quality: int) -> Section:
         """The image's pixel section at a quality."""

@@ -39,20 +39,21 @@ class Semantics:
     """Describer and locator of a profile.
 
     Args:
+        profile: names the weights.
         device: a torch device; the GPU when there is one, else the CPU.
         describer: who describes, a name of `misc.models.describer.describer.describer_for`; the profile's own if None.
     """
 
     def __init__(self, profile: Profile, device: str | None = None, describer: str | None = None) -> None:
         self.profile = profile
-        self._given, self.describer_name = device, describer
+        self._device, self.describer_name = device, describer
 
     @functools.cached_property
     def device(self) -> str:
         """The device that was given, else the GPU where there is one."""
         import torch
 
-        return self._given or ("cuda" if torch.cuda.is_available() else "cpu")
+        return self._device or ("cuda" if torch.cuda.is_available() else "cpu")
 
     @functools.cached_property
     def tower(self) -> Dinov2Model:
@@ -66,7 +67,7 @@ class Semantics:
         return tower
 
     @functools.cached_property
-    def describer(self) -> EmbeddedDescriber:
+    def embedded_describer(self) -> EmbeddedDescriber:
         """The embedded describer."""
         from ..bits.text.language_model import load_model
         from .describer.embedded import EmbeddedDescriber
@@ -92,17 +93,17 @@ class Semantics:
         return load_tagger(package.sound_path(), self.device) if package else None
 
     @functools.cached_property
-    def own_describer(self) -> Describer:
-        """Who describes: whoever was asked for, else the hub's model that the profile names, else the embedded one."""
+    def describer(self) -> Describer:
+        """The one that was asked for, else the hub's model that the profile names, else the embedded one."""
         if self.describer_name not in (None, "embedded"):
             from .describer.describer import describer_for
 
-            return describer_for(self.describer_name, self.profile, self._given)
+            return describer_for(self.describer_name, self.profile, self._device)
         if self.describer_name is not None:
-            return self.describer
+            return self.embedded_describer
         part = self.profile.hub.get("describer")
         if part is None:
-            return self.describer
+            return self.embedded_describer
         from ..weights import hub
         from .describer.transformers import load_describer
 
@@ -150,7 +151,7 @@ class Semantics:
 
     def describe(self, image: Image.Image, items: int = 3) -> Description:
         """What is in an RGB image; at most so many items."""
-        return self.own_describer.describe(image, items)
+        return self.describer.describe(image, items)
 
     def see(
         self, image: Image.Image, items: int = 3, grid: int = DEFAULT_GRID
@@ -170,8 +171,8 @@ class Semantics:
             description = self.describe(image, items)
             return description, self.locate(image, description, grid)
         patches = patch_tokens(self.tower, to_input(image, GRID, GRID)[None])
-        sight = self.describer.sight(image)
-        description = self.describer.describe_patches(patches[0], items, sight)
+        sight = self.embedded_describer.sight(image)
+        description = self.embedded_describer.describe_patches(patches[0], items, sight)
         names = [item.name for item in description.items]
         dense = self.clip.write(self.clip.look(patches)[1][0], sight.things if sight else ())
         return description, maps_of(dense, self.clip.embed_texts(names), image.size, grid) if names else None

@@ -74,7 +74,7 @@ class Vision:
 
     def caption(self, image: Image.Image) -> str:
         """What the embedded describer says of an RGB image."""
-        return self.semantics.describer.describe(image.convert("RGB"), 0).overall
+        return self.semantics.embedded_describer.describe(image.convert("RGB"), 0).overall
 
     def embed_sentence(self, text: str) -> Tensor:
         """MiniLM's vector of a text, (384,), of length 1."""

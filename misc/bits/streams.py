@@ -53,9 +53,11 @@ class Streams:
 
 @dataclass(frozen=True)
 class ExactModels:
-    """Every model that reads symbols: of the pixel stream, and of the text coders by their numbers.
+    """Every model that reads symbols.
 
     Attributes:
+        latents: the pixel stream's.
+        coders: the text coders by their numbers.
         memory: SHA-256 of a memory that is not MISC's own; the seed of a file without pixels counts its photos.
     """
 
@@ -74,6 +76,10 @@ class ExactModels:
 
 def encode(streams: Streams, models: ExactModels) -> bytes:
     """Bytes of a `.misc` file; text by whichever of the coders needs the fewest.
+
+    Args:
+        streams: what the file is to hold.
+        models: read the symbols again.
 
     Raises:
         InputError: the region maps do not fit the image or the text.
@@ -136,6 +142,8 @@ def decode(
     """Streams of a file.
 
     Args:
+        data: the whole file.
+        models: those that the file was written with, by its fingerprint.
         max_pixels: the largest image that is accepted.
         partial: accept a file that was cut behind its first section, as the smaller file.
         wanted: names of the streams that are decoded; others are not, nor are they checked beyond the file's checksum.

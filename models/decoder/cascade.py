@@ -28,7 +28,7 @@ from .sharpen import Sharpener
 
 __all__ = ["Cascade"]
 
-RECALLED = 102  # quality that the upsampler is told of a memory's draft, which is enlarged and so blurred
+MEMORY_QUALITY = 102  # what the upsampler is told of a memory's draft, which is enlarged and so blurred; 0 to 255
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -65,6 +65,7 @@ class Cascade:
         """Images of scenes, each (height, width, 3) uint8, one after another.
 
         Args:
+            scenes: streams, each with its draft if it has pixels.
             progress: called with the images done and all images.
             changes: of a sampling, which this decoder does not have.
 
@@ -90,7 +91,7 @@ class Cascade:
         if scene.draft is not None and streams.pixels is not None:
             return self.sharpener.draw(scene.draft, streams.pixels.quality, streams.seed)
         draft = self.recall.draft(streams)
-        drawn = self.sharpener.draw(draft, RECALLED, streams.seed or text_seed(streams))
+        drawn = self.sharpener.draw(draft, MEMORY_QUALITY, streams.seed or text_seed(streams))
         if drawn.shape[:2] == (streams.height, streams.width):
             return drawn
         resized = Image.fromarray(drawn).resize((streams.width, streams.height), Image.Resampling.LANCZOS)
@@ -100,7 +101,9 @@ class Cascade:
         """Seeds that an encoder may try: noises where there are pixels, else the likeliest photos of the memory.
 
         Args:
-            tokens: of the vision tower, of the photo that is encoded; photos like it come first then.
+            streams: what the file holds.
+            count: number of seeds.
+            tokens: (rows, columns, 384) of the vision tower, of the image that is encoded; photos like it come first.
         """
         if streams.pixels is not None:
             return list(range(count))
@@ -111,7 +114,15 @@ class Cascade:
         return self.recall.settle(streams)
 
     def reseed(self, streams: Streams, seed: int) -> Streams:
-        """Streams for another image of the same file: other noise, or without pixels the next likeliest photo."""
+        """Streams for another image of the same file: other noise, or without pixels the next likeliest photo.
+
+        Args:
+            streams: what the file holds.
+            seed: of the noise; without pixels, 0 for the likeliest photo, 1 for the next.
+
+        Raises:
+            InputError: the memory has fewer photos.
+        """
         if streams.pixels is not None:
             return dataclasses.replace(streams, seed=seed)
         if not 0 <= seed < len(self.recall.memory):
@@ -120,5 +131,5 @@ class Cascade:
 
 
 def text_seed(streams: Streams) -> int:
-    """Noise that differs from text to text."""
+    """A seed that differs from text to text."""
     return zlib.crc32(streams.text.symbols()) if streams.text else 0

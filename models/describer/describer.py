@@ -52,7 +52,7 @@ def describer_for(name: str | None, profile: Profile, device: str | None = None)
         from ..semantics import Semantics
 
         semantics = Semantics(profile, device)
-        return semantics.describer if name else semantics.own_describer
+        return semantics.embedded_describer if name else semantics.describer
     if name == "http":
         from .endpoint import endpoint_from
         from .http import HttpDescriber

@@ -243,7 +243,7 @@ def test_a_picture_is_seen_whole() -> None:
     description, maps = codec.see(picture)
     assert description.overall
     assert len(description.items) <= 3
-    assert codec.semantics.describer.describe(picture) == description
+    assert codec.semantics.embedded_describer.describe(picture) == description
     if maps is not None:
         assert maps.masks.shape == (len(description.items), 8, 13)
         again = codec.semantics.locate(picture, description)

@@ -53,7 +53,9 @@ def scene_of(semantics: Semantics, photo: Image.Image, facts: dict[str, Any]) ->
         label = str(facts["label"]).replace("_", " ").split(",")[0].lower()
         description = Description(f"a {label}", (Item(label, ""),))
     else:
-        description = semantics.describer.describe_patches(patches[0], sight=semantics.describer.sight(photo))
+        description = semantics.embedded_describer.describe_patches(
+            patches[0], sight=semantics.embedded_describer.sight(photo)
+        )
     names = [item.name for item in description.items]
     scene: dict[str, Any] = {
         "overall": description.overall,
