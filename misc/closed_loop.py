@@ -1,9 +1,9 @@
-"""Closed-loop encoding: the encoder draws what the decoder would draw, and keeps what is most like the photo.
+"""Closed-loop encoding: the encoder draws what the decoder would draw, and keeps what is most like the original.
 
-    file ─► decoder.candidates ─► seeds ─► the same file with each ─► decoded ─► Likeness to the photo ─► the best file
+    file ─► decoder.candidates ─► seeds ─► the same file with each ─► decoded ─► Likeness ─► the best file
 
 Seeds are noises where a file has pixels. Where it has none, each names a photo of the memory; those come in the order
-of their structure's likeness to the photo, so that few of them have to be drawn.
+of their structure's likeness to the original, so that few of them have to be drawn.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ GRID = 16
 
 
 class Likeness:
-    """How much images are like one photo: the sum of three cosines.
+    """How much images are like one original: the sum of three cosines.
 
     Of ViT patch tokens (structure), of their means (content), and of CLIP embeddings.
 
     Args:
         semantics: whose vision tower and CLIP look.
-        photo: RGB.
+        original: RGB.
     """
 
-    def __init__(self, semantics: Semantics, photo: Image.Image) -> None:
+    def __init__(self, semantics: Semantics, original: Image.Image) -> None:
         self.semantics = semantics
-        self.tokens, self.embedding = self.look(photo)
+        self.tokens, self.embedding = self.look(original)
 
     def look(self, image: Image.Image) -> tuple[Tensor, Tensor]:
         """Patch tokens (16, 16, 384) and embedding (256,) of an image."""
@@ -53,27 +53,27 @@ class Likeness:
         return tokens[0].cpu(), embedding[0].cpu()
 
     def score(self, image: Image.Image) -> float:
-        """At most 3, for the photo itself."""
+        """At most 3, for the original itself."""
         tokens, embedding = self.look(image)
         structure = functional.cosine_similarity(tokens, self.tokens, dim=-1).mean()
         content = functional.cosine_similarity(tokens.mean((0, 1)), self.tokens.mean((0, 1)), dim=0)
         return float(structure + content + embedding @ self.embedding)
 
 
-def choose_seed(codec: Codec, data: bytes, photo: Image.Image, count: int, budget: int | None) -> bytes:
-    """The same file with the seed whose image is most like the photo.
+def choose_seed(codec: Codec, data: bytes, original: Image.Image, count: int, budget: int | None) -> bytes:
+    """The same file with the seed whose image is most like the original.
 
     Args:
         codec: draws.
         data: a file of it, whose seed is 0.
-        photo: RGB, of the file's size.
+        original: RGB, of the file's size.
         count: seeds that are tried, 2 or more.
         budget: bytes of the file, at most; a seed that does not fit is not tried.
 
     Raises:
         WeightsError: what draws or compares is not here.
     """
-    likeness = Likeness(codec.semantics, photo)
+    likeness = Likeness(codec.semantics, original)
     content = codec.words_of(codec.streams(data))
     seeds = codec.decoder.candidates(content, count, likeness.tokens.numpy())
     if content.pixels is None and codec.profile.decoder is None:

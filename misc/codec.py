@@ -155,7 +155,7 @@ class Codec:
                 set.
             grid: as `see`, of maps that are made here.
             seed: of the decoder's noise, 0 to 2^32 - 1; if not given, 0 or what the encoder chooses.
-            candidates: seeds that the encoder tries; it writes the one whose image is most like the photo.
+            candidates: seeds that the encoder tries; it writes the one whose image is most like the original.
             reflect: rounds of reflection on the text; one in mode micro above 500 ubpp, else none, unless given.
             trace: folder for a page about the rounds.
             verify: decode the file's symbols again and compare them, before it is returned.
@@ -164,8 +164,7 @@ class Codec:
             InputError: options that do not fit.
             LimitError: the image is too large.
             BudgetError: no file is as small as demanded; the message names the least.
-            WeightsError: a stream cannot be made (mode misc leaves it out), or the file does not decode to what was
-                encoded.
+            WeightsError: a stream cannot be made (mode misc leaves it out), or the file decodes to something else.
             DescriberError: the describer found no words.
         """
         self._check_size(image.size)
@@ -200,6 +199,7 @@ class Codec:
         """The image of a `.misc` file.
 
         Args:
+            data: of the file.
             seed: of the noise, instead of the file's.
             draft: the pixel stream's own image, without a generator; all that a profile without a decoder draws.
             partial: draw a file that was cut at the end of a section from the sections that it still has.
@@ -228,6 +228,7 @@ class Codec:
         """The image of streams.
 
         Args:
+            content: of `streams`.
             seed, draft: as `decode`.
             progress: called with the steps done and all steps.
             sampling: what is to be other than the profile says.

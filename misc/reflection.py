@@ -1,10 +1,10 @@
 """Reflection: the encoder looks at what its text draws, and says what is missing more plainly.
 
     text ─► file ─► image ─► described again ─► words that are missing ─┐
-                      └─► Likeness to the photo      mended text ◄──────┘ ─► file ─► image ─► ... the better is kept
+                      └─► Likeness to the original   mended text ◄──────┘ ─► file ─► image ─► ... the better is kept
 
 After semantic compression at micro-bits (arXiv 2402.13536). A mended text names what is missing first; the limit holds
-for it too. What is kept is never less like the photo than the first image was.
+for it too. What is kept is never less like the original than the first image was.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MakeFile = Callable[[Streams, tuple[str, ...]], bytes]
 
 
 class Scorer(Protocol):
-    """What tells how much an image is like the photo, as `misc.closed_loop.Likeness`."""
+    """What tells how much an image is like the original, as `misc.closed_loop.Likeness`."""
 
     def score(self, image: Image.Image) -> float:
         """Similarity of a drawn image to the original; more is better."""
@@ -46,7 +46,7 @@ class Round:
         content: text and regions that it was made of.
         data: the file.
         image: as it is drawn.
-        score: likeness to the photo.
+        score: likeness to the original.
         missing: words of the text that the drawn image was not described with.
     """
 
@@ -64,11 +64,11 @@ def reflect(
 
     Args:
         codec: draws and describes.
-        content: text and regions of the photo.
+        content: text and regions of the original.
         first: the file that was made of them.
         rounds: texts that are tried after the first, at most.
         make: the file of a text, given the words that were missing.
-        likeness: to the photo.
+        likeness: to the original.
 
     Raises:
         WeightsError: what draws, describes or compares is not here.

@@ -4,7 +4,7 @@
            │                 └─► locator ◄─────────────────┘ ─► RegionMaps
            └─► detector, tagger ─► what they see, which both are told
 
-Everything is loaded when it is first needed, and the tower looks at an image once.
+Everything is loaded when it is first needed, and the tower looks at each image once.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Asking a multimodal model for a description: the request, its answer read strictly, one second request.
 
-    images ─► shrunk ─► request ─► model ─► parse ──────────────────────────────► Descriptions
+    images ───► shrunk ─► request ─► model ─► parse ──────────────────────────────► Descriptions
                              ▲                  │ not a description, or beyond a limit
                              └── firmer request ┘ once, saying what was wrong
 

@@ -87,13 +87,13 @@ class Detector:
     def __init__(self, path: Path) -> None:
         self.graph = GraphModel(path)
 
-    def find(self, photo: Image.Image, least: float = 0.2) -> list[Thing]:
+    def find(self, image: Image.Image, least: float = 0.2) -> list[Thing]:
         """Things in an RGB image, the surest first.
 
         Args:
             least: score that a thing needs.
         """
-        resized = photo.resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+        resized = image.resize((SIDE, SIDE), Image.Resampling.BILINEAR)
         pixels = torch.from_numpy(np.array(resized)).float()[None]
         heat, reach = self.graph.run({IMAGES: pixels}, [HEAT, REACH])
         heat = heat[0].permute(2, 0, 1)
