@@ -75,7 +75,8 @@ def compare(files: Sequence[str], profile: str, folder: Path) -> dict[str, Any]:
     """What differs between machines.
 
     Args:
-        files: paths. folder: for images, a temporary one.
+        files: paths.
+        folder: for images, a temporary one.
 
     Returns:
         {"symbols": {machine: whether all are as here}, "again": whether a second process draws the same bytes,

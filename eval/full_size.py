@@ -5,7 +5,7 @@
         ─► diffusers' own pipeline, which reads the same files by itself ────────► latents ─┴─► relative error
 
 It takes minutes, some 8 GB of memory for Stable Diffusion 1.5 in float32, and twice the weights on the disk. It ends
-with exit code 1 if the relative error is above 1e-3. Weights are random: what is drawn is no picture.
+with exit code 1 if the relative error is above 1e-3. Weights are random: what is drawn means nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import typer
 from ..errors import MiscError
 from ..profiles import Profile, load_profile
 from .memory import peak_memory
-from .speed import PROMPT, picture
+from .speed import PROMPT, image_of_size
 
 __all__ = ["measure"]
 
@@ -182,7 +182,7 @@ def draw_ours(profile: Profile, side: int, steps: int, dtype: str, folder: Path)
     decoder: Any = load_decoder(profile, "cpu", dtype=getattr(torch, dtype))
     codec.decoder = decoder
     known = {"description": Description(PROMPT), "quality": QUALITY, "seed": SEED}
-    data = codec.encode(picture(None, side, side), streams=("text", "pixels"), verify=False, **known)
+    data = codec.encode(image_of_size(None, side, side), streams=("text", "pixels"), verify=False, **known)
     kept = dict[str, Any]()
     condition, latents = decoder._condition, decoder.latents
 

@@ -76,9 +76,11 @@ class Guard:
     """The ASGI application in front of another.
 
     Args:
-        app: what is guarded. folder: the only one whose files are served or named in requests.
+        app: what is guarded.
+        folder: the only one whose files are served or named in requests.
         hosts: names that the page is asked for by, without port; None for any.
-        limit: of jobs and uploads of one client. max_upload: bytes of a file.
+        limit: of jobs and uploads of one client.
+        max_upload: bytes of a file.
     """
 
     def __init__(

@@ -40,7 +40,9 @@ class Settings:
     """How the page works.
 
     Attributes:
-        profile: chosen at first. max_pixels: of an image. folder: for files on their way to a visitor.
+        profile: chosen at first.
+        max_pixels: of an image.
+        folder: for files on their way to a visitor.
         waiting: jobs that may wait for their turn.
     """
 

@@ -58,7 +58,9 @@ class Content:
     """What a file holds.
 
     Attributes:
-        data: the file. streams: what it decodes to. sizes: bytes of each stream, and of the header with all checks.
+        data: the file.
+        streams: what it decodes to.
+        sizes: bytes of each stream, and of the header with all checks.
         bpp: bits of the whole file a pixel.
     """
 
@@ -72,7 +74,8 @@ def read_photo(data: bytes, max_pixels: int) -> Image.Image:
     """The RGB image of an uploaded file.
 
     Raises:
-        LimitError: the file or the image is too large. InputError: it is no image.
+        LimitError: the file or the image is too large.
+        InputError: it is no image.
     """
     if len(data) > MAX_UPLOAD:
         raise LimitError(f"the file has more than {MAX_UPLOAD // 1_000_000} MB")
