@@ -62,11 +62,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Turn links between files of the repository into links between pages, and marks into tables."""
     here = page.file.src_uri
-    markdown = markdown.replace("<!-- published -->", published()).replace("<!-- measured -->", measured())
-    return LINK.sub(lambda match: moved(match, here), markdown)
+    markdown = markdown.replace("<!-- published -->", published_table()).replace("<!-- measured -->", measured_table())
+    return LINK.sub(lambda match: move_link(match, here), markdown)
 
 
-def moved(match: re.Match[str], here: str) -> str:
+def move_link(match: re.Match[str], here: str) -> str:
     """A link, from the page `here` of the site."""
     pages = outside()
     if re.match(r"\w+:|/", match[2]):
@@ -94,7 +94,7 @@ def table(heads: list[str], rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in [heads, ["---"] * len(heads), *rows])
 
 
-def published() -> str:
+def published_table() -> str:
     """Figures that others have published."""
     with (ROOT / "docs/results/published.csv").open(newline="") as file:
         rows = [
@@ -104,7 +104,7 @@ def published() -> str:
     return table(["codec", "photos", "bpp", "metric", "value", "source"], rows)
 
 
-def measured() -> str:
+def measured_table() -> str:
     """Rows of the decoder's figures."""
     facts = json.loads((ROOT / "docs/results/decoder.json").read_text())["rows"]
     rows = [[f"`{name}`", *(f"{facts[name][key]:.{n}f}" for key, (_, n) in COLUMNS.items())] for name in ROWS]
@@ -126,23 +126,23 @@ def commands() -> str:
     for path, command in leaves(group, ["misc"]):
         usage = command.get_usage(command.make_context(" ".join(path), [], resilient_parsing=True))
         usage = " ".join(usage.split()).removeprefix("Usage: ")
-        parts.append(f"## {' '.join(path)}\n\n    {usage}\n\n{escaped(command.help or '')}")
-        rows = [[" ".join(f"`{name}`" for name in [*each.opts, *each.secondary_opts]), escaped(each.help or "")]
+        parts.append(f"## {' '.join(path)}\n\n    {usage}\n\n{escape(command.help or '')}")
+        rows = [[" ".join(f"`{name}`" for name in [*each.opts, *each.secondary_opts]), escape(each.help or "")]
                 for each in command.params if each.param_type_name == "option" and each.name != "help"]  # fmt: skip
         if rows:
             parts.append(table(["option", ""], rows))
     return "\n\n".join(parts) + "\n"
 
 
-def escaped(text: str) -> str:
+def escape(text: str) -> str:
     """A text in one line that Markdown takes as it is, in a table too."""
     return " ".join(text.split()).replace("|", "\\|").replace("{", "&#123;").replace("[", "\\[")
 
 
 def leaves(group: Any, path: list[str]) -> list[tuple[list[str], Any]]:
     """Commands below a group, with their names."""
-    found: list[tuple[list[str], Any]] = []
+    commands: list[tuple[list[str], Any]] = []
     for name, command in group.commands.items():
         inner = leaves(command, [*path, name]) if hasattr(command, "commands") else [([*path, name], command)]
-        found += inner
-    return found
+        commands += inner
+    return commands

@@ -63,7 +63,7 @@ class MiscDataset(Dataset[tuple[Any, Any]]):
         target: called with the file's Record, and gives the label; the file's index unless given.
         draft: give drafts, the pixel stream's own images, which are quick; else what the decoder draws.
         texts: decode texts too, for `target` to use. A text by a language model takes longer than a draft.
-        profile: name of the profile that the files were written with.
+        profile: name, or TOML file, of the profile that the files were written with.
         device: a torch device for drawing.
         max_pixels: the largest image that is decoded.
 

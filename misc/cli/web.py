@@ -29,7 +29,8 @@ def web(
 
     check_address(host, port)
     try:
-        serve(host, port, load_profile(profile).name, max_pixels, lambda url: say(f"{url} until Ctrl-C"))
+        load_profile(profile)
+        serve(host, port, profile, max_pixels, lambda url: say(f"{url} until Ctrl-C"))
     except ImportError as error:
         raise InputError(f"`misc web` needs {error.name}: pip install 'misc-codec[web]'") from error
 

@@ -80,7 +80,7 @@ class Guard:
         folder: the only one whose files are served or named in requests.
         hosts: names that the page is asked for by, without port; None for any.
         limit: of jobs and uploads of one client.
-        max_upload: bytes of a file.
+        max_upload: bytes of a file, at most.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class Guard:
 
         try:
             route = self.check(scope)
-            await self.app(scope, await self.checked_body(route, scope, receive), send_safely)
+            await self.app(scope, await self.check_body(route, scope, receive), send_safely)
         except RefusedError as refused:
             if not started:
                 await answer(send_safely, refused)
@@ -138,7 +138,7 @@ class Guard:
             raise RefusedError(429, "too many requests; wait a minute")
         return route
 
-    async def checked_body(self, route: str, scope: Mapping[str, Any], receive: Receive) -> Receive:
+    async def check_body(self, route: str, scope: Mapping[str, Any], receive: Receive) -> Receive:
         """What gives the application its request's body: an upload as it comes and counted, JSON once it was read.
 
         Raises:
@@ -147,8 +147,8 @@ class Guard:
         if scope["method"] != "POST":
             return receive
         if not begins(route, *JSON_POSTS):
-            return counted(receive, self.max_upload + (1 << 16))  # room for the form around the file
-        take, body = counted(receive, MAX_JSON), b""
+            return limit_body(receive, self.max_upload + (1 << 16))  # room for the form around the file
+        take, body = limit_body(receive, MAX_JSON), b""
         while True:
             message = await take()
             if message["type"] == "http.disconnect":
@@ -188,7 +188,7 @@ def begins(route: str, *known: str) -> bool:
     return any(route.rstrip("/") == each or (each[-1] in "/=" and route.startswith(each)) for each in known)
 
 
-def counted(receive: Receive, most: int) -> Receive:
+def limit_body(receive: Receive, most: int) -> Receive:
     """What receives a body of at most so many bytes."""
     taken = 0
 
@@ -213,15 +213,15 @@ def foreign_paths(body: bytes) -> list[str]:
         values = [json.loads(body or b"null")]
     except (ValueError, RecursionError):
         raise RefusedError(400, "the request is no JSON") from None
-    found: list[str] = []
+    paths: list[str] = []
     while values:
         value = values.pop()
         if isinstance(value, dict):
-            found += [str(value["path"])] if value.get("path") else []
+            paths += [str(value["path"])] if value.get("path") else []
             values += value.values()
         elif isinstance(value, list):
             values += value
-    return found
+    return paths
 
 
 async def answer(send: Send, refused: RefusedError) -> None:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from PIL import Image
 
-from ..errors import MiscError
+from ..errors import InputError, MiscError
 from ..modes import MODES, Mode
-from ..profiles import profile_names
+from ..profile_files import profile_names
 from ..rate_control import DEFAULT_BPP
 from . import steps
 from .steps import Content, Wish
@@ -40,8 +40,8 @@ class Settings:
     """How the page works.
 
     Attributes:
-        profile: chosen at first.
-        max_pixels: of an image.
+        profile: name or TOML file of the one that is chosen at first.
+        max_pixels: the largest image that is accepted.
         folder: for files on their way to a visitor.
         waiting: jobs that may wait for their turn.
     """
@@ -72,7 +72,9 @@ def build_page(settings: Settings) -> gr.Blocks:
                 photo = gr.File(label="A photo, at most 20 MB", type="binary", file_types=IMAGES, elem_id="photo")
                 mode = gr.Dropdown([*MODES, str(Mode.AUTO)], value=str(Mode.MISC), label="Mode", elem_id="mode")
                 bpp = gr.Number(DEFAULT_BPP, label="Budget: bits of the whole file a pixel", step=0.001, elem_id="bpp")
-                profile = gr.Dropdown(profile_names(), value=settings.profile, label="Profile", elem_id="profile")
+                profile = gr.Dropdown(
+                    list(actions.profiles), value=settings.profile, label="Profile", elem_id="profile"
+                )
                 compress = gr.Button("Compress and draw", variant="primary", elem_id="compress")
                 stop = gr.Button("Stop", elem_id="stop")
                 file = gr.File(label="Or open a .misc file", type="binary", file_types=[".misc"], elem_id="file")
@@ -93,9 +95,9 @@ def build_page(settings: Settings) -> gr.Blocks:
         shown = [visit, bar, regions, overall, items, draft, slider, download]
         queued: dict[str, Any] = {"outputs": shown, "concurrency_id": "work", "api_visibility": "private"}
         jobs = [
-            compress.click(spoken(actions.compress), [photo, mode, bpp, profile], **queued),
-            file.upload(spoken(actions.open), [file, profile], **queued),
-            again.click(spoken(actions.draw_again), [visit, overall, items], **queued),
+            compress.click(say_faults(actions.compress), [photo, mode, bpp, profile], **queued),
+            file.upload(say_faults(actions.open), [file, profile], **queued),
+            again.click(say_faults(actions.draw_again), [visit, overall, items], **queued),
         ]
         stop.click(None, cancels=jobs, api_visibility="private")
     page.queue(max_size=settings.waiting, default_concurrency_limit=1, api_open=False)
@@ -107,6 +109,7 @@ class Actions:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.profiles = tuple(dict.fromkeys([settings.profile, *profile_names()]))
         self.codec = functools.lru_cache(maxsize=1)(self._open_codec)
 
     def compress(self, data: bytes | None, mode: str, bpp: float | None, profile: str) -> Iterator[list[Any]]:
@@ -140,6 +143,8 @@ class Actions:
         """A profile's codec; what it has to say appears on the page."""
         from ..codec import Codec
 
+        if profile not in self.profiles:  # or a visitor could name a file of the server
+            raise InputError("there is no such profile on this page")
         return Codec(profile, max_pixels=self.settings.max_pixels, notice=gr.Info)
 
 
@@ -150,7 +155,7 @@ def need(value: Any, sentence: str) -> Any:
     return value
 
 
-def spoken(step: Callable[..., Iterator[list[Any]]]) -> Callable[..., Iterator[list[Any]]]:
+def say_faults(step: Callable[..., Iterator[list[Any]]]) -> Callable[..., Iterator[list[Any]]]:
     """The step, whose faults are sentences on the page; what nobody expects is told without its details."""
 
     def run(*arguments: Any) -> Iterator[list[Any]]:

@@ -25,9 +25,10 @@ def make_app(
 
     Args:
         folder: an empty folder for files on their way; whoever calls removes it.
-        profile: chosen at first.
-        max_pixels: of an image.
-        hosts, limit: as `Guard`.
+        profile: name or TOML file of the one that is chosen at first.
+        max_pixels: the largest image that is accepted.
+        hosts: as `Guard`.
+        limit: as `Guard`.
     """
     os.environ.update(SETTINGS, GRADIO_TEMP_DIR=str(folder))  # Gradio reads them when it is imported and built
     import fastapi
@@ -48,8 +49,10 @@ def serve(host: str, port: int, profile: str, max_pixels: int, ready: Callable[[
     """Serve the page until the process is interrupted.
 
     Args:
-        host, port: where to listen.
-        profile, max_pixels: as `make_app`.
+        host: address to listen on.
+        port: to listen on.
+        profile: as `make_app`.
+        max_pixels: as `make_app`.
         ready: is told the page's address.
     """
     import uvicorn

@@ -114,11 +114,11 @@ def items_as_lines(text: Description | None) -> str:
 
 def items_from_lines(lines: str) -> tuple[Item, ...]:
     """The items of lines; empty lines are none."""
-    found = []
+    items = []
     for line in filter(None, map(str.strip, lines.splitlines())):
         name, _, detail = line.partition(":")
-        found.append(Item(name.strip(), detail.strip()))
-    return tuple(found)
+        items.append(Item(name.strip(), detail.strip()))
+    return tuple(items)
 
 
 def region_masks(streams: Streams) -> list[tuple[Mask, str]]:
@@ -126,14 +126,14 @@ def region_masks(streams: Streams) -> list[tuple[Mask, str]]:
     if streams.regions is None:
         return []
     names = [item.name for item in streams.text.items] if streams.text else []
-    found = []
+    masks = []
     for number, cells in enumerate(streams.regions.masks):
         if cells.any():
             name = names[number] if number < len(names) else f"item {number + 1}"
             small = Image.fromarray(np.asarray(cells, bool).astype(np.uint8) * 255)
             mask = np.asarray(small.resize((streams.width, streams.height), Image.Resampling.NEAREST)) / np.float32(255)
-            found.append((mask.astype(np.float32), name))
-    return found
+            masks.append((mask.astype(np.float32), name))
+    return masks
 
 
 def stream_bar(content: Content) -> str:

@@ -43,6 +43,9 @@ def check_mention(root: Path, line: str) -> None:
         if words[1].startswith("-"):  # the name of a row of figures
             continue
         command, rest = walk(words[1:])
+        if command.context_settings.get("ignore_unknown_options"):
+            check_module(root, part_of_eval(command), rest)
+            continue
         known = {name for each in command.params for name in (*each.opts, *each.secondary_opts)} | {"--help", "-h"}
         wrong = [word for word in rest if word.startswith("--") and word not in known]
         assert not wrong, f"{line}: there is no option {' or '.join(wrong)}"
@@ -73,7 +76,7 @@ def check_words(root: Path, words: list[str]) -> bool:
             assert SETTINGS.fullmatch(target) or target in targets(root), f"the Makefile has no target {target}"
         return True
     if name == "misc":
-        parse(words[1:])
+        parse(root, words[1:])
         return True
     if words[:2] == ["accelerate", "launch"]:
         name, words = "python", words[1:]
@@ -98,10 +101,13 @@ def walk(words: list[str]) -> tuple[Any, list[str]]:
     return command, words
 
 
-def parse(words: list[str]) -> None:
+def parse(root: Path, words: list[str]) -> None:
     """Let the program itself parse the words, without running the command."""
     command, rest = walk(words)
     if hasattr(command, "commands") or not rest:  # a group, or the command's name alone
+        return
+    if command.context_settings.get("ignore_unknown_options"):
+        check_module(root, part_of_eval(command), rest)
         return
     try:
         command.make_context("misc", list(rest))
@@ -109,10 +115,15 @@ def parse(words: list[str]) -> None:
         raise AssertionError(f"misc {' '.join(words)}: {getattr(error, 'message', error)}") from error
 
 
+def part_of_eval(command: Any) -> str:
+    """The module to which a command of `misc eval` hands its options."""
+    return f"misc.eval.{command.name.replace('-', '_')}"
+
+
 def check_module(root: Path, module: str, words: list[str]) -> None:
     """Whether a module is there and, if it is one of ours, whether its source has the options."""
     if module == "misc":
-        parse(words)
+        parse(root, words)
         return
     source = source_of(root, module)
     if source is None:
@@ -120,7 +131,9 @@ def check_module(root: Path, module: str, words: list[str]) -> None:
         assert top not in ("misc", "tests"), f"there is no module {module}"
         assert importlib.util.find_spec(top), f"there is no module {module}"
         return
-    known = options_of(source.read_text()) | {"--help"}
+    text = source.read_text()
+    assert source.stem == "__main__" or '__name__ == "__main__"' in text, f"{module} cannot be run"
+    known = options_of(text) | {"--help"}
     if module.startswith("misc.train."):
         known |= options_of((root / "train/options.py").read_text())
     for word in words:

@@ -163,3 +163,16 @@ def test_without_gradio_the_command_says_what_to_install() -> None:
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1
     assert "pip install 'misc-codec[web]'" in done.stderr
+
+
+@pytest.mark.skipif(needs_gradio, reason="needs Gradio")
+def test_a_visitor_names_no_profile_but_those_of_the_page(tmp_path: Path) -> None:
+    from misc.web.page import Actions, Settings
+
+    actions = Actions(Settings("embedded", 1000, tmp_path))
+    assert actions.codec("embedded").max_pixels == 1000
+    (tmp_path / "own.toml").write_text('base = "embedded"\n')
+    with pytest.raises(InputError, match="no such profile"):
+        actions.codec(str(tmp_path / "own.toml"))
+    own = Actions(Settings(str(tmp_path / "own.toml"), 1000, tmp_path))
+    assert own.codec(str(tmp_path / "own.toml")).profile.name == "own"
