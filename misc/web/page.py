@@ -22,7 +22,7 @@ from .steps import Content, Wish
 if TYPE_CHECKING:
     from ..codec import Codec
 
-__all__ = ["THEME", "Settings", "build_page"]
+__all__ = ["CSS", "THEME", "Settings", "build_page"]
 
 IMAGES = [".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".bmp"]
 KEPT = 600  # seconds that a visitor's last file is remembered
@@ -32,7 +32,11 @@ INTRODUCTION = """# MISC
 A photo becomes text, regions and pixels in one small file, and is drawn again from it. Nothing leaves this machine, and
 nothing is kept: files are forgotten after ten minutes at most."""
 
-THEME = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
+# Gradio's grey on grey and white on orange are hard to read.
+CSS = ".upload-container .or, button:disabled { color: inherit !important; opacity: 1 !important }"
+THEME = gr.themes.Default(
+    primary_hue="indigo", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
+)
 
 
 @dataclass(frozen=True)

@@ -34,13 +34,13 @@ def make_app(
     import fastapi
     import gradio as gr
 
-    from .page import THEME, Settings, build_page
+    from .page import CSS, THEME, Settings, build_page
 
     inner: Any = fastapi.FastAPI(openapi_url=None)
     page = build_page(Settings(profile, max_pixels, folder))
     app: Any = gr.mount_gradio_app(
         inner, page, path="/", footer_links=[], show_error=False, max_file_size=MAX_UPLOAD, ssr_mode=False, theme=THEME,
-        enable_monitoring=False, mcp_server=False, run_history=False, pwa=False,
+        css=CSS, enable_monitoring=False, mcp_server=False, run_history=False, pwa=False,
     )  # fmt: skip
     return Guard(app, folder, hosts, limit or RateLimit(REQUESTS, SECONDS), MAX_UPLOAD)
 

@@ -87,7 +87,7 @@ def check_words(root: Path, words: list[str]) -> bool:
 
 
 def targets(root: Path) -> set[str]:
-    return set(re.findall(r"^([a-z]+):", (root / "Makefile").read_text(), re.M))
+    return set(re.findall(r"^([a-z./]+):", (root / "Makefile").read_text(), re.M))
 
 
 def walk(words: list[str]) -> tuple[Any, list[str]]:

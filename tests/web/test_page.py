@@ -19,7 +19,7 @@ from misc.errors import InputError
 from tests.support.images import sample_picture
 
 needs_gradio = importlib.util.find_spec("gradio") is None
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 SECONDS = 180
 
 
