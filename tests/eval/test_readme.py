@@ -38,3 +38,11 @@ def test_the_decoders_table_is_the_committed_one() -> None:
     assert markdown_of(result) in (ROOT / "README.md").read_text()
     for name in ("pixel", "misc", "AVIF/4 -> x4plus"):
         assert all(photo[name]["bpp"] <= 0.024 for photo in result["per_photo"].values() if name in photo)
+
+
+@pytest.mark.parametrize(("file", "photos"), [("names_kodak", "Kodak"), ("names_boxes", "COCO with boxes")])
+def test_the_names_table_is_the_committed_one(file: str, photos: str) -> None:
+    result = json.loads((ROOT / f"docs/results/{file}.json").read_text())
+    shares = (f"{100 * result[key]:.1f} %" for key in ("names right", "first name right", "sentence right"))
+    row = f"| {photos}, {result['photos']} | {result['names a photo']:.2f} | {' | '.join(shares)} |"
+    assert row in (ROOT / "README.md").read_text()
