@@ -77,6 +77,8 @@ def test_siglip_gives_maps(siglip: Path) -> None:
     assert dense.shape == (14, 14, 192)
     assert texts.shape == (2, 192)
     torch.testing.assert_close(dense.norm(dim=-1), torch.ones(14, 14))
+    likeness = dense.flatten(0, 1) @ dense.flatten(0, 1).T
+    assert likeness.min() < 0.999  # each patch has its own
     assert locate(clip, image, ["a cat", "dog"], 4).masks.shape == (2, 4, 8)
 
 
