@@ -46,3 +46,13 @@ def test_the_names_table_is_the_committed_one(file: str, photos: str) -> None:
     shares = (f"{100 * result[key]:.1f} %" for key in ("names right", "first name right", "sentence right"))
     row = f"| {photos}, {result['photos']} | {result['names a photo']:.2f} | {' | '.join(shares)} |"
     assert row in (ROOT / "README.md").read_text()
+
+
+def test_the_decoders_seconds_are_the_committed_ones() -> None:
+    result = json.loads((ROOT / "docs/results/resources.json").read_text())
+    small, text, large = (result[name] for name in ("misc 768x512", "text 768x512", "misc 2048x1365"))
+    said = (ROOT / "README.md").read_text().replace("\n", " ")
+    assert f"768x512 in {small['seconds']:.1f} s with pixels ({small['peak_gib']:.1f} GiB)" in said
+    assert f"{text['seconds']:.1f} s without ({text['peak_gib']:.1f} GiB)" in said
+    assert f"2048x1365 in {large['seconds']:.1f} s ({large['peak_gib']:.1f} GiB)" in said
+    assert all(value for name in ("misc same", "text same") for value in result[name].values())
