@@ -85,7 +85,8 @@ def of_own_tower(tower: Any, pixels: Tensor) -> Tensor:
     dense: Tensor = tower.ln_post(value_attention(last.attn, last.ln_1(x)))[0, 1:]
     if tower.proj is not None:
         dense = dense @ tower.proj
-    return dense.unflatten(0, tuple(tower.grid_size))
+    grid: Tensor = dense.unflatten(0, tuple(tower.grid_size))
+    return grid
 
 
 def of_pooling_tower(tower: Any, pixels: Tensor) -> Tensor:
@@ -94,7 +95,8 @@ def of_pooling_tower(tower: Any, pixels: Tensor) -> Tensor:
     patches = trunk.forward_features(pixels)[0, trunk.num_prefix_tokens :]
     pooled = trunk.fc_norm(trunk.attn_pool(patches[:, None]))  # a batch of single patches
     dense: Tensor = tower.head(trunk.head(pooled))
-    return dense.unflatten(0, tuple(trunk.patch_embed.grid_size))
+    grid: Tensor = dense.unflatten(0, tuple(trunk.patch_embed.grid_size))
+    return grid
 
 
 def value_attention(attention: nn.MultiheadAttention, x: Tensor) -> Tensor:
