@@ -6,13 +6,17 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from misc.bits.regions.maps import RegionMaps
 from misc.bits.text.description import Description, Item
 from misc.codec import Codec
 from misc.eval.crossing import crossing, crossings_of, measure, plot, summarise
 from tests.support.images import sample_picture
+
+MAPS = RegionMaps(np.eye(8, dtype=bool)[None])
 
 
 @pytest.mark.parametrize(
@@ -40,7 +44,7 @@ def test_less_may_be_better() -> None:
 
 def test_a_rate_that_pixels_do_not_fit_into_is_left_out(tmp_path: Path) -> None:
     codec, photo = Codec(), sample_picture(64, 64)
-    codec.see = lambda image: (Description("a dog", (Item("dog"),)), None)  # type: ignore[method-assign]
+    codec.see = lambda image: (Description("a dog", (Item("dog"),)), MAPS)  # type: ignore[method-assign]
     codec.decode = lambda data: Image.new("RGB", (64, 64))  # type: ignore[method-assign, assignment]
     codec.encode = (  # type: ignore[method-assign]
         lambda image, candidates=1, **options: Codec.encode(codec, image, seed=0, **options)

@@ -15,6 +15,7 @@ from misc.train import locator
 from misc.train.data.named_patches import BOXED, NamedPatches, box_places, boxed_names
 from misc.train.locator import LocatorTask, Recipe, locator_losses
 from misc.train.prepare.features import load_features
+from misc.weights.packages import Package
 from tests.train.captioned import features_folder
 from tests.train.learning import ACCELERATOR, assert_learns
 
@@ -65,6 +66,7 @@ def test_it_learns(tmp_path: Path) -> None:
 
 def test_a_run_goes_on_and_its_weights_are_a_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locator, "load_text_tower", lambda *_: Letters())
+    monkeypatch.setattr(Package, "sound_path", lambda package: package.path)
     recipe = tmp_path / "recipe.toml"
     recipe.write_text("batch = 8\nlocal_batch = 4\nnames = 300\n")
     features, boxes = features_folder(tmp_path), write_boxes(tmp_path / "boxes.jsonl", SURE)

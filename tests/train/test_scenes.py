@@ -65,7 +65,7 @@ class Seer:
 
     tower = detector = None
 
-    class describer:  # noqa: N801
+    class embedded_describer:  # noqa: N801
         @staticmethod
         def sight(_: object) -> str:
             return "what is seen"
