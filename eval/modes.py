@@ -114,7 +114,7 @@ def measure(
     candidates: int = 1,
     known: Seen | None = None,
 ) -> dict[str, Any]:
-    """Figures of every row for a photo; {"missing": reason} where a limit is below the least file.
+    """Figures of every row for a photo; {"missing": reason} where there can be no such file.
 
     Args:
         photo: RGB.
@@ -130,7 +130,7 @@ def measure(
             data = codec.encode(
                 photo, description=known.text, regions=known.regions, candidates=candidates, **row.options
             )
-        except BudgetError as error:
+        except (BudgetError, InputError) as error:  # such as a text that names no item, so that there are no regions
             figures[row.name] = {"missing": str(error)}
             continue
         encoded = time.perf_counter()

@@ -49,6 +49,13 @@ def test_figures_of_a_photo() -> None:
     assert figures["small"]["missing"].startswith("the smallest file")
 
 
+def test_a_photo_without_items_has_no_regions_and_does_not_stop_the_rest() -> None:
+    codec = Codec()
+    codec.see = lambda image: (Description("a cat"), None)  # type: ignore[method-assign]
+    figures = measure(codec, None, sample_picture(64, 48), [Row("text+map", {"mode": "text+map"})])  # type: ignore[arg-type]
+    assert figures == {"text+map": {"missing": "the text names no item, so there are no regions to write"}}
+
+
 def test_means_and_errors() -> None:
     def figures(psnr: float) -> dict[str, Any]:
         return {
