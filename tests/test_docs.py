@@ -95,7 +95,7 @@ def test_the_codec_of_the_example_is_one(room: Path) -> None:
         assert drawn.size == (192, 128)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(why="it describes and draws real images")
 @pytest.mark.skipif(not PULLED, reason="needs the packages of `misc pull`")
 def test_the_readmes_python_runs(room: Path) -> None:
     sample_picture(192, 128).save("photo.jpg")
@@ -103,7 +103,7 @@ def test_the_readmes_python_runs(room: Path) -> None:
     exec(compile(block.replace("bpp=0.024", "bpp=0.2"), "README.md", "exec"), {})
 
 
-@pytest.mark.slow
+@pytest.mark.slow(why="each command is a process of its own")
 @pytest.mark.skipif(not PULLED, reason="needs the packages of `misc pull`")
 def test_the_tutorial_runs(room: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Every command of it but those that install, fetch or take minutes; a photo so small needs a larger rate."""

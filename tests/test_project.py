@@ -134,6 +134,7 @@ def test_ruff() -> None:
     check(ROOT, "ruff", "format", "--check", ".")
 
 
+@pytest.mark.slow(why="mypy reads torch and diffusers anew in a clean tree")
 def test_types(tree: Path) -> None:
     check(tree, "mypy")
 
@@ -142,3 +143,10 @@ def test_layers(tree: Path) -> None:
     script = "from importlinter.cli import lint_imports; raise SystemExit(lint_imports())"
     done = subprocess.run([sys.executable, "-c", script], cwd=tree, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
+
+
+def test_every_slow_test_says_why() -> None:
+    marks = [line.strip() for path in (ROOT / "tests").rglob("*.py") for line in path.read_text().splitlines()]
+    marks = [line for line in marks if line.startswith("@pytest.mark.slow")]
+    assert len(marks) >= 10
+    assert all(line.startswith("@pytest.mark.slow(why=") for line in marks)

@@ -62,6 +62,7 @@ def test_baselines_keep_to_the_budget() -> None:
     assert {row["codec"].split()[0] for row in best["0.2"].values()} <= set(baselines.CODECS)
 
 
+@pytest.mark.slow(why="it draws a real image, in a process of its own")
 @pytest.mark.parametrize("photo", [None, "own.jpg"])
 def test_the_demo_draws_from_the_file_alone(tmp_path: Path, photo: str | None) -> None:
     options = []

@@ -74,7 +74,7 @@ def test_what_was_fetched_draws_as_by_diffusers(
         )
 
 
-@pytest.mark.slow
+@pytest.mark.slow(why="it pulls and draws in processes of their own")
 def test_the_command_fetches_and_draws_in_processes_of_their_own(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "misc.eval.full_size", "--tiny", "--json", str(tmp_path / "out.json")]
     done = subprocess.run(command, capture_output=True, text=True)

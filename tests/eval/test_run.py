@@ -82,6 +82,7 @@ def test_the_decoder_sees_the_file_alone(photos: Path, tmp_path: Path) -> None:
     assert images[0] == images[1]
 
 
+@pytest.mark.slow(why="it is killed and begins again, by new processes each time")
 def test_finished_work_is_not_repeated_after_kill_9(photos: Path, tmp_path: Path) -> None:
     out, calls = tmp_path / "out", tmp_path / "calls"
     arguments = ["eval", "run", str(photos), "--out", str(out), "--codecs", "", "--bpp", "50,60", "--workers", "1"]
@@ -107,6 +108,7 @@ def test_finished_work_is_not_repeated_after_kill_9(photos: Path, tmp_path: Path
     assert json.loads((out / "results.json").read_text())["codecs"]["slow"]["points"]["2.png"]["60"]["bytes"] > 0
 
 
+@pytest.mark.slow(why="each codec has two processes of its own")
 def test_a_bad_photo_and_a_missing_rival_stop_nobody(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

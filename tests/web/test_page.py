@@ -104,7 +104,7 @@ def browser(address: str) -> Iterator[Any]:
     assert others == []
 
 
-@pytest.mark.slow
+@pytest.mark.slow(why="a browser waits for real images")
 def test_a_photo_is_compressed_drawn_and_its_text_changed(browser: Any, tmp_path: Path) -> None:
     sample_picture(96, 64).save(tmp_path / "photo.png")
     browser.set_input_files("#photo input[type=file]", str(tmp_path / "photo.png"))
@@ -131,7 +131,7 @@ def test_a_photo_is_compressed_drawn_and_its_text_changed(browser: Any, tmp_path
     assert browser.evaluate("document.documentElement.scrollWidth") <= 390  # nothing sticks out of a phone
 
 
-@pytest.mark.slow
+@pytest.mark.slow(why="a browser waits for the server")
 def test_what_cannot_be_done_is_a_sentence_on_the_page(browser: Any) -> None:
     browser.wait_for_selector("#compress")
     browser.click("#compress")

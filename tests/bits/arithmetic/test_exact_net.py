@@ -103,6 +103,7 @@ print(hashlib.sha256(layer()(activations((1, 24, 40, 40)))).hexdigest())
 """
 
 
+@pytest.mark.slow(why="each kernel of OpenBLAS needs a process of its own")
 def test_threads_and_processors_do_not_matter() -> None:
     """The same result in processes with 1 and 2 threads and with other BLAS kernels."""
     variations = [{"OPENBLAS_NUM_THREADS": n, "OMP_NUM_THREADS": n} for n in ("1", "2")]
