@@ -56,3 +56,12 @@ def test_the_decoders_seconds_are_the_committed_ones() -> None:
     assert f"{text['seconds']:.1f} s without ({text['peak_gib']:.1f} GiB)" in said
     assert f"2048x1365 in {large['seconds']:.1f} s ({large['peak_gib']:.1f} GiB)" in said
     assert all(value for name in ("misc same", "text same") for value in result[name].values())
+
+
+def test_the_full_size_figures_are_the_committed_ones() -> None:
+    result = json.loads((ROOT / "docs/results/full_size_sd15.json").read_text())
+    fetch, draw = result["stages"]["fetch"], result["stages"]["draw"]
+    said = (ROOT / "docs/gpu.md").read_text().replace("\n", " ")
+    assert (result["size"], result["type"]) == ("full", "float32")
+    assert f"{fetch['bytes'] / 1e9:.1f} GB fetched and checked in {fetch['seconds']:.0f} s" in said
+    assert f"at most {draw['peak_gib']:.1f} GiB of memory, and a relative error of {result['relative error']}" in said
