@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from misc.eval.decoder import COLUMNS, markdown_of
+from misc.rate_control import AUTO_BPP
 
 ROOT = Path(__file__).parents[2]
 
@@ -65,3 +66,10 @@ def test_the_full_size_figures_are_the_committed_ones() -> None:
     assert (result["size"], result["type"]) == ("full", "float32")
     assert f"{fetch['bytes'] / 1e9:.1f} GB fetched and checked in {fetch['seconds']:.0f} s" in said
     assert f"at most {draw['peak_gib']:.1f} GiB of memory, and a relative error of {result['relative error']}" in said
+
+
+def test_mode_auto_changes_where_it_was_measured_to() -> None:
+    crossings = json.loads((ROOT / "docs/results/crossing.json").read_text())["crossings"]
+    measured = (crossings["vit_patch"] + crossings["clip"]) / 2
+    assert abs(AUTO_BPP - measured) < 0.0005
+    assert f"pixels from {AUTO_BPP} bpp on" in (ROOT / "README.md").read_text()
