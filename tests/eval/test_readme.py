@@ -73,3 +73,13 @@ def test_mode_auto_changes_where_it_was_measured_to() -> None:
     measured = (crossings["vit_patch"] + crossings["clip"]) / 2
     assert abs(AUTO_BPP - measured) < 0.0005
     assert f"pixels from {AUTO_BPP} bpp on" in (ROOT / "README.md").read_text()
+
+
+def test_the_semantics_table_is_the_committed_one() -> None:
+    result = json.loads((ROOT / "docs/results/semantics.json").read_text())
+    text = (ROOT / "README.md").read_text()
+    captions, where = result["captions"], result["localisation"]["locator"]
+    assert f"| {captions['bleu_4']:.3f}, {captions['cider']:.3f} |" in text
+    assert f"(COCO) | {100 * result['names']['mentioned']:.1f} % |" in text
+    assert f"| {100 * where['pointing']:.1f} %, {where['iou']:.3f} |" in text
+    assert f"| {result['regions']['MISC']['mean']:.1f} | |" in text
