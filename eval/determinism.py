@@ -23,7 +23,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from ..bits import streams
 from ..errors import InputError, MiscError
+from ..profiles import load_profile
 from .machines import MACHINES, TORCH_MACHINES, result_on
 
 __all__ = ["compare", "symbols_on", "verdict"]
@@ -120,6 +122,9 @@ def main(
     missing = [str(path) for path in files if not path.is_file()]
     if missing:
         raise InputError(f"there is no file {missing[0]}")
+    models = load_profile(profile).exact_models
+    for path in files:
+        streams.decode(path.read_bytes(), models)  # a file of other models, or a damaged one, ends here in one sentence
     with tempfile.TemporaryDirectory() as folder:
         result = compare([str(path) for path in files], profile, Path(folder))
     table = Table("machine", "symbols", "draft", "image", title=f"{len(files)} files, largest differences of 255")

@@ -44,6 +44,9 @@ def test_a_part_is_a_command_with_its_own_options_and_exit_codes() -> None:
     assert run("ablation", "--no-such").returncode == 2
     failed = run("determinism", "no-such.misc")
     assert (failed.returncode, failed.stderr) == (1, "misc: there is no file no-such.misc\n")
+    failed = run("determinism", str(GOLDEN / "all.misc"))
+    assert (failed.returncode, failed.stderr.count("\n")) == (4, 1)
+    assert "written with other models" in failed.stderr
 
 
 def test_groups_are_what_is_left_of_one_file() -> None:
