@@ -47,6 +47,7 @@ IMAGES = """
 import hashlib, json, sys
 import numpy as np
 from misc.codec import Codec
+from misc.errors import WeightsError
 codec = Codec({profile!r}, device="cpu", notice=lambda _: None)
 found = []
 for path in {files!r}:
@@ -55,9 +56,8 @@ for path in {files!r}:
     images = dict(draft=codec.decode(data, draft=True)) if has_pixels else dict()
     try:
         images["image"] = codec.decode(data)
-    except Exception as error:
-        if type(error).__name__ != "WeightsError":
-            raise
+    except WeightsError:  # a profile of drafts alone, or weights that were not pulled
+        pass
     for kind, image in images.items():
         pixels = np.asarray(image)
         target = {folder!r} + "/" + hashlib.sha256(pixels.tobytes()).hexdigest() + ".npy"

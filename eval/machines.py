@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ..errors import MiscError
+
 __all__ = ["KERNELS", "MACHINES", "TORCH_MACHINES", "result_on"]
 
 NEEDS = {  # kernels of OpenBLAS and flags of the processor that they need
@@ -53,14 +55,15 @@ def result_on(machine: dict[str, str], script: str) -> Any:
     """What a script prints as JSON in its last line, in a process with these variables.
 
     Raises:
-        RuntimeError: OpenBLAS took other kernels than it was told to, or the script failed.
+        MiscError: OpenBLAS took other kernels than it was told to, or the script failed.
     """
     environment = os.environ | {"OPENBLAS_VERBOSE": "2"} | machine
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise RuntimeError(f"{machine}: {done.stderr.strip().splitlines()[-1:]}")
+        lines = done.stderr.strip().splitlines() or ["no reason was given"]
+        raise MiscError(f"the process for {machine or 'this machine'} failed: {lines[-1]}")
     kernels = machine.get("OPENBLAS_CORETYPE")
     said = done.stdout + done.stderr
     if kernels is not None and "Core: " in said and f"Core: {kernels}" not in said:
-        raise RuntimeError(f"OpenBLAS did not take the kernels of {kernels}")
+        raise MiscError(f"OpenBLAS did not take the kernels of {kernels}")
     return json.loads(done.stdout.splitlines()[-1])

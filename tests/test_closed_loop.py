@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from misc import closed_loop
@@ -43,6 +44,32 @@ class Painter:
 
     def draw_many(self, scenes: list, **_: object) -> list:  # type: ignore[type-arg]
         return [np.full((s.streams.height, s.streams.width, 3), min(255, s.streams.seed), np.uint8) for s in scenes]
+
+
+def looked_at(monkeypatch: pytest.MonkeyPatch) -> closed_loop.Likeness:
+    """The likeness to an original whose tokens are all (1, 0) and whose embedding is (1, 0)."""
+    one = torch.tensor([1.0, 0.0])
+    monkeypatch.setattr(closed_loop.Likeness, "look", lambda self, image: (one.expand(16, 16, 2), one))
+    return closed_loop.Likeness(SimpleNamespace(), photo(0))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "embedding", "score"),
+    [
+        ([[1.0, 0.0]], [1.0, 0.0], 3.0),  # the original itself
+        ([[1.0, 0.0]], [0.0, 1.0], 2.0),  # CLIP sees something else
+        ([[0.0, 1.0]], [1.0, 0.0], 1.0),  # neither structure nor content
+        ([[1.0, 1.0], [1.0, -1.0]], [1.0, 0.0], 2 + 0.5**0.5),  # the same content, each half in another structure
+    ],
+)
+def test_the_likeness_is_of_structure_content_and_meaning(
+    monkeypatch: pytest.MonkeyPatch, tokens: list[list[float]], embedding: list[float], score: float
+) -> None:
+    likeness = looked_at(monkeypatch)
+    rows = torch.tensor(tokens).repeat_interleave(16 // len(tokens), 0)
+    seen = (rows[:, None].expand(16, 16, 2), torch.tensor(embedding))
+    monkeypatch.setattr(closed_loop.Likeness, "look", lambda self, image: seen)
+    assert likeness.score(photo(9)) == pytest.approx(score, abs=1e-5)
 
 
 @pytest.fixture
