@@ -17,7 +17,7 @@ Below them, what one row has more of CLIP likeness than another: mean over the p
 
 from __future__ import annotations
 
-import io
+import contextlib
 import json
 import math
 from collections.abc import Iterator
@@ -34,9 +34,11 @@ from rich.table import Table
 from ..bits.regions.maps import RegionMaps
 from ..bits.text.description import Description
 from ..codec import Codec
+from ..errors import BudgetError
 from ..images import to_rgb
 from ..models.decoder.cascade_weights import load_x4plus
 from ..models.decoder.sharpen import Sharpener
+from .codecs.upsampled import Upsampled, upsample
 from .metrics import mean_of
 from .metrics.panel import Panel
 
@@ -98,37 +100,18 @@ def images_of(
         yield name, len(data), codec.decode(data)
     draft = codec.decode(files["misc"], draft=True)
     yield "misc --draft", len(files["misc"]), draft
-    yield "draft/4 -> x4plus", len(files["misc"]), enlarge(quarter(draft), draft.size, x4plus)
-    data = avif_within(quarter(image), int(bpp * image.width * image.height / 8))
-    if data:
-        with Image.open(io.BytesIO(data)) as small:
-            yield "AVIF/4 -> x4plus", len(data), enlarge(small.convert("RGB"), image.size, x4plus)
+    large = upsample(quarter(draft), x4plus).resize(draft.size, Image.Resampling.LANCZOS)
+    yield "draft/4 -> x4plus", len(files["misc"]), large
+    avif = Upsampled("avif", x4plus)
+    with contextlib.suppress(BudgetError):
+        data = avif.encode(image, bpp)
+        yield "AVIF/4 -> x4plus", len(data), avif.decode(data)
 
 
 def quarter(image: Image.Image) -> Image.Image:
     """An image at a quarter of its width and height."""
     size = (max(1, round(image.width / 4)), max(1, round(image.height / 4)))
     return image.resize(size, Image.Resampling.LANCZOS)
-
-
-def enlarge(small: Image.Image, size: tuple[int, int], x4plus: Sharpener) -> Image.Image:
-    """A small image through x4plus, which takes the means of 4 x 4 equal pixels, and then to its size."""
-    repeated = np.asarray(small).repeat(4, 0).repeat(4, 1)
-    return Image.fromarray(x4plus.draw(repeated, 255, 0)).resize(size, Image.Resampling.LANCZOS)
-
-
-def avif_within(image: Image.Image, budget: int) -> bytes:
-    """The AVIF file of the highest quality within a budget in bytes; empty if there is none."""
-    low, high, best = -1, 101, b""
-    while high - low > 1:
-        middle = (low + high) // 2
-        buffer = io.BytesIO()
-        image.save(buffer, "AVIF", quality=middle, speed=6)
-        if buffer.tell() <= budget:
-            low, best = middle, buffer.getvalue()
-        else:
-            high = middle
-    return best
 
 
 def measure_photo(

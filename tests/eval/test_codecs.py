@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.nn import functional
 
 from misc.errors import BitstreamError, BudgetError, InputError, WeightsError
 from misc.eval.codecs import CLASSICAL, expand, open_codec, registry
@@ -15,9 +16,10 @@ from misc.eval.codecs.classical import Classical, shrink, split_mark
 from misc.eval.codecs.codec import Setting
 from misc.eval.codecs.commands import Command
 from misc.eval.codecs.neural import Neural
-from misc.eval.codecs.upsampled import Upsampled, draw
+from misc.eval.codecs.upsampled import Upsampled, upsample
 from misc.images import psnr
 from misc.models.decoder.cascade_weights import load_x4plus
+from misc.models.decoder.sharpen import Sharpener
 from misc.models.decoder.upsampler import Upsampler
 from misc.profiles import load_profile
 from tests.support.images import sample_picture
@@ -84,22 +86,24 @@ def tiny_upsampler() -> Upsampler:
 
 
 def test_upsampled_images_have_the_size_of_the_original() -> None:
-    codec = Upsampled("webp", tiny_upsampler())
+    codec = Upsampled("webp", Sharpener(tiny_upsampler()))
     image = sample_picture(203, 150)
     data = codec.encode(image, 0.5)
     assert data == Classical("webp", 4).encode(image, 0.5)
     assert codec.decode(data).size == (203, 150)
 
 
-def test_tiles_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
-    from misc.eval.codecs import upsampled
-
-    network, small = tiny_upsampler(), torch.rand(1, 3, 70, 90)
-    with torch.no_grad():
-        whole = draw(network, small)
-        monkeypatch.setattr(upsampled, "TILE", 32)
-        torch.testing.assert_close(draw(network, small), whole, atol=1e-5, rtol=0)
-    assert whole.shape == (1, 3, 280, 360)
+def test_x4plus_sees_the_small_image_itself() -> None:
+    network, small = tiny_upsampler(), sample_picture(40, 30)
+    sharpener = Sharpener(network)
+    sharpener.dtype = torch.float32
+    pixels = torch.from_numpy(np.array(small)).permute(2, 0, 1)[None].float() / 255
+    large = functional.interpolate(pixels, scale_factor=4.0)
+    with torch.inference_mode():
+        expected = network(large, torch.ones(1), torch.zeros(1, 1, 30, 40))[0].clamp(0, 1)
+    drawn = np.asarray(upsample(small, sharpener), np.float32) / 255
+    assert upsample(small, sharpener).size == (160, 120)
+    assert np.abs(drawn - expected.permute(1, 2, 0).numpy()).max() < 0.01
 
 
 def test_x4plus_draws_what_is_there() -> None:
