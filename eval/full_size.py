@@ -145,7 +145,7 @@ def draw(profile: Profile, side: int, steps: int, dtype: str, folder: Path) -> d
     pipeline = reference.load_pipeline(chosen, folders, getattr(torch, dtype))
     sampling = SamplingChanges(steps=steps).apply(chosen.sampling)
     began = time.perf_counter()
-    theirs = reference.latents(pipeline, ours.condition, PROMPT, sampling, chosen.controls[0].scale, SEED)
+    theirs = reference.latents(pipeline, [ours.condition], [PROMPT], sampling, [chosen.controls[0].scale], [SEED])
     seconds = time.perf_counter() - began
     if ours.latents.shape != theirs.shape or not bool(torch.isfinite(ours.latents).all()):
         raise MiscError(f"the latents are {tuple(ours.latents.shape)}, diffusers' {tuple(theirs.shape)}, or not finite")

@@ -1,11 +1,12 @@
-"""diffusers' own ControlNet pipelines, for comparing latents with: read from the hub's folders by diffusers alone.
+"""diffusers' own pipelines, for comparing latents and times with: of networks in memory, or of the hub's folders, which
+diffusers then reads by itself.
 
 diffusers counts the steps of the whole schedule and leaves out the first: n of its steps at strength k / n are our k.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,43 @@ from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from torch import Tensor
 
 from ..decoder_profile import DecoderProfile, Sampling
+from ..models.decoder.decoder import Parts
 from ..models.decoder.noise import gaussian
+from ..models.decoder.text_encoders import ClipText
 
-__all__ = ["latents", "load_pipeline", "same_noise"]
+__all__ = ["family", "latents", "load_pipeline", "pipeline_of", "same_noise", "settings", "text_latents"]
 
 Pixels = npt.NDArray[np.uint8]
+SMALL, LARGE = "StableDiffusion", "StableDiffusionXL"
+UNCHECKED: dict[str, Any] = {"safety_checker": None, "feature_extractor": None}
+
+
+def family(parts: Parts) -> str:
+    """How diffusers' classes are called: StableDiffusion, or StableDiffusionXL where there are two text encoders."""
+    assert isinstance(parts.text, ClipText)
+    return LARGE if len(parts.text.models) > 1 else SMALL
+
+
+def pipeline_of(parts: Parts, *, of_images: bool = True) -> Any:
+    """A pipeline of networks that are in memory, which it shares.
+
+    Args:
+        of_images: image to image with all ControlNets, else from a text alone, without them.
+    """
+    name, text = family(parts), parts.text
+    assert isinstance(text, ClipText)
+    given: dict[str, Any] = {"vae": parts.vae, "unet": parts.unet, "scheduler": parts.scheduler}
+    for k, (tokenizer, model) in enumerate(zip(text.tokenizers, text.models, strict=True)):
+        suffix = f"_{k + 1}" if k else ""
+        given |= {f"tokenizer{suffix}": tokenizer, f"text_encoder{suffix}": model}
+    if name == SMALL:
+        given |= UNCHECKED | {"requires_safety_checker": False}
+    if of_images:
+        nets = [control.net for control in parts.controls]
+        given["controlnet"] = nets if len(nets) > 1 else nets[0]
+    pipeline = getattr(diffusers, f"{name}ControlNetImg2ImgPipeline" if of_images else f"{name}Pipeline")(**given)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
 
 
 def load_pipeline(profile: DecoderProfile, folders: dict[str, Path], dtype: torch.dtype) -> Any:
@@ -33,18 +66,18 @@ def load_pipeline(profile: DecoderProfile, folders: dict[str, Path], dtype: torc
         folders: of the profile's repositories, by name.
     """
     base = folders[profile.base.repository]
-    family = "StableDiffusionXL" if (base / "text_encoder_2").is_dir() else "StableDiffusion"
+    name = LARGE if (base / "text_encoder_2").is_dir() else SMALL
     part = profile.controls[0].part
     variant = profile.base.variant or None
-    pickled = any(name.endswith(".bin") for name in part.files)
+    pickled = any(file.endswith(".bin") for file in part.files)
     net = diffusers.ControlNetModel.from_pretrained(
         folders[part.repository], torch_dtype=dtype, use_safetensors=not pickled, local_files_only=True
     )
-    more: dict[str, Any] = {} if family == "StableDiffusionXL" else {"safety_checker": None, "feature_extractor": None}
+    more: dict[str, Any] = {} if name == LARGE else dict(UNCHECKED)
     if profile.vae:
         folder = folders[profile.vae.repository]
         more["vae"] = diffusers.AutoencoderKL.from_pretrained(folder, torch_dtype=dtype, local_files_only=True)
-    pipeline = getattr(diffusers, f"{family}ControlNetImg2ImgPipeline").from_pretrained(
+    pipeline = getattr(diffusers, f"{name}ControlNetImg2ImgPipeline").from_pretrained(
         base, controlnet=net, variant=variant, torch_dtype=dtype, local_files_only=True, **more
     )
     if profile.lora:
@@ -58,11 +91,11 @@ def load_pipeline(profile: DecoderProfile, folders: dict[str, Path], dtype: torc
 
 
 @contextmanager
-def same_noise(seed: int) -> Iterator[None]:
+def same_noise(seeds: Sequence[int]) -> Iterator[None]:
     """A block in which pipelines begin from our noise, and take the mean of the VAE's latents as we do."""
 
     def noise(shape: tuple[int, ...], dtype: torch.dtype | None = None, **_: object) -> Tensor:
-        return torch.from_numpy(gaussian(seed, tuple(shape[1:])))[None].to(dtype)
+        return torch.from_numpy(np.stack([gaussian(seed, tuple(shape[1:])) for seed in seeds])).to(dtype)
 
     controlnet = diffusers.pipelines.controlnet
     with (
@@ -73,27 +106,65 @@ def same_noise(seed: int) -> Iterator[None]:
         yield
 
 
-def latents(pipeline: Any, image: Pixels, prompt: str, sampling: Sampling, scale: float, seed: int) -> Tensor:
-    """Latents (1, C, rows, columns) that a pipeline draws.
+def settings(sampling: Sampling, prompts: Sequence[str], seeds: Sequence[int]) -> dict[str, Any]:
+    """What any pipeline is called with for B images of a sampling."""
+    return {
+        "prompt": list(prompts),
+        "negative_prompt": [sampling.negative] * len(prompts) if sampling.negative else None,
+        "guidance_scale": sampling.guidance,
+        "num_inference_steps": sampling.steps,
+        "eta": sampling.eta,
+        "generator": [torch.Generator().manual_seed(seed) for seed in seeds],
+    }
+
+
+def image_settings(
+    sampling: Sampling, images: Sequence[Pixels], prompts: Sequence[str], scales: Sequence[float], seeds: Sequence[int]
+) -> dict[str, Any]:
+    """What an image-to-image pipeline is called with; arguments as of `latents`."""
+    total = max(sampling.steps, round(sampling.steps / sampling.strength))
+    shown = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255
+    several = len(scales) > 1
+    return settings(sampling, prompts, seeds) | {
+        "image": shown,
+        "control_image": [shown] * len(scales) if several else shown,
+        "num_inference_steps": total,
+        "strength": (sampling.steps + 1e-3) / total if sampling.steps < total else 1.0,
+        "controlnet_conditioning_scale": list(scales) if several else scales[0],
+    }
+
+
+def latents(
+    pipeline: Any,
+    images: Sequence[Pixels],
+    prompts: Sequence[str],
+    sampling: Sampling,
+    scales: Sequence[float],
+    seeds: Sequence[int],
+) -> Tensor:
+    """Latents (B, C, rows, columns) float32 that an image-to-image pipeline draws.
 
     Args:
-        image: (H, W, 3) uint8, which the ControlNet is shown and the noised start comes from; H and W as the networks
-            need them.
-        scale: of the ControlNet.
+        images: B of (H, W, 3) uint8, which the ControlNets are shown and the noised start comes from; H and W as the
+            networks need them.
+        scales: of the ControlNets.
+        seeds: of the B images.
     """
-    total = max(sampling.steps, round(sampling.steps / sampling.strength))
-    shown = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float() / 255
-    with same_noise(seed), torch.inference_mode():
+    with same_noise(seeds), torch.inference_mode():
         drawn: Tensor = pipeline(
-            prompt=prompt,
-            negative_prompt=sampling.negative or None,
-            image=shown,
-            control_image=shown,
-            num_inference_steps=total,
-            strength=(sampling.steps + 1e-3) / total if sampling.steps < total else 1.0,
-            guidance_scale=sampling.guidance,
-            controlnet_conditioning_scale=scale,
-            generator=torch.Generator().manual_seed(seed),
-            output_type="latent",
+            **image_settings(sampling, images, prompts, scales, seeds), output_type="latent"
+        ).images
+    return drawn.float()
+
+
+def text_latents(
+    pipeline: Any, prompts: Sequence[str], sampling: Sampling, seeds: Sequence[int], shape: tuple[int, int, int]
+) -> Tensor:
+    """Latents (B, *shape) float32 that a pipeline draws of texts alone; shape is (C, rows, columns)."""
+    noise = torch.from_numpy(np.stack([gaussian(seed, shape) for seed in seeds]))
+    size = {"height": shape[1] * pipeline.vae_scale_factor, "width": shape[2] * pipeline.vae_scale_factor}
+    with torch.inference_mode():
+        drawn: Tensor = pipeline(
+            **settings(sampling, prompts, seeds), **size, latents=noise, output_type="latent"
         ).images
     return drawn.float()

@@ -88,6 +88,8 @@ class Sampling:
             MISC (arXiv 2402.16749).
         colour: how colours are taken from the pixel stream: wavelet, adain or none.
         negative: what shall not be in the image.
+        eta: share of new noise in a step, 0 to 1, of schedulers that let it be chosen: DDIM's eta (arXiv 2010.02502),
+            TCD's gamma (arXiv 2402.19159). diffusers' pipelines take 0 unless they are told otherwise.
 
     Raises:
         InputError: a value is out of its range.
@@ -99,6 +101,7 @@ class Sampling:
     fusion: str = "regional"
     colour: str = "wavelet"
     negative: str = ""
+    eta: float = 0.0
 
     def __post_init__(self) -> None:
         if not 1 <= self.steps <= MAX_STEPS:
@@ -107,6 +110,8 @@ class Sampling:
             raise InputError(f"the strength is above 0 and at most 1, not {self.strength:g}")
         if not 1 <= self.guidance <= 100:
             raise InputError(f"the guidance is between 1 and 100, not {self.guidance:g}")
+        if not 0 <= self.eta <= 1:
+            raise InputError(f"eta is between 0 and 1, not {self.eta:g}")
         if self.fusion not in FUSIONS:
             raise InputError(f"there is no fusion {self.fusion!r}; there is {', '.join(FUSIONS)}")
         if self.colour not in COLOURS:

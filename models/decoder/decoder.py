@@ -262,6 +262,7 @@ class Decoder:
             strength=sampling.strength,
             latents=start,
             seeds=seeds,
+            eta=sampling.eta,
             on_step=on_step,
         )
 

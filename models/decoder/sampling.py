@@ -64,6 +64,7 @@ def sample(
     strength: float = 1.0,
     latents: Tensor | None = None,
     seeds: Sequence[int] = (),
+    eta: float = 0.0,
     on_step: Callable[[], None] = lambda: None,
 ) -> Tensor:
     """Latents (B, C, h, w) float32.
@@ -74,6 +75,7 @@ def sample(
         noise: (B, C, h, w) float32, standard normal.
         strength, latents: the start, if it is not noise alone.
         seeds: of the noise that some schedulers add on their way.
+        eta: share of that, of schedulers that let it be chosen, as `Sampling`; what TCD takes by itself is not 0.
         on_step: called after every step.
     """
     scheduler = copy.deepcopy(scheduler)  # its state is one image's
@@ -85,7 +87,10 @@ def sample(
     else:
         current = scheduler.add_noise(latents, noise, times[:1].expand(len(latents)))
     extra: dict[str, Any] = {}
-    if seeds and "generator" in inspect.signature(scheduler.step).parameters:
+    accepted = inspect.signature(scheduler.step).parameters
+    if "eta" in accepted:
+        extra["eta"] = eta
+    if seeds and "generator" in accepted:
         extra["generator"] = [torch.Generator().manual_seed(seed) for seed in seeds]
     scale = getattr(scheduler, "scale_model_input", lambda value, _: value)
     more = len(times) - steps * order_of(scheduler)  # calls that some schedulers need beside their steps

@@ -17,7 +17,7 @@ from misc.weights import hub
 from tests.support.hub import go_to
 
 SIDE = 64
-STEPS = {"sd15-hyper": 1}  # of several, TCD draws noise anew, with another share than the pipeline's
+STEPS = 2
 
 
 def fetched(name: str, size: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Profile:
@@ -51,27 +51,25 @@ def test_what_was_fetched_draws_as_by_diffusers(
         "tokenizer_config.json",
         "vocab.json",
     }
-    figures = full_size.draw(profile, SIDE, STEPS.get(name, 2), "float32", tmp_path)
+    figures = full_size.draw(profile, SIDE, STEPS, "float32", tmp_path)
     assert figures["relative error"] < 1e-4
     assert figures["file bytes"] == (tmp_path / "file.misc").stat().st_size
-    ours = full_size.draw_ours(profile, SIDE, STEPS.get(name, 2), "float32", tmp_path)
+    ours = full_size.draw_ours(profile, SIDE, STEPS, "float32", tmp_path)
     monkeypatch.setattr(full_size, "draw_ours", lambda *_: ours)
     heard, plain = [], reference.latents
 
     def quieter(*arguments: object) -> object:
         heard.append(arguments)
-        *others, scale, seed = arguments
-        return plain(*others, scale * 0.5, seed)
+        *others, (scale,), seeds = arguments
+        return plain(*others, [scale * 0.5], seeds)
 
     monkeypatch.setattr(reference, "latents", quieter)
-    assert full_size.draw(profile, SIDE, STEPS.get(name, 2), "float32", tmp_path)["relative error"] > full_size.LARGEST
+    assert full_size.draw(profile, SIDE, STEPS, "float32", tmp_path)["relative error"] > full_size.LARGEST
     assert len(heard) == 1
     if decoder.lora:
         monkeypatch.setattr(reference, "latents", plain)
         without = dataclasses.replace(profile, decoder=dataclasses.replace(decoder, lora=None))
-        assert (
-            full_size.draw(without, SIDE, STEPS.get(name, 2), "float32", tmp_path)["relative error"] > full_size.LARGEST
-        )
+        assert full_size.draw(without, SIDE, STEPS, "float32", tmp_path)["relative error"] > full_size.LARGEST
 
 
 @pytest.mark.slow(why="it pulls and draws in processes of their own")

@@ -212,7 +212,17 @@ def test_edges_are_where_the_picture_jumps() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"steps": 0}, {"strength": 0.0}, {"strength": 1.5}, {"guidance": 0.5}, {"fusion": "x"}, {"colour": "x"}]
+    "options",
+    [
+        {"steps": 0},
+        {"strength": 0.0},
+        {"strength": 1.5},
+        {"guidance": 0.5},
+        {"eta": -0.1},
+        {"eta": 1.1},
+        {"fusion": "x"},
+        {"colour": "x"},
+    ],
 )
 def test_choices_out_of_range_are_refused(options: dict[str, object]) -> None:
     with pytest.raises(InputError):
