@@ -21,6 +21,7 @@ PARTS = {  # module of misc.eval: what it measures
     "modes": "bits of each stream and likeness of every mode",
     "names": "whether the describer names what is there",
     "pixel_stream": "the pixel stream beside AVIF, WebP and JPEG XL",
+    "recall": "what the memory finds by text and regions",
     "regions": "the region stream beside codecs of bi-level images",
     "resources": "time and memory of decoding",
     "semantics": "captions, names and places",

@@ -29,7 +29,7 @@ from .store import Floats, Memory
 __all__ = ["Recall", "prompts"]
 
 NATIVE = 768  # longest side of a draft, in pixels; larger images are enlarged from it
-MARGIN = 2e-3  # two photos whose scores differ by less are nearly equal
+MARGIN = 1e-3  # two photos whose expected likenesses differ by less are nearly equal
 
 Pixels = npt.NDArray[np.uint8]
 Embed = Callable[[Sequence[str]], Tensor]
@@ -63,7 +63,7 @@ class Recall:
         return int(order(self.scores(streams))[0])
 
     def scores(self, streams: Streams) -> Floats:
-        """(photos,) how well each fits a file's text and regions."""
+        """(photos,) likeness that each is expected to have to the image that a file's text and regions tell of."""
         whole, names = prompts(streams.text or Description())
         embedded = self.embed([whole, *names]).float().cpu().numpy()
         return score(self.memory, embedded[0], embedded[1:], streams.regions)

@@ -47,6 +47,11 @@ class Cells:
         projected: Floats = (tokens - self.mean) @ self.axes.T
         return projected
 
+    def restore(self) -> Floats:
+        """(photos, 4, 4, C) of all photos, but for what lies across the axes."""
+        restored: Floats = self.values @ self.axes + self.mean
+        return restored
+
 
 @dataclass(frozen=True)
 class Memory:

@@ -19,7 +19,7 @@ from misc.errors import WeightsError
 from misc.models.hyperprior.hyperprior import Hyperprior
 from misc.models.memory.build import find_axes
 from misc.models.memory.recall import Recall
-from misc.models.memory.search import score_layout, score_structure
+from misc.models.memory.search import BIAS, CORRELATION, COVER, SCALE, expect, score_layout, score_structure
 from misc.models.memory.store import AXES, CELLS, Cells, Memory, load_memory, pack_memory
 
 PHOTOS, WIDTH = 6, 256
@@ -122,10 +122,29 @@ def test_regions_say_where(memory: Memory) -> None:
     names = unit(13)[None]  # what photo 3 shows in its upper half
     scores = score_layout(memory, names, RegionMaps(above))
     assert scores.argmax() == 3
-    assert scores[3] == pytest.approx(0.5)
+    shown, hidden = (1 / (1 + np.exp(-(SCALE * cosine + BIAS))) for cosine in (1, 0))
+    there, not_there = np.log(min(shown, 0.999)), np.log(1 - hidden)
+    assert scores[3] == pytest.approx(CORRELATION + COVER * (there + not_there) / 2, abs=1e-4)
+    assert scores[5] == pytest.approx(COVER * (np.log(hidden) + not_there) / 2, abs=1e-4), "shows it nowhere"
     scores = score_layout(memory, names, RegionMaps(~above))
     assert scores.argmin() == 3
+    two = score_layout(memory, np.stack([unit(13), unit(24)]), RegionMaps(np.concatenate([above, ~above])))
+    assert set(np.argsort(-two)[:2]) == {3, 4}, "each shows one of both where it should be"
     assert not score_layout(memory, names, RegionMaps(np.zeros((1, 8, 8), bool))).any()
+
+
+def test_of_photos_that_fit_about_as_well_the_one_like_the_others_is_taken(memory: Memory) -> None:
+    alone, pair = unit(0), np.stack([0.9 * unit(1) + 0.43 * unit(2), 0.9 * unit(1) + 0.43 * unit(3)])
+    embeddings = np.concatenate([alone[None], pair, np.stack([unit(k) for k in range(5, PHOTOS + 2)])])
+    crowded = dataclasses.replace(memory, embeddings=embeddings[:PHOTOS])
+    evidence = np.zeros(PHOTOS, np.float32)
+    evidence[:3] = 0.51, 0.5, 0.5
+    assert expect(crowded, evidence).argmax() in (1, 2)
+    evidence[0] = 0.6
+    assert expect(crowded, evidence).argmax() == 0, "one that fits far better is taken"
+    likeness = expect(crowded, evidence)
+    assert likeness.max() <= 1 + 1e-6
+    assert likeness[0] > 0.85
 
 
 def test_regions_choose_between_photos_that_the_text_likes_alike(recall: Recall) -> None:
