@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import platform
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -183,7 +184,7 @@ class Work:
         return jobs
 
     def do(self, what: str, setup: dict[str, Any], jobs: list[dict[str, Any]], label: str = "") -> None:
-        """Do jobs in processes of their own, or by the plan's runner; what fails is noted.
+        """Do jobs in processes of their own, or by the plan's runner; what fails and how long it takes is noted.
 
         Args:
             what: the function of `misc.eval.stages` that does them.
@@ -191,6 +192,9 @@ class Work:
             jobs: of `jobs`.
             label: what stands before the function's name in the progress.
         """
+        if not jobs:
+            return
+        start = time.perf_counter()
         run_here = functools.partial(run_jobs, log=self.store.folder / "log.txt")
         outcomes = (self.plan.runner or run_here)(f"misc.eval.stages:{what}", setup, jobs, self.plan.workers)
         for done, outcome in enumerate(outcomes, 1):
@@ -198,6 +202,7 @@ class Work:
                 failed = self.troubles.photos.setdefault(outcome.job["codec"], {})
                 failed[outcome.job["name"]] = f"{what}: {outcome.error}"
             self.progress(f"{label}{what}", done, len(jobs))
+        self.store.add_seconds(what, (time.perf_counter() - start) * min(self.plan.workers, len(jobs)))
 
 
 @contextmanager

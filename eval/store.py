@@ -1,6 +1,7 @@
 """The folder of a run: finished work lies in files that appear whole or not at all, so a run goes on where it stopped.
 
 OUT/run.json                                    data set, rates, seed, versions
+OUT/seconds.json                                what encoding, decoding and measuring took so far
 OUT/codecs/CODEC/setting.json                   how the codec was opened
 OUT/codecs/CODEC/RATE/PHOTO.encode.json, .bin   seconds, bytes of parts; the file. Or why there is no such file
 OUT/codecs/CODEC/RATE/PHOTO.decode.json, .png   seconds, text and regions; the image that was decoded
@@ -98,6 +99,15 @@ class Store:
                 write_json(place, asdict(setting))
         (self.folder / "originals").mkdir(exist_ok=True)
         write_json(self.folder / "run.json", facts)
+
+    def add_seconds(self, what: str, seconds: float) -> None:
+        """Note that processes were busy with encoding, decoding or measuring for so long, loading included."""
+        known = self.seconds()
+        write_json(self.folder / "seconds.json", {**known, what: known.get(what, 0.0) + seconds})
+
+    def seconds(self) -> dict[str, float]:
+        """Seconds that processes were busy with every part of the run; a part that was killed does not count."""
+        return dict(read_json(self.folder / "seconds.json") or {})
 
     def codec(self, name: str) -> Path:
         """The folder of a codec."""

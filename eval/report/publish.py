@@ -41,7 +41,7 @@ def summary_of(results: Results, draws: int = 1000) -> dict[str, Any]:
         codecs[name] = {"kind": codec.kind, "rates": rows, "failed": codec.failed, "problem": codec.problem}
     savings = deltas(results, BEST, draws) if any(c.kind == "classical" for c in results.codecs.values()) else {}
     rates = {name: {m: delta_text(delta) for m, delta in row.items()} for name, row in savings.items()}
-    facts = {key: results.run[key] for key in ("photos", "seed", "versions", "rates")}
+    facts = {key: results.run[key] for key in ("photos", "seed", "versions", "rates", "seconds")}
     return {"run": facts, "codecs": codecs, "bjontegaard against best classical": rates}
 
 
@@ -56,6 +56,7 @@ def table_of(summary: Mapping[str, Any]) -> str:
             figures = [number(row.get(m, math.nan), METRICS[m]) for m in metrics]
             rows.append([name, f"{row['bpp']:.5f}", *figures, number(row.get("decode_s", math.nan))])
     text = f"{len(summary['run']['photos'])} photos; the file next to {TYPICAL} bpp of each codec.\n\n"
+    text += time_of(summary["run"]["seconds"])
     text += markdown(["codec", "bpp", *(METRICS[m].axis for m in metrics), "decode s"], rows)
     rates = summary["bjontegaard against best classical"]
     if rates:
@@ -64,6 +65,22 @@ def table_of(summary: Mapping[str, Any]) -> str:
         head = ["codec", *(f"{METRICS[m].label} ({METRICS[m].role})" for m in judged)]
         text += markdown(head, [[name, *(row.get(m, "–") for m in judged)] for name, row in rates.items()])
     return text
+
+
+def time_of(seconds: Mapping[str, float]) -> str:
+    """What the run took, in minutes of one process: its codecs, what is about them, and measuring.
+
+    Empty if a part of the run was killed, whose seconds nobody noted.
+    """
+    coding = seconds.get("encoding", 0.0) + seconds.get("decoding", 0.0)
+    codecs = seconds.get("codecs", 0.0)
+    if "measuring" not in seconds or not 0 < codecs <= coding:
+        return ""
+    return (
+        f"One process would have taken {codecs / 60:.0f} minutes for the codecs themselves, "
+        f"{100 * (coding / codecs - 1):.1f} % more for starting them, reading and writing, "
+        f"and {seconds['measuring'] / 60:.0f} minutes for measuring.\n\n"
+    )
 
 
 def with_table(readme: str, table: str) -> str:

@@ -91,7 +91,10 @@ class CodecResults:
 
 @dataclass
 class Results:
-    """A run: its facts, and its codecs by name."""
+    """A run: its facts, and its codecs by name.
+
+    `run["seconds"]` has what processes took for encoding, decoding and measuring, and what of that the codecs took.
+    """
 
     run: dict[str, Any]
     codecs: dict[str, CodecResults]
@@ -109,7 +112,7 @@ def collect(store: Store, codec_troubles: dict[str, str], photo_troubles: dict[s
     """Results of what is finished in a run's folder, with what failed in the run that asks."""
     facts = read_json(store.folder / "run.json")
     sizes = sizes_of(store, facts["photos"])
-    codecs = {}
+    codecs, spent = {}, 0.0
     for name in facts["codecs"]:
         folder = store.codec(name)
         results = CodecResults(name, (read_json(folder / "setting.json") or {"kind": "?"})["kind"])
@@ -119,6 +122,7 @@ def collect(store: Store, codec_troubles: dict[str, str], photo_troubles: dict[s
             for photo in facts["photos"]:
                 place = Place(str(folder / rate / photo))
                 encoded = read_json(place.file("encode.json")) or {}
+                spent += encoded.get("seconds", 0.0) + (read_json(place.file("decode.json")) or {}).get("seconds", 0.0)
                 if "none" in encoded:
                     results.none.setdefault(photo, {})[rate] = encoded["none"]
                 elif (figures := read_json(place.file("figures.json"))) and photo in sizes:
@@ -127,6 +131,7 @@ def collect(store: Store, codec_troubles: dict[str, str], photo_troubles: dict[s
             if not math.isnan(distance):
                 results.frechet[rate] = distance
         codecs[name] = results
+    facts["seconds"] = {**store.seconds(), "codecs": spent}
     return Results(facts, codecs)
 
 

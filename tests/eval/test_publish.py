@@ -7,15 +7,16 @@ from pathlib import Path
 import pytest
 
 from misc.errors import InputError
-from misc.eval.report.publish import BEGIN, END, SUMMARY, publish, table_of, with_table
+from misc.eval.report.publish import BEGIN, END, SUMMARY, publish, table_of, time_of, with_table
 from misc.eval.report.results import Results
 from tests.eval.test_report import codec
 
 ROOT = Path(__file__).parents[2]
+SECONDS = {"encoding": 80.0, "decoding": 46.0, "measuring": 300.0, "codecs": 120.0}
 
 
 def some_results() -> Results:
-    run = {"photos": {"a.png": "0"}, "seed": None, "versions": {}, "rates": [0.01]}
+    run = {"photos": {"a.png": "0"}, "seed": None, "versions": {}, "rates": [0.01], "seconds": SECONDS}
     return Results(run, {"jpeg": codec("jpeg", "classical"), "misc:misc": codec("misc:misc", "misc", 0.5)})
 
 
@@ -32,9 +33,16 @@ def test_the_readme_says_what_the_summary_says(tmp_path: Path) -> None:
     assert "old" not in text
     assert "| misc:misc | 0.01000 | 25.00 |" in text
     assert "-50.0 %" in text
+    assert "2 minutes for the codecs themselves, 5.0 % more for starting" in text
+    assert "5 minutes for measuring" in text
     other = copy.deepcopy(summary)
     other["codecs"]["misc:misc"]["rates"]["0.02"]["psnr"] += 0.01
     assert with_table(text, table_of(other)) != text
+
+
+@pytest.mark.parametrize("seconds", [{}, SECONDS | {"encoding": 70.0}, {**SECONDS, "codecs": 0.0}])
+def test_no_time_is_told_of_a_run_that_was_killed(seconds: dict[str, float]) -> None:
+    assert time_of(seconds) == ""
 
 
 def test_a_readme_without_a_place_is_left_alone(tmp_path: Path) -> None:

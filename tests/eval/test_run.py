@@ -68,6 +68,20 @@ def test_all_is_measured_by_the_bytes_on_disk(photos: Path, tmp_path: Path) -> N
     assert all("smallest file" in reason for by_rate in jpeg.none.values() for reason in by_rate.values())
 
 
+def test_seconds_of_codecs_and_of_processes_add_up_over_runs(photos: Path, tmp_path: Path) -> None:
+    out, slow = tmp_path / "out", (logging_codec(tmp_path, seconds=0.2),)
+    go(photos, out, [], slow, rates=(20.0,))
+    first = collect(Store(out), {}, {}).run["seconds"]
+    assert first["codecs"] > 3 * 2 * 0.2, "three photos, encoded and decoded"
+    assert first["encoding"] + first["decoding"] > first["codecs"]
+    assert first["measuring"] > 0
+    go(photos, out, [], slow, rates=(20.0,))
+    assert collect(Store(out), {}, {}).run["seconds"] == first, "nothing was left to do"
+    go(photos, out, [], slow, rates=(20.0, 30.0))
+    again = collect(Store(out), {}, {}).run["seconds"]
+    assert all(again[name] > first[name] for name in first)
+
+
 def test_the_decoder_sees_the_file_alone(photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     go(photos, out, ["jpeg"], rates=(2.0,))
