@@ -128,6 +128,8 @@ def test_regions_say_where(memory: Memory) -> None:
     assert scores[5] == pytest.approx(COVER * (np.log(hidden) + not_there) / 2, abs=1e-4), "shows it nowhere"
     scores = score_layout(memory, names, RegionMaps(~above))
     assert scores.argmin() == 3
+    elsewhere = np.log(0.001) + np.log(hidden)
+    assert scores[3] == pytest.approx(-CORRELATION + COVER * elsewhere / 2, abs=1e-4)
     two = score_layout(memory, np.stack([unit(13), unit(24)]), RegionMaps(np.concatenate([above, ~above])))
     assert set(np.argsort(-two)[:2]) == {3, 4}, "each shows one of both where it should be"
     assert not score_layout(memory, names, RegionMaps(np.zeros((1, 8, 8), bool))).any()
