@@ -30,6 +30,7 @@ from .errors import BudgetError, InputError, LimitError, WeightsError
 from .images import upright
 from .modes import LEAST, MODES, Mode, Notice, plan_of, see_missing
 from .profiles import load_profile
+from .quick_torch import import_torch
 from .rate_control import limit_of
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class Codec:
     @functools.cached_property
     def hyperprior(self) -> Hyperprior:
         """The pixel stream's network."""
+        import_torch()
         from .models.hyperprior.weights import load_hyperprior
 
         return load_hyperprior(self.profile.hyperprior.sound_path(), self._device())
@@ -92,6 +94,7 @@ class Codec:
     @functools.cached_property
     def decoder(self) -> Decoder | Cascade:
         """What draws images, if the profile has one: the embedded decoder or a diffusion model."""
+        import_torch()
         if self.profile.decoder is None:
             from .models.decoder.cascade_weights import load_cascade
 
@@ -169,15 +172,13 @@ class Codec:
         """
         self._check_size(image.size)
         image = upright(image)
-        with_pixels = mode == Mode.AUTO or "pixels" in plan_of(mode, streams).streams
-        of_code = mode == Mode.MICRO
-        limit = limit_of(
-            image.size, bpp=bpp, ubpp=ubpp, max_bytes=max_bytes, quality=quality, pixels=with_pixels, of_code=of_code
-        )
-        plan = plan_of(mode, streams, limit.rate(image.size))
+        pixels = mode == Mode.AUTO or "pixels" in plan_of(mode, streams).streams
+        size, of_code = image.size, mode == Mode.MICRO
+        limit = limit_of(size, bpp=bpp, ubpp=ubpp, max_bytes=max_bytes, quality=quality, pixels=pixels, of_code=of_code)
+        plan = plan_of(mode, streams, limit.rate(size))
         wishes = Wishes(plan, limit, quality, seed, candidates, verify, reflect, trace)
         text, maps = see_missing(plan, image, description, regions, check_grid(grid), self.semantics, self.notice)
-        full = Streams(*image.size, seed or 0, text, maps)
+        full = Streams(*size, seed or 0, text, maps)
         try:
             return encode_file(self, image, full, wishes)
         except BudgetError as error:
@@ -206,8 +207,7 @@ class Codec:
             progress, sampling: as `draw`.
 
         Raises:
-            BitstreamError, LimitError, ModelMismatchError: as `misc.bits.streams.decode`.
-            InputError, WeightsError: as `draw`.
+            BitstreamError, LimitError, ModelMismatchError: as `misc.bits.streams.decode`; and as `draw`.
         """
         content = self.streams(data, partial=partial)
         return self.draw(content, seed=seed, draft=draft, progress=progress, sampling=sampling)

@@ -19,13 +19,13 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
-from transformers import Dinov2Model
 
 from ..bits.regions.maps import DEFAULT_GRID, RegionMaps, grid_shape
 from .clip.embedded import ClipHeads
 from .towers.detector import Detector, Thing
 from .towers.text_features import TextTower
 from .towers.vision import patch_tokens, to_input
+from .towers.vit import VisionTransformer
 
 __all__ = ["SCORE", "DenseClip", "EmbeddedClip", "locate", "maps_of", "similarity"]
 
@@ -61,7 +61,9 @@ class EmbeddedClip:
         detector: of `misc.models.towers.detector`, if there is one.
     """
 
-    def __init__(self, tower: Dinov2Model, text: TextTower, heads: ClipHeads, detector: Detector | None = None) -> None:
+    def __init__(
+        self, tower: VisionTransformer, text: TextTower, heads: ClipHeads, detector: Detector | None = None
+    ) -> None:
         self.tower, self.text, self.heads, self.detector = tower, text, heads, detector
 
     def embed_patches(self, image: Image.Image) -> Tensor:

@@ -18,10 +18,10 @@ from PIL import Image
 from ..bits.regions.maps import DEFAULT_GRID, RegionMaps
 from ..bits.text.description import Description
 from ..errors import WeightsError
+from ..quick_torch import import_torch
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import Dinov2Model
 
     from ..profiles import Part, Profile
     from .clip.embedded import ClipHeads
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .towers.detector import Detector
     from .towers.tagger import Tagger
     from .towers.text_features import TextTower
+    from .towers.vit import VisionTransformer
 
 __all__ = ["Semantics"]
 
@@ -56,14 +57,14 @@ class Semantics:
         return self._device or ("cuda" if torch.cuda.is_available() else "cpu")
 
     @functools.cached_property
-    def tower(self) -> Dinov2Model:
+    def tower(self) -> VisionTransformer:
         """The vision tower of both."""
         import torch
 
         from .towers.vision import load_vision_tower
 
         tower = load_vision_tower(self.profile.packages["vit"].sound_path())
-        tower.to(torch.device(self.device))  # type: ignore[arg-type]
+        tower.to(torch.device(self.device))
         return tower
 
     @functools.cached_property
@@ -151,6 +152,7 @@ class Semantics:
 
     def describe(self, image: Image.Image, items: int = 3) -> Description:
         """What is in an RGB image; at most so many items."""
+        import_torch()
         return self.describer.describe(image, items)
 
     def see(
@@ -163,6 +165,7 @@ class Semantics:
             items: how many things to name, at most.
             grid: cells of the masks on the shorter side.
         """
+        import_torch()
         from .describer.embedded import GRID
         from .locator import maps_of
         from .towers.vision import patch_tokens, to_input

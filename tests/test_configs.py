@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import Dinov2Config
 
 from misc.bits.arithmetic.transformer import Config
 from misc.configs import build, config_names, read_config
@@ -20,6 +19,7 @@ from misc.models.decoder.cascade_weights import checkpoint
 from misc.models.decoder.upsampler import Upsampler
 from misc.models.describer.network import DescriberNetwork
 from misc.models.hyperprior.hyperprior import Hyperprior
+from misc.models.towers.vit import VisionTransformer
 from misc.train.generator import new_generator
 from misc.weights.safe import load
 
@@ -30,7 +30,7 @@ KINDS: dict[str, Callable[..., Any]] = {
     "hyperprior": Hyperprior,
     "lm-small": Config,
     "upsampler": Upsampler,
-    "vit-s14": Dinov2Config,
+    "vit-s14": VisionTransformer,
 }
 DIFFUSION = ["sd15-tile", "sdxl-tile", "tiny", "tiny-xl"]
 

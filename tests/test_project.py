@@ -39,23 +39,6 @@ def test_importing_misc_loads_no_torch() -> None:
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
-def test_drawing_a_file_imports_no_library_that_takes_seconds(tmp_path: Path) -> None:
-    """torch alone takes 1.2 s of the 2.5 s in which `misc decode` has to start."""
-    script = """
-import io, sys
-from misc.codec import Codec
-from tests.support.images import sample_picture
-codec = Codec()
-data = codec.encode(sample_picture(64, 64), mode="pixel", quality=90)
-codec.decode(data)
-slow = {"compressai", "transformers", "diffusers", "timm", "open_clip", "scipy", "torchvision"}
-print(*sorted(slow & set(sys.modules)))
-"""
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == []
-
-
 def seconds(*words: str) -> float:
     """Processor time of a command, the least of five."""
     times = []

@@ -109,9 +109,7 @@ def answer_loss(model: DescriberNetwork, batch: AnswerBatch, word_weight: float 
         if word_weight:
             words = word_weight * word_loss(model, visual, batch.bags)
     embedded = functional.dropout(embedded, DROPOUT, model.training)
-    hidden = model.language.model(
-        inputs_embeds=embedded, attention_mask=visible, position_ids=positions, use_cache=False
-    ).last_hidden_state[:, -tokens.shape[1] :]
+    hidden = model.language.model(embedded, visible, positions)[:, -tokens.shape[1] :]
     learned = targets != IGNORE
     logits = model.language.lm_head(hidden[learned])
     return functional.cross_entropy(logits.float(), targets[learned], label_smoothing=SMOOTHING) + words

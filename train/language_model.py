@@ -30,13 +30,13 @@ import typer
 from accelerate import Accelerator
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from torch import Tensor, nn
-from transformers import LlamaForCausalLM
 
 from ..bits.arithmetic.transformer import Config
 from ..configs import build
 from ..errors import InputError
 from ..models.language_model import integers as exact
-from ..models.language_model.floats import TERMINATOR, load_floats, new_llama, split_words
+from ..models.language_model.floats import TERMINATOR, load_floats, split_words
+from ..models.language_model.llama import Llama
 from ..models.language_model.prefixes import SMALL_PREFIXES
 from ..profiles import load_profile
 from . import options
@@ -128,20 +128,20 @@ def sequences(documents: Documents, terminator: int, recipe: Recipe, seed: int) 
         yield torch.tensor(rows)
 
 
-def next_token_loss(model: LlamaForCausalLM, tokens: Tensor) -> Tensor:
+def next_token_loss(model: Llama, tokens: Tensor) -> Tensor:
     """Mean cross-entropy of tokens (B, L + 1), each after those before it."""
-    logits = model(tokens[:, :-1]).logits
+    logits = model(tokens[:, :-1])
     return nn.functional.cross_entropy(logits.flatten(0, 1).float(), tokens[:, 1:].flatten())
 
 
 @torch.inference_mode()
-def bits_a_text(model: LlamaForCausalLM, documents: Sequence[list[int]], terminator: int) -> float:
+def bits_a_text(model: Llama, documents: Sequence[list[int]], terminator: int) -> float:
     """Mean bits of a text between two terminators, of which the first one is free."""
     bits = 0.0
     model.eval()
     for document in documents:
         tokens = torch.tensor([[terminator, *document, terminator]])
-        logits = model(tokens[:, :-1]).logits[0].float()
+        logits = model(tokens[:, :-1])[0].float()
         bits -= float(logits.log_softmax(-1).gather(1, tokens[0, 1:, None]).sum()) / LOG_2
     model.train()
     return bits / len(documents)
@@ -164,9 +164,9 @@ def facts(tokenizer: Tokenizer) -> dict[str, Any]:
     return {"tokens": tokens, "merges": merges, "special": []}
 
 
-def export(model: LlamaForCausalLM, tokenizer: Tokenizer, target: Path) -> None:
+def export(model: Llama, tokenizer: Tokenizer, target: Path) -> None:
     """The integers of the model with its prefixes' caches."""
-    config, arrays = exact.from_transformers(model)
+    config, arrays = exact.from_floats(model)
     exact.write(exact.add_prefixes(config, arrays, facts(tokenizer), SMALL_PREFIXES), target)
 
 
@@ -184,7 +184,7 @@ class LanguageModelTask:
 
     def __init__(
         self,
-        model: LlamaForCausalLM,
+        model: Llama,
         tokenizer: Tokenizer,
         batches: Iterator[Tensor],
         held_out: Sequence[str],
@@ -220,7 +220,7 @@ class LanguageModelTask:
 
 def starting_point(
     weights: Path | None, config: str, out: Path, texts: dict[str, list[str]], accelerator: Accelerator
-) -> tuple[LlamaForCausalLM, Tokenizer]:
+) -> tuple[Llama, Tokenizer]:
     """The model of a file, or a new one with a vocabulary of the texts, which OUT keeps.
 
     Args:
@@ -243,7 +243,7 @@ def starting_point(
     tokenizer = Tokenizer.from_file(str(path))
     if tokenizer.get_vocab_size() != shape.vocabulary:
         raise InputError(f"the texts give {tokenizer.get_vocab_size()} tokens, the config asks for {shape.vocabulary}")
-    return new_llama(shape), tokenizer
+    return Llama(shape), tokenizer
 
 
 def main(

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from PIL import Image
 
 if TYPE_CHECKING:
-    from transformers import Dinov2Model
+    from ...models.towers.vit import VisionTransformer
 
 __all__ = ["SIDE", "frechet_distance", "patch_features", "patches"]
 
@@ -36,7 +36,7 @@ def patches(image: Image.Image) -> list[Image.Image]:
     return [image.crop(box) for box in boxes] or [image]
 
 
-def patch_features(tower: Dinov2Model, image: Image.Image) -> Features:
+def patch_features(tower: VisionTransformer, image: Image.Image) -> Features:
     """(patches, 384) mean tokens of an image's patches."""
     import torch
 

@@ -8,6 +8,7 @@ Results go to files and standard output, everything else to standard error. Exit
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import signal
 import sys
@@ -56,7 +57,9 @@ def run() -> None:
     open_standard_streams()
     atexit.register(end_at_once_when_interrupted)
     code = exit_code_of(app)
-    sys.exit(exit_code_of(flush) or code)
+    code = exit_code_of(flush) or code
+    gc.freeze()  # Python's end looks through all objects of torch once more, for 0.3 s; they go with the process
+    sys.exit(code)
 
 
 def exit_code_of(step: Callable[[], object]) -> int:

@@ -15,21 +15,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
-from transformers import Dinov2Model, DynamicCache
 
 from ...bits.text.byte_pairs import BytePairs
 from ...bits.text.description import Description, Item
 from ...errors import DescriberError
+from ..language_model.llama import Cache
 from ..locator import SCORE, EmbeddedClip
 from ..towers.detector import Detector
 from ..towers.tagger import Tagger
 from ..towers.vision import patch_tokens, to_input
+from ..towers.vit import VisionTransformer
 from .naming import Sight, plain_sentence, same, sight_of
 from .network import DescriberNetwork
 
@@ -73,7 +73,7 @@ class EmbeddedDescriber:
 
     def __init__(
         self,
-        tower: Dinov2Model,
+        tower: VisionTransformer,
         model: DescriberNetwork,
         vocabulary: BytePairs,
         detector: Detector | None = None,
@@ -183,7 +183,7 @@ class EmbeddedDescriber:
     def _answer(self, question: str) -> str:
         lines = [self.vocabulary.encode(line) for line in question.split("\n")]
         question_tokens = [token for line in lines for token in (*line, self.prompts.line_break)]
-        empty = torch.zeros(1, 0, self.model.language.config.hidden_size, device=self._device())
+        empty = torch.zeros(1, 0, self.model.language.config.width, device=self._device())
         tokens = self._say(
             empty, [self.prompts.terminator, *question_tokens], self.prompts.terminator, MAX_ITEMS_TOKENS, beams=3
         )
@@ -216,8 +216,8 @@ class EmbeddedDescriber:
         """
         language = self.model.language
         start = torch.cat([visual, self.model.embed(torch.tensor([prefix], device=visual.device))], 1)
-        cache: Any = DynamicCache(config=language.config)
-        logits = language(inputs_embeds=start, past_key_values=cache, use_cache=True, logits_to_keep=1).logits[:, -1]
+        cache = Cache()
+        logits = language.lm_head(language.model(start, cache=cache)[:, -1])
         scores = torch.zeros(1, device=visual.device)
         rows: list[list[int]] = [[]]
         finished: list[tuple[float, list[int]]] = []
@@ -232,8 +232,8 @@ class EmbeddedDescriber:
             scores = top.values
             if len(finished) == count and finished[-1][0] > float(scores.max()) / length**brevity and length > 1:
                 break
-            cache.reorder_cache(parents)
-            logits = language(tokens[:, None], past_key_values=cache, use_cache=True).logits[:, -1]
+            cache.select(parents)
+            logits = language(tokens[:, None], cache)[:, -1]
         return finished
 
 

@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
-from transformers import LlamaForCausalLM
 
 from ...bits.arithmetic.transformer import Config
 from ...configs import build, read_config
 from ...weights.safe import load, refusing
-from ..language_model.floats import new_llama
-from ..language_model.integers import config_of
+from ..language_model.llama import Llama
 
 __all__ = ["TIED", "DescriberNetwork", "load_describer"]
 
@@ -31,20 +29,18 @@ class DescriberNetwork(nn.Module):
         hidden: channels inside the projector.
     """
 
-    def __init__(
-        self, language: LlamaForCausalLM | str | dict[str, Any], patch_width: int, square: int, hidden: int
-    ) -> None:
+    def __init__(self, language: Llama | str | dict[str, Any], patch_width: int, square: int, hidden: int) -> None:
         super().__init__()
-        if not isinstance(language, LlamaForCausalLM):
-            language = new_llama(build(Config, language))
+        if not isinstance(language, Llama):
+            language = Llama(build(Config, language))
         self.language, self.square = language, square
         self.config = {
-            "language": vars(config_of(language)),
+            "language": vars(language.config),
             "patch_width": patch_width,
             "square": square,
             "hidden": hidden,
         }
-        inputs, width = square**2 * patch_width, language.config.hidden_size
+        inputs, width = square**2 * patch_width, language.config.width
         self.projector = nn.Sequential(
             nn.LayerNorm(inputs), nn.Linear(inputs, hidden), nn.GELU(), nn.Linear(hidden, width)
         )

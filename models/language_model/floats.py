@@ -1,6 +1,6 @@
 """The way back from integers to floats: a network and a tokenizer to go on training with.
 
-safetensors file of integers ─┬─► LlamaForCausalLM, float32: weight * 2^exponent, gain / 2^GAIN_BITS
+safetensors file of integers ─┬─► Llama, float32: weight * 2^exponent, gain / 2^GAIN_BITS
                               └─► Tokenizer
 """
 
@@ -15,35 +15,16 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from ...bits.arithmetic.transformer import GAIN_BITS, Config
 from ...bits.text.byte_pairs import WORDS
 from ...weights.safe import load, refusing
-from .integers import TRANSFORMERS_PARTS
+from .integers import LLAMA_PARTS
+from .llama import Llama
 
-__all__ = ["TERMINATOR", "load_floats", "new_llama", "split_words"]
+__all__ = ["TERMINATOR", "load_floats", "split_words"]
 
 TERMINATOR = "ĊĊ"  # in the alphabet of the vocabulary
-
-
-def new_llama(config: Config) -> LlamaForCausalLM:
-    """A Llama with tied embeddings, randomly initialised."""
-    return LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=config.vocabulary,
-            hidden_size=config.width,
-            intermediate_size=config.hidden,
-            num_hidden_layers=config.layers,
-            num_attention_heads=config.heads,
-            num_key_value_heads=config.kv_heads,
-            max_position_embeddings=config.positions,
-            rms_norm_eps=config.epsilon,
-            tie_word_embeddings=True,
-            bos_token_id=None,
-            eos_token_id=None,
-        )
-    )
 
 
 def split_words() -> pre_tokenizers.PreTokenizer:
@@ -56,7 +37,7 @@ def split_words() -> pre_tokenizers.PreTokenizer:
     )
 
 
-def load_floats(path: Path) -> tuple[LlamaForCausalLM, Tokenizer]:
+def load_floats(path: Path) -> tuple[Llama, Tokenizer]:
     """Network and tokenizer of a file that `misc.models.language_model.integers.write` wrote.
 
     Raises:
@@ -68,16 +49,16 @@ def load_floats(path: Path) -> tuple[LlamaForCausalLM, Tokenizer]:
         return network_of(Config(**facts["config"]), arrays), tokenizer_of(facts["tokens"], facts["merges"])
 
 
-def network_of(config: Config, arrays: dict[str, npt.NDArray[Any]]) -> LlamaForCausalLM:
+def network_of(config: Config, arrays: dict[str, npt.NDArray[Any]]) -> Llama:
     """The network, of sizes and integer arrays."""
-    model = new_llama(config)
+    model = Llama(config)
     state = {"model.embed_tokens.weight": floats(arrays, "embedding")}
     state["lm_head.weight"] = state["model.embed_tokens.weight"]
     state["model.norm.weight"] = arrays["final.gain"] / 2.0**GAIN_BITS
     for i in range(config.layers):
         for ours, theirs in (("attention", "input_layernorm"), ("mlp", "post_attention_layernorm")):
             state[f"model.layers.{i}.{theirs}.weight"] = arrays[f"layers.{i}.{ours}.gain"] / 2.0**GAIN_BITS
-        for ours, theirs in TRANSFORMERS_PARTS.items():
+        for ours, theirs in LLAMA_PARTS.items():
             weight = floats(arrays, f"layers.{i}.{ours}")
             if ours in {"query", "key"}:
                 weight = halves_of_heads(weight, config.head_width)

@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,14 +23,13 @@ from ...weights.checks import digest
 from .prefixes import PREFIXES
 
 if TYPE_CHECKING:
-    from transformers import LlamaForCausalLM
+    from .llama import Llama
 
 __all__ = [
     "add_prefixes",
-    "config_of",
     "digest",
+    "from_floats",
     "from_gguf",
-    "from_transformers",
     "quantise",
     "rotation_tables",
     "write",
@@ -49,7 +48,7 @@ PARTS = {
     "down": "ffn_down",
 }
 
-TRANSFORMERS_PARTS = {
+LLAMA_PARTS = {
     "query": "self_attn.q_proj",
     "key": "self_attn.k_proj",
     "value": "self_attn.v_proj",
@@ -125,29 +124,16 @@ def from_gguf(source: Path) -> tuple[Config, Arrays, dict[str, Any]]:
     return config, arrays, facts
 
 
-def config_of(model: LlamaForCausalLM) -> Config:
-    """Sizes of a Llama."""
-    c: Any = model.config
-    return Config(
-        layers=c.num_hidden_layers,
-        width=c.hidden_size,
-        hidden=c.intermediate_size,
-        heads=c.num_attention_heads,
-        kv_heads=c.num_key_value_heads,
-        vocabulary=c.vocab_size,
-        positions=min(POSITIONS, c.max_position_embeddings),
-        epsilon=c.rms_norm_eps,
-    )
+def from_floats(model: Llama) -> tuple[Config, Arrays]:
+    """Sizes and integer arrays of a Llama in floats."""
+    from .llama import ROTATION_BASE
 
-
-def from_transformers(model: LlamaForCausalLM) -> tuple[Config, Arrays]:
-    """Sizes and integer arrays of a LlamaForCausalLM with tied embeddings."""
-    config, rope = config_of(model), cast(Any, model.config).rope_parameters
+    config = model.config
     floats = {name: tensor.detach().double().numpy() for name, tensor in model.state_dict().items()}
-    arrays = rotation_tables(config.positions, config.head_width, rope["rope_theta"])
+    arrays = rotation_tables(config.positions, config.head_width, ROTATION_BASE)
     names = {"embedding": "model.embed_tokens"}
     for i in range(config.layers):
-        names |= {f"layers.{i}.{ours}": f"model.layers.{i}.{theirs}" for ours, theirs in TRANSFORMERS_PARTS.items()}
+        names |= {f"layers.{i}.{ours}": f"model.layers.{i}.{theirs}" for ours, theirs in LLAMA_PARTS.items()}
         arrays[f"layers.{i}.attention.gain"] = gain(floats[f"model.layers.{i}.input_layernorm.weight"])
         arrays[f"layers.{i}.mlp.gain"] = gain(floats[f"model.layers.{i}.post_attention_layernorm.weight"])
     arrays["final.gain"] = gain(floats["model.norm.weight"])

@@ -13,13 +13,13 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from transformers import Dinov2Model
 
 from ...bits.pixels.latents import pack
 from ...errors import InputError
 from ..clip.embedded import ClipHeads
 from ..hyperprior.hyperprior import Hyperprior
 from ..towers.vision import patch_tokens, to_input
+from ..towers.vit import VisionTransformer
 from .store import AXES, CELLS, Cells, Floats, Memory
 
 __all__ = ["build_memory"]
@@ -29,7 +29,9 @@ QUALITY = 190
 GRID = 16
 
 
-def build_memory(photos: Iterable[Image.Image], tower: Dinov2Model, heads: ClipHeads, hyperprior: Hyperprior) -> Memory:
+def build_memory(
+    photos: Iterable[Image.Image], tower: VisionTransformer, heads: ClipHeads, hyperprior: Hyperprior
+) -> Memory:
     """The memory of some photos, in their order.
 
     Args:

@@ -17,20 +17,19 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import timm
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
 from ...errors import WeightsError
 from ...weights.safe import refusing
+from .efficientnet import EfficientNetLite
 
 __all__ = ["CLASSES", "Tag", "Tagger", "hedge", "load_tagger", "read_names", "sum_shares"]
 
 CLASSES = 1000
 SIDE = 224
 MIDDLE, SPREAD = 127.0, 128.0  # of the pixels that the network has learned from
-ARCHITECTURE = "tf_efficientnet_lite0"
 Names = Sequence[Sequence[str]]
 
 
@@ -128,7 +127,7 @@ def load_tagger(path: Path, device: str | torch.device = "cpu") -> Tagger:
     Raises:
         WeightsError: the file is missing, damaged, or of another network.
     """
-    network = timm.create_model(ARCHITECTURE)
+    network = EfficientNetLite(CLASSES)
     wanted = network.state_dict()
     with refusing(path, "the tagger"):
         given = torch.load(path, map_location="cpu", weights_only=True)

@@ -1,6 +1,6 @@
 """The text tower of the embedded locator and decoder: all-MiniLM-L6-v2, as token states or as one vector a text.
 
-    texts ─► WordPiece, at most 64 tokens ─► BertModel ─► (B, L, 384) states, (B, L) mask ─► mean ─► (B, 384), length 1
+    texts ─► WordPiece, at most 64 tokens ─► Bert ─► (B, L, 384) states, (B, L) mask ─► mean ─► (B, 384), length 1
 
 Sentence-BERT (Reimers & Gurevych 2019, arXiv 1908.10084) pools so; sentence-transformers gives the same vectors.
 """
@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import Tensor
-from transformers import BertConfig, BertModel
 
 from ...weights.safe import load, refusing
+from .bert import Bert
 
 __all__ = ["MAX_TOKENS", "WIDTH", "TextTower", "load_text_tower"]
 
@@ -30,15 +30,15 @@ class TextTower:
     """MiniLM's token states and sentence vectors.
 
     Args:
-        model: a BertModel, in evaluation mode.
+        model: in evaluation mode.
         tokenizer: its WordPiece tokenizer; its padding and truncation are set.
     """
 
-    def __init__(self, model: BertModel, tokenizer: Tokenizer) -> None:
+    def __init__(self, model: Bert, tokenizer: Tokenizer) -> None:
         self.model = model
         self.tokenizer = tokenizer
         tokenizer.enable_truncation(MAX_TOKENS)
-        tokenizer.enable_padding(pad_id=model.config.pad_token_id or 0)
+        tokenizer.enable_padding(pad_id=model.padding)
 
     @property
     def device(self) -> torch.device:
@@ -48,11 +48,11 @@ class TextTower:
     @property
     def width(self) -> int:
         """Channels of a state: 384."""
-        return int(self.model.config.hidden_size)
+        return self.model.width
 
     def to(self, device: str | torch.device) -> TextTower:
         """Move to a device; returns itself."""
-        torch.nn.Module.to(self.model, device)
+        self.model.to(device)
         return self
 
     @torch.no_grad()
@@ -66,7 +66,7 @@ class TextTower:
         encoded = self.tokenizer.encode_batch(list(texts))
         ids = torch.tensor([each.ids for each in encoded], device=self.device)
         mask = torch.tensor([each.attention_mask for each in encoded], device=self.device)
-        states = self.model(input_ids=ids, attention_mask=mask).last_hidden_state
+        states: Tensor = self.model(ids, mask)
         return states * mask[..., None], mask.bool()
 
     def embed(self, texts: Sequence[str]) -> Tensor:
@@ -88,11 +88,8 @@ def load_text_tower(folder: Path, device: str | torch.device = "cpu") -> TextTow
     weights, tokens, config = (folder / name for name in FILES)
     with refusing(tokens, "the text tower"):
         tokenizer = Tokenizer.from_str(tokens.read_text())
-    with refusing(config, "the text tower"):
-        model = BertModel(BertConfig(**json.loads(config.read_text())), add_pooling_layer=False)
+    with refusing(config, "the text tower"), torch.device("meta"):  # no numbers are drawn that are thrown away
+        model = Bert(json.loads(config.read_text()))
     with refusing(weights, "the text tower"):
-        state = {name.removeprefix("bert."): value for name, value in load(weights, "pt").tensors.items()}
-        missing = model.load_state_dict(state, strict=False).missing_keys
-        if missing:
-            raise KeyError(missing[0])
+        model.take(load(weights, "pt").tensors)
     return TextTower(model.eval().requires_grad_(False).to(device), tokenizer)

@@ -9,7 +9,6 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 from torch.nn import functional
-from transformers import Dinov2Config, Dinov2Model
 
 from misc.bits.text.description import Description, Item
 from misc.bits.text.language_model import load_model
@@ -24,7 +23,8 @@ from misc.models.describer.network import DescriberNetwork, load_describer
 from misc.models.locator import maps_of, threshold
 from misc.models.towers.detector import Thing
 from misc.models.towers.tagger import read_names
-from misc.models.towers.vision import WIDTH, to_input
+from misc.models.towers.vision import PATCH, WIDTH, to_input
+from misc.models.towers.vit import VisionTransformer
 from misc.profiles import load_profile
 
 PULLED = all(load_profile().packages[name].path.is_file() for name in ("vit", "minilm", "efficientnet"))
@@ -33,9 +33,12 @@ PULLED = all(load_profile().packages[name].path.is_file() for name in ("vit", "m
 @functools.cache
 def describer() -> EmbeddedDescriber:
     torch.manual_seed(0)
-    config = Dinov2Config(hidden_size=WIDTH, num_hidden_layers=1, num_attention_heads=6, image_size=518, patch_size=14)
     vocabulary = load_model(load_profile().small_language_model.path).vocabulary
-    return EmbeddedDescriber(Dinov2Model(config).eval(), build(DescriberNetwork, "describer").eval(), vocabulary)
+    return EmbeddedDescriber(
+        VisionTransformer(WIDTH, layers=1, heads=6, patch=PATCH, positions=37).eval(),
+        build(DescriberNetwork, "describer").eval(),
+        vocabulary,
+    )
 
 
 def test_the_input_is_stretched_and_normalised() -> None:
@@ -170,7 +173,7 @@ def test_one_beam_is_greedy() -> None:
     expected: list[int] = []
     with torch.no_grad():
         for _ in found:
-            logits = model.language(torch.tensor([[*spoken, *expected]])).logits[0, -1]
+            logits = model.language(torch.tensor([[*spoken, *expected]]))[0, -1]
             logits[0] = -torch.inf
             expected.append(int(logits.argmax()))
     assert found == expected

@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import Dinov2Config, Dinov2Model
 
 from misc.configs import build
 from misc.models.clip.embedded import ClipHeads
 from misc.models.locator import EmbeddedClip
-from misc.models.towers.vision import WIDTH
+from misc.models.towers.vision import PATCH, WIDTH
+from misc.models.towers.vit import VisionTransformer
 from misc.profiles import load_profile
 
 
@@ -31,7 +31,6 @@ class Texts:
 def semantics() -> Any:
     """What metrics use of `misc.models.semantics.Semantics`."""
     torch.manual_seed(0)
-    config = Dinov2Config(hidden_size=WIDTH, num_hidden_layers=1, num_attention_heads=6, image_size=518, patch_size=14)
-    tower = Dinov2Model(config).eval().requires_grad_(False)
+    tower = VisionTransformer(WIDTH, layers=1, heads=6, patch=PATCH, positions=37).eval().requires_grad_(False)
     clip = EmbeddedClip(tower, Texts(), build(ClipHeads, "clip-heads").eval())  # type: ignore[arg-type]
     return SimpleNamespace(profile=load_profile(), tower=tower, clip=clip)

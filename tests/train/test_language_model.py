@@ -12,7 +12,8 @@ from misc.bits.arithmetic.transformer import Config
 from misc.bits.text.language_model import LanguageModel, ModelFile
 from misc.configs import build, read_config
 from misc.models.language_model import floats
-from misc.models.language_model.floats import load_floats, new_llama
+from misc.models.language_model.floats import load_floats
+from misc.models.language_model.llama import Llama
 from misc.train import language_model
 from misc.train.language_model import LanguageModelTask, Recipe, make_tokenizer, next_token_loss, sequences
 from tests.train.captioned import CAPTIONS, data_folder
@@ -30,7 +31,7 @@ def test_it_learns_and_writes_what_codes_texts(tmp_path: Path) -> None:
     torch.manual_seed(0)
     documents = {style: [each.ids for each in tokenizer.encode_batch(CAPTIONS)] for style in language_model.STYLES}
     batch = next(sequences(documents, TERMINATOR, RECIPE, 0))
-    task = LanguageModelTask(new_llama(TINY), tokenizer, itertools.repeat(batch), CAPTIONS, RECIPE, ACCELERATOR)
+    task = LanguageModelTask(Llama(TINY), tokenizer, itertools.repeat(batch), CAPTIONS, RECIPE, ACCELERATOR)
     assert_learns(task, tmp_path / "out", 12, lambda model: next_token_loss(model, batch), share=0.8)  # type: ignore[arg-type]
     weights = tmp_path / "out" / "language_model.safetensors"
     coder = LanguageModel("tiny", 384, ModelFile(weights))
@@ -74,8 +75,8 @@ def test_a_run_starts_from_integers(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     tokenizer = make_tokenizer((data / "extra.txt").read_text().splitlines(), TINY.vocabulary)
     torch.manual_seed(3)
     start = tmp_path / "start.safetensors"
-    language_model.export(new_llama(TINY), tokenizer, start)
-    monkeypatch.setattr(language_model, "new_llama", None)
+    language_model.export(Llama(TINY), tokenizer, start)
+    monkeypatch.setattr(language_model, "Llama", None)
     language_model.main(data=data, out=tmp_path / "out", start=start, steps=0)
     first, second = (load_floats(path)[0].state_dict() for path in (start, tmp_path / "out" / language_model.WEIGHTS))
     for name, value in first.items():
