@@ -83,9 +83,17 @@ class Sight:
         return bool(known_words(name))
 
     def misleads(self, text: str) -> bool:
-        """Whether a text's first noun that can be judged is unseen, or it names somebody and nobody is seen."""
-        unseen = self.unseen_nouns(text)
-        return bool(unseen) and (known_words(text)[0] == unseen[0] or any(word in SOMEBODIES for word in unseen))
+        """Whether a text speaks of other things than are there.
+
+        So it does when its first noun that can be judged is unseen, when it names somebody and nobody is seen, and when
+        it names nothing of what is surely there and its first noun is not sure itself.
+        """
+        known, unseen = known_words(text), self.unseen_nouns(text)
+        if unseen and (known[0] == unseen[0] or any(word in SOMEBODIES for word in unseen)):
+            return True
+        sure = self.sure_names()
+        beside = not any(same(word, name) for word in known for name in sure)
+        return bool(sure) and beside and not (known and self.evidence(known[0]) >= SURE)
 
     def _names(self, share: float, score: float) -> list[str]:
         tags = [tag.name for tag in hedge(self.shares, self.names, share)]

@@ -50,6 +50,15 @@ def test_what_is_said_and_not_seen() -> None:
     assert not seen.misleads("A rock in the sea")
 
 
+def test_a_sentence_besides_what_is_sure_misleads() -> None:
+    seen = sight(("cup", 0.9), ("person", 0.3))
+    assert seen.misleads("A man sits on a bench"), "a cup is sure, a man is not, and no cup is named"
+    assert seen.misleads("Grass in the wind"), "nothing in it can be judged"
+    assert not seen.misleads("A man holds a cup")
+    assert not sight(("cup", 0.9), ("person", 0.35)).misleads("A man sits outside"), "he is sure too"
+    assert not sight(("cup", 0.3), ("person", 0.3)).misleads("A man sits outside"), "nothing is surer than he"
+
+
 @pytest.mark.parametrize(
     ("names", "sentence"),
     [
