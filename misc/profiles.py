@@ -21,7 +21,7 @@ from .weights.checks import State, cache_folder, digest, require, state_of
 from .weights.packages import Package
 from .weights.safe import load, refusing
 
-__all__ = ["Derived", "Part", "Profile", "load_profile", "profile_names"]
+__all__ = ["Derived", "Part", "Profile", "load_profile", "profile_names", "readers"]
 
 SMALL_NAME = "lm-small"
 
@@ -194,3 +194,21 @@ def profile_of(name: str, table: dict[str, Any]) -> Profile:
         cascade=CascadeProfile(**table["cascade"]) if "cascade" in table else None,
         hub={key: hub_part(value) for key, value in table.get("hub", {}).items()},
     )
+
+
+def readers(fingerprint: int, *own: str) -> list[str]:
+    """Profiles whose models read the files of a fingerprint: all that come with MISC, and some of the user's own.
+
+    Profiles differ in who describes and who draws; those of the same models for symbols share files.
+
+    Args:
+        own: names or paths, as of `load_profile`.
+    """
+    names = list[str]()
+    for name in (*profile_names(), *(each for each in own if each.endswith(ENDING))):
+        try:
+            if load_profile(name).exact_models.fingerprint == fingerprint:
+                names.append(name)
+        except WeightsError:  # its weights are missing or damaged, so it reads nothing now
+            continue
+    return names

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from misc.codec import Codec
 from misc.errors import InputError, WeightsError
-from misc.profiles import load_profile
+from misc.profiles import load_profile, profile_names
 from tests.support.images import sample_picture
 
 OWN = 'base = "embedded"\n\n[cascade]\nmemory = "own.safetensors"\n'
@@ -47,6 +50,34 @@ def test_a_file_asks_for_the_memory_it_was_written_with(misc_command, own: Path,
     (tmp_path / "own.safetensors").write_bytes(b"other photos")
     load_profile.cache_clear()
     assert misc_command("verify", file, "--profile", own)[0] == 4
+
+
+def test_info_says_which_profiles_read_a_file(misc_command, own: Path, tmp_path: Path) -> None:
+    photo, file = tmp_path / "photo.png", tmp_path / "a.misc"
+    sample_picture(64, 48).save(photo)
+    assert misc_command("encode", photo, file, "--mode", "pixel", "--quality", 5)[0] == 0
+    everyone = ["embedded", "sd15-hyper", "sd15-lcm", "sd15-tile", "sdxl-tile"]
+    assert json.loads(misc_command("info", file, "--json")[1])["profiles"] == everyone == profile_names()
+    assert f"(read by {', '.join(everyone)})" in misc_command("info", file)[1]
+    for name in everyone:
+        assert misc_command("verify", file, "--profile", name)[0] == 0
+    assert misc_command("encode", photo, file, "--mode", "pixel", "--quality", 5, "--profile", own)[0] == 0
+    assert json.loads(misc_command("info", file, "--profile", own, "--json")[1])["profiles"] == [str(own)]
+    assert json.loads(misc_command("info", file, "--json")[1])["profiles"] == []
+    assert "(read by no profile here)" in misc_command("info", file)[1]
+
+
+def test_another_profile_decodes_a_file_in_a_process_of_its_own(misc_command, tmp_path: Path) -> None:
+    photo, file = tmp_path / "photo.png", tmp_path / "a.misc"
+    sample_picture(64, 48).save(photo)
+    (tmp_path / "text.json").write_text(json.dumps({"overall": "two cats"}))
+    words = ["--describe", tmp_path / "text.json", "--streams", "text,pixels", "--quality", 5, "--profile", "sd15-lcm"]
+    assert misc_command("encode", photo, file, *words)[0] == 0
+    decode = [sys.executable, "-m", "misc", "decode", file, tmp_path / "out.png", "--draft", "--profile", "sdxl-tile"]
+    subprocess.run(decode, check=True)
+    code, _, err = misc_command("decode", file, tmp_path / "ours.png", "--draft")
+    assert code == 0, err
+    assert Image.open(tmp_path / "out.png").tobytes() == Image.open(tmp_path / "ours.png").tobytes()
 
 
 def test_a_memory_that_is_gone_is_one_error(own: Path) -> None:

@@ -34,7 +34,7 @@ def info(
     from ..bits.regions import coder as regions
     from ..bits.streams import count_items
     from ..bits.text import WEIGHTLESS, coder_of, description
-    from ..profiles import load_profile
+    from ..profiles import load_profile, readers
 
     data = read_bytes(source, MAX_FILE)
     header, sections = container.read(data, max_pixels=max_pixels)
@@ -44,11 +44,16 @@ def info(
         "bytes": len(data),
         "bpp": rate(data, header),
         "profile": f"{header.fingerprint:04x}",
+        "profiles": readers(header.fingerprint, profile),
         "seed": header.seed,
         "sections": {name: len(section.payload) for name, section in sections.items()},
         "overhead": len(data) - sum(len(section.payload) for section in sections.values()),
     }
-    lines = [size_line(facts), f"profile {facts['profile']}, seed {facts['seed']}, overhead {facts['overhead']} bytes"]
+    read_by = f"read by {', '.join(facts['profiles'])}" if facts["profiles"] else "read by no profile here"
+    lines = [
+        size_line(facts),
+        f"models {facts['profile']} ({read_by}), seed {facts['seed']}, overhead {facts['overhead']} bytes",
+    ]
     if "text" in sections:
         payload = sections["text"].payload
         number = payload[0] if payload else 0

@@ -72,6 +72,14 @@ def test_what_was_fetched_draws_as_by_diffusers(
         assert full_size.draw(without, SIDE, STEPS, "float32", tmp_path)["relative error"] > full_size.LARGEST
 
 
+@pytest.mark.parametrize(("name", "size"), [("sd15-lcm", "tiny"), ("sdxl-tile", "tiny-xl")])
+def test_networks_in_bfloat16_are_given_the_same_as_by_diffusers(
+    name: str, size: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile = fetched(name, size, tmp_path, monkeypatch)
+    assert full_size.draw(profile, SIDE, STEPS, "bfloat16", tmp_path)["relative error"] < 1e-4
+
+
 @pytest.mark.slow(why="it pulls and draws in processes of their own")
 def test_the_command_fetches_and_draws_in_processes_of_their_own(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "misc.eval.full_size", "--tiny", "--json", str(tmp_path / "out.json")]

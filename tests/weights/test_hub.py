@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import sys
+from importlib import resources
 from pathlib import Path
 
 import huggingface_hub
@@ -102,6 +103,17 @@ def test_hub_profiles_are_complete(name: str) -> None:
     assert profile.decoder.controls[0].kind == "draft"
     assert all(part.licence and part.purpose for part, _ in profile.decoder.hub_parts())
     assert set(profile.hub) == {"describer", "locator"}
+
+
+@pytest.mark.parametrize("name", [name for name in profile_names() if name != "embedded"])
+def test_every_value_of_the_sampling_says_where_it_comes_from(name: str) -> None:
+    table = resources.files("misc.models").joinpath(f"profiles/{name}.toml").read_text()
+    lines = [
+        line for line in table.splitlines() if line.startswith(("steps", "guidance", "strength", "negative", "eta"))
+    ]
+    lines += [line for line in table.splitlines() if line.startswith("scale =")]
+    assert len(lines) >= 4
+    assert [line for line in lines if not line.partition(" # ")[2].strip()] == []
 
 
 @pytest.mark.parametrize("name", profile_names())
