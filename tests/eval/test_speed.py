@@ -84,6 +84,15 @@ def test_a_bound_that_is_not_kept_is_exit_code_1(monkeypatch: pytest.MonkeyPatch
     assert ended.value.exit_code == 1
 
 
+def test_the_documented_times_are_those_of_the_committed_run() -> None:
+    root = Path(__file__).parents[2]
+    rows = json.loads((root / "docs/results/speed_sd15.json").read_text())["rows"]
+    assert [row["way"] for row in rows] == WAYS
+    page = (root / "docs/gpu.md").read_text()
+    for row in rows:
+        assert f" | {row['seconds']:.1f} | {row['times diffusers']:.3f} |" in page
+
+
 def test_its_images(tmp_path: Path) -> None:
     sample_picture(40, 30).save(tmp_path / "a.png")
     for folder in (None, tmp_path):
