@@ -34,7 +34,7 @@ test: .venv/ready ## all tests, and the checks of `make lint`
 fuzz: .venv/ready ## mutated input for everything that reads files (MINUTES=10 SEED=1)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --minutes $(MINUTES) --seed $(SEED)
 
-kills: .venv/ready ## kill encode, decode and pull at random moments and look for half files and litter (N=200 SEED=1)
+kills: .venv/ready ## kill encode, decode, batch and pull at random moments and look for half files and litter (N=200 SEED=1)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.kills --kills $(N) --seed $(SEED)
 
 lint: .venv/ready ## ruff, mypy and the layer contract

@@ -1,4 +1,4 @@
-"""Kill `misc encode`, `misc decode` and the fetching of weights at random moments: is a file half, is litter left?
+"""Kill `misc encode`, `decode`, `batch` and the fetching of weights at random moments: is a file half, is litter left?
 
     python -m tests.kills --kills 200 --seed 1
 
@@ -6,7 +6,8 @@
           ─► the result is the old file or the new one, whole
           ─► start again, to the end ─► nothing lies there but the results
 
-Weights are fetched by real pip from a folder that stands for the registry. Prints a line a command, and exits with 1 if
+A batch of two images has two processes, which are killed with it; what it had done it does not do again. Weights are
+fetched by real pip from a folder that stands for the registry. Prints a line a command, and exits with 1 if
 something was half or left.
 """
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -110,7 +112,7 @@ def run_to_the_end(case: Case) -> float:
 
 
 def make_cases(room: Path) -> list[Case]:
-    """The three commands, run once, so that their whole results are known."""
+    """The five commands, run once, so that their whole results are known."""
     photo, coded = room / "photo.png", room / "coded.misc"
     sample_picture(96, 64).save(photo)
     misc = [sys.executable, "-m", "misc"]
@@ -133,8 +135,31 @@ def make_cases(room: Path) -> list[Case]:
     return [
         Case("encode", encode, made.parent, {made: (old, made.read_bytes())}),
         Case("decode", decode, drawn.parent, {drawn: (b"an older image", drawn.read_bytes())}),
+        *make_batches(room, misc),
         Case("pull", [sys.executable, "-c", PULL, wheel], room / "cache", pulled),
     ]
+
+
+def make_batches(room: Path, misc: Sequence[str]) -> list[Case]:
+    """`misc batch encode` and `misc batch decode` of two images, one of them in a folder of its own."""
+    images, files, drawn = (room / name for name in ("images", "files", "drawn"))
+    for name, side in (("a.png", 64), ("inner/b.png", 96)):
+        (images / name).parent.mkdir(parents=True, exist_ok=True)
+        sample_picture(side, 64).save(images / name)
+    commands = {
+        files: (
+            "batch encode",
+            [*misc, "batch", "encode", images, files, "--mode", "pixel", "--bpp", "1", "--workers", "2"],
+        ),
+        drawn: ("batch decode", [*misc, "batch", "decode", room / "coded", drawn, "--draft", "--workers", "2"]),
+    }
+    cases = []
+    for folder, (name, command) in commands.items():
+        subprocess.run(command, check=True, capture_output=True)
+        if folder == files:
+            shutil.copytree(files, room / "coded")  # what is decoded while the others are killed
+        cases.append(Case(name, command, folder, {path: (b"", path.read_bytes()) for path in files_in(folder)}))
+    return cases
 
 
 def lay_old(case: Case) -> None:
