@@ -54,6 +54,7 @@ class Wishes:
         verify: decode the file's symbols again and compare them.
         reflect: rounds of reflection; None for the mode's own number.
         trace: folder for a page about the rounds.
+        share: of the limit, at most, for text and regions that are optional and do not change the image.
 
     Raises:
         InputError: they do not fit together.
@@ -67,6 +68,7 @@ class Wishes:
     verify: bool = True
     reflect: int | None = None
     trace: Path | None = None
+    share: float = TEXT_SHARE
 
     def __post_init__(self) -> None:
         if self.candidates < 1 or (self.candidates > 1 and self.seed is not None):
@@ -172,7 +174,7 @@ class FileMaker:
         """
         place, share = 0, limit
         if self._has_share() and count > 1:
-            share = math.floor(limit * TEXT_SHARE)
+            share = math.floor(limit * self.wishes.share)
             fitting = first_that_fits(count, cost, share)
             place = count - 1 if fitting is None else fitting
         spare = SEED_BYTES if self.wishes.candidates > 1 else 0

@@ -5,7 +5,8 @@
 Semantic compression at micro-bits (arXiv 2402.13536) keeps the words that matter. Here an item's name matters most, a
 stop word or a repeated word least, and between them a rare word more than a usual one, by the order of a language
 model's vocabulary. A word counts by its weight and its length, so that short words are not preferred. Words keep the
-text's order. Sets of words that fill the limit to FILL go before all others.
+text's order. Sets of words that fill the limit to FILL go before all others. Where not all fit, a word counts the same
+by a synonym with fewer consonants (`misc.synonyms`), and takes less room.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from .bits.text.description import MAX_LETTERS, MAX_SKELETONS, Description
 from .bits.text.language_model import load_model
 from .bits.text.lzw import fold
 from .errors import InputError
+from .synonyms import shorter_words
 
 __all__ = ["FILL", "choose_words", "least_symbols", "skeleton_text", "weigh", "word_ranks"]
 
@@ -41,7 +43,7 @@ def skeleton_text(
         missing: words that are to weigh more.
     """
     words = [word for field in text.fields() for word in fold(field).split() if skeleton(word)]
-    kept = choose_words(words, weigh(text, words, ranks, missing), symbols)
+    kept = choose_words(words, weigh(text, words, ranks, missing), symbols, shorter_words())
     return Description(" ".join(map(skeleton, kept[:MAX_SKELETONS])), consonants=True)
 
 
@@ -78,35 +80,48 @@ def weigh(
     return weights
 
 
-def choose_words(words: list[str], weights: list[float], symbols: int | None) -> list[str]:
-    """The words of the largest sum of weight times length that fit, in their order.
+def choose_words(
+    words: list[str], weights: list[float], symbols: int | None, shorter: Mapping[str, str] | None = None
+) -> list[str]:
+    """The words of the largest sum of weight times length that fit, in their order, each as it is or shorter.
 
     Args:
         words: each has a skeleton.
         weights: of a symbol of each, above 0.
         symbols: at most, a space between two words included; None for as many as a text may have.
+        shorter: word to a synonym of fewer symbols, which is worth as much.
     """
     room = 1 + (MAX_LETTERS if symbols is None else min(symbols, MAX_LETTERS))  # the last word has no space behind it
-    costs = [len(skeleton(word)) + 1 for word in words]
-    if sum(costs) <= room:
+    if sum(map(symbols_of, words)) <= room:
         return words
+    forms = [list(dict.fromkeys((word, (shorter or {}).get(word, word)))) for word in words]
     best = np.full(room + 1, -math.inf)
     best[0] = 0.0
-    taken = np.zeros((len(words), room + 1), bool)
-    for k, (cost, weight) in enumerate(zip(costs, weights, strict=True)):
-        if cost > room:
-            continue
-        more = best[:-cost] + weight * cost
-        taken[k, cost:] = more > best[cost:]
-        best[cost:] = np.maximum(best[cost:], more)
+    taken = np.zeros((len(words), room + 1), np.int8)  # 0 for none, else which form, from 1
+    for k, weight in enumerate(weights):
+        worth = weight * symbols_of(words[k])
+        without = best.copy()
+        for number, form in enumerate(forms[k], 1):
+            cost = symbols_of(form)
+            if cost > room:
+                continue
+            more = without[:-cost] + worth
+            better = more > best[cost:]
+            taken[k, cost:][better] = number
+            best[cost:][better] = more[better]
     filled = math.ceil(FILL * (room - 1)) + 1
     left = filled + int(best[filled:].argmax()) if best[filled:].max(initial=-math.inf) > 0 else int(best.argmax())
     kept: list[str] = []
     for k in reversed(range(len(words))):
         if taken[k, left]:
-            kept.append(words[k])
-            left -= costs[k]
+            kept.append(forms[k][taken[k, left] - 1])
+            left -= symbols_of(kept[-1])
     return kept[::-1]
+
+
+def symbols_of(word: str) -> int:
+    """Symbols of a word and of the space behind it."""
+    return len(skeleton(word)) + 1
 
 
 @functools.cache

@@ -13,6 +13,7 @@ __all__ = ["PARTS", "add_parts"]
 
 PARTS = {  # module of misc.eval: what it measures
     "ablation": "what each stream of a file is worth",
+    "budget": "how much of their limit files use",
     "crossing": "from which rate on pixels are better than text and regions",
     "decoder": "all modes and what a user could put together, drawn",
     "determinism": "whether files mean the same on every machine",
@@ -25,9 +26,12 @@ PARTS = {  # module of misc.eval: what it measures
     "regions": "the region stream beside codecs of bi-level images",
     "resources": "time and memory of decoding",
     "semantics": "captions, names and places",
+    "share": "what text and regions cost a file with pixels",
     "speed": "the diffusion decoder beside diffusers' own pipeline",
+    "synonyms": "what shorter words bring mode micro",
     "text_stream": "the text coders beside others",
     "upsampler": "weights of the upsampler",
+    "words": "the words of mode micro with all their letters",
 }
 ANY = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
