@@ -197,16 +197,10 @@ def latents(
     return drawn.float()
 
 
-def draw(
-    pipeline: Any,
-    images: Sequence[Pixels],
-    prompts: Sequence[str],
-    sampling: Sampling,
-    scales: Sequence[float],
-    seeds: Sequence[int],
-) -> list[Image.Image]:
-    """As `latents`, decoded to images."""
-    drawn: list[Image.Image] = pipeline(**image_settings(sampling, images, prompts, scales, seeds)).images
+def draw(pipeline: Any, image: Image.Image, prompt: str, sampling: Sampling, scale: float, seed: int) -> Image.Image:
+    """The image that an image-to-image pipeline with one ControlNet draws of an image, given as users give it."""
+    call = image_settings(sampling, [np.asarray(image)], [prompt], [scale], [seed])
+    drawn: Image.Image = pipeline(**call | {"image": image, "control_image": image}).images[0]
     return drawn
 
 

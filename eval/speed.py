@@ -151,7 +151,7 @@ def draw_plainly(parts: Parts, sampling: Sampling, device: str) -> Draw:
     pipeline = reference.pipeline_of(parts).to(device)
 
     def draw(image: Image.Image) -> object:
-        return reference.draw(pipeline, [np.asarray(image)], [PROMPT], sampling, [parts.controls[0].scale], [0])[0]
+        return reference.draw(pipeline, image, PROMPT, sampling, parts.controls[0].scale, 0)
 
     return draw
 
