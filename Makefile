@@ -8,6 +8,7 @@ N ?= 200
 PHOTOS ?= kodak
 CODECS ?= misc:dlsvc,misc:micro,misc:text,misc:text+map,misc:pixel,misc:misc,rivals
 RATES ?= 0.003..0.05:6
+METRICS ?= psnr,ssim,ms_ssim,st_lpips,vit_patch,vit_mean,clip,clip_text
 
 .PHONY: help demo results test fuzz kills lint docs wheel clean
 
@@ -25,7 +26,7 @@ demo: .venv/ready ## compress a photo, draw it again in another process, show bo
 	$(BIN)/python -m misc.eval.demo --out demo $(if $(PHOTO),--photo '$(PHOTO)')
 
 results: .venv/ready ## figures of the embedded profile and its rivals: docs/results and the README's tables (PHOTOS=folder of Kodak)
-	$(BIN)/misc eval run '$(PHOTOS)' --out build/results --codecs '$(CODECS)' --bpp '$(RATES)' --published docs/results/published.csv
+	$(BIN)/misc eval run '$(PHOTOS)' --out build/results --codecs '$(CODECS)' --bpp '$(RATES)' --metrics '$(METRICS)' --published docs/results/published.csv
 	$(BIN)/misc eval publish build/results docs/results README.md
 
 test: .venv/ready ## all tests, and the checks of `make lint`

@@ -75,6 +75,16 @@ def test_mode_auto_changes_where_it_was_measured_to() -> None:
     assert f"pixels from {AUTO_BPP} bpp on" in (ROOT / "README.md").read_text()
 
 
+def test_what_the_memory_finds_is_the_committed_figure() -> None:
+    result = json.loads((ROOT / "docs/results/recall_boxes.json").read_text())
+    text = (ROOT / "README.md").read_text()
+    for name, row in result["rows"].items():
+        assert f"{name} {row['clip']:.3f}, {row['structure']:.3f}" in text
+    gain = result["gains"]["text to text+map"]["clip"]
+    assert f"{gain['gain']:+.3f} (standard error {gain['error']:.3f})" in text
+    assert f"for {result['images']} COCO photos" in text
+
+
 def test_the_semantics_table_is_the_committed_one() -> None:
     result = json.loads((ROOT / "docs/results/semantics.json").read_text())
     text = (ROOT / "README.md").read_text()
