@@ -81,6 +81,12 @@ def test_words_are_the_best_of_all_sets() -> None:
     assert choose_words(words, weights, 0) == []
 
 
+def test_of_two_that_do_not_fit_together_the_long_word_stays() -> None:
+    assert [skeleton(word) for word in ("cat", "lighthouse")] == ["ct", "lghths"]
+    for words in (["cat", "lighthouse"], ["lighthouse", "cat"]):
+        assert choose_words(words, [4.0, 4.0], 8) == ["lighthouse"], "neither fills the limit"
+
+
 def test_the_order_is_the_texts() -> None:
     kept = code(HARBOUR, 60).split()
     words = fold(" ".join(HARBOUR.fields())).split()

@@ -112,7 +112,7 @@ def report(
 def publish(
     folder: Annotated[Path, typer.Argument(help="folder of `misc eval run`")],
     target: Annotated[Path, typer.Argument(help="folder for the summary and the plots")] = Path("docs/results"),
-    readme: Annotated[Path, typer.Argument(help="codecs whose tables are written")] = Path("README.md"),
+    readme: Annotated[Path, typer.Argument(help="file in which the tables are written again")] = Path("README.md"),
 ) -> None:
     """Write a run's summary and plots, and the README's tables from it."""
     with needing_extra():
