@@ -6,7 +6,8 @@
 The answer is one text, as the structured description lies in a file: the whole, then name and detail of every item,
 a line each. The model knows what is often said, the embedded CLIP what is there: both choose the whole of the likeliest
 ones. What detector or tagger would know may be named only if they see it (`naming`): their own names are the first
-items, whose details the model tells too, and when no caption agrees with them the whole is a sentence of those names.
+items, whose details the model tells too, and when no caption agrees with them the whole is a sentence of those names
+and of where they are (`surroundings`).
 Two text tasks use the same model without an image: words from a consonant skeleton, and what one description says that
 another does not.
 """
@@ -32,6 +33,7 @@ from ..towers.vision import patch_tokens, to_input
 from ..towers.vit import VisionTransformer
 from .naming import Sight, plain_sentence, same, sight_of
 from .network import DescriberNetwork
+from .surroundings import add_surroundings
 
 __all__ = ["DIFFERENCES", "GRID", "WORDS", "EmbeddedDescriber", "Prompts"]
 
@@ -161,7 +163,12 @@ class EmbeddedDescriber:
         if not sight.misleads(texts[best]):
             return captions[best][1]
         names = names or [name for name in [sight.probable_name()] if name]
-        return self.vocabulary.encode(plain_sentence(names[:PLAIN_NAMES])) if names else captions[best][1]
+        if not names:
+            return captions[best][1]
+        sentence = plain_sentence(names[:PLAIN_NAMES])
+        if self.clip is not None:
+            sentence = add_surroundings(sentence, embedding.float().cpu().numpy(), self.clip.embed_texts)
+        return self.vocabulary.encode(sentence)
 
     def _detail(self, visual: Tensor, prefix: list[int], name: str) -> str:
         """What the model says of a thing of this name."""

@@ -100,8 +100,8 @@ class Recall:
         ratio = min(1.0, NATIVE / max(width, height))
         size = tuple(max(1, math.floor(side * ratio + 0.5)) for side in (width, height))
         scale = min(own_width / width, own_height / height)
-        left, top = (own_width - scale * width) / 2, (own_height - scale * height) / 2
-        box = (left, top, left + scale * width, top + scale * height)
+        left, top = max(0.0, (own_width - scale * width) / 2), max(0.0, (own_height - scale * height) / 2)
+        box = (left, top, min(own_width, left + scale * width), min(own_height, top + scale * height))
         return np.array(image.resize((size[0], size[1]), Image.Resampling.BICUBIC, box))
 
 

@@ -184,6 +184,7 @@ def test_a_photo_is_cut_to_shape(recall: Recall, memory: Memory, hyperprior: Hyp
     assert recall.photo(1, 64, 64).shape == (64, 64, 3)
     assert recall.photo(1, 40, 120).shape == (120, 40, 3)
     assert recall.photo(1, 4000, 2000).shape == (384, 768, 3), "no larger than is worth drawing"
+    assert recall.photo(1, 187, 100).shape == (100, 187, 3), "rounding puts its edge beside the photo's"
     dark, light = (recall.draft(of_text(str(k))).mean() for k in (0, 5))
     assert not np.array_equal(recall.photo(0, 64, 64), recall.photo(5, 64, 64))
     assert dark != light
