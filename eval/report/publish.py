@@ -18,7 +18,7 @@ from ..metrics.catalogue import METRICS
 from ..store import OWN, write_json
 from .bjontegaard import BEST
 from .results import Results
-from .tables import delta_text, deltas, markdown, measured_metrics, number
+from .tables import NONE, delta_text, deltas, markdown, measured_metrics, number
 
 __all__ = ["BEGIN", "END", "SUMMARY", "publish", "summary_of", "table_of", "with_table"]
 
@@ -61,9 +61,13 @@ def table_of(summary: Mapping[str, Any]) -> str:
     rates = summary["bjontegaard against best classical"]
     if rates:
         judged = [m for m in metrics if any(m in row for row in rates.values())]
-        text += f"\nBjontegaard rate against the {BEST} rival of each photo, and its interval of 95 % over photos:\n\n"
+        text += (
+            f"\nBjontegaard rate against the {BEST} rival of each photo, and its interval of 95 % over photos. Codecs\n"
+        )
+        text += "that reach fewer than four of the rates on all photos have none:\n\n"
         head = ["codec", *(f"{METRICS[m].label} ({METRICS[m].role})" for m in judged)]
-        text += markdown(head, [[name, *(row.get(m, "–") for m in judged)] for name, row in rates.items()])
+        rows = [[name, *(row.get(m, NONE) for m in judged)] for name, row in rates.items()]
+        text += markdown(head, [row for row in rows if set(row[1:]) != {NONE}])
     return text
 
 

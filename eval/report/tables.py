@@ -9,9 +9,10 @@ from ..metrics.catalogue import METRICS, Metric
 from .bjontegaard import BEST, Delta, delta_of, figures_of
 from .results import Results
 
-__all__ = ["ANCHORS", "deltas", "means_table", "measured_metrics", "rate_table", "tables"]
+__all__ = ["ANCHORS", "NONE", "delta_text", "deltas", "means_table", "measured_metrics", "rate_table", "tables"]
 
 ANCHORS = (BEST, "avif/4+x4plus")
+NONE = "–"  # where there is no figure
 
 
 def measured_metrics(results: Results) -> list[Metric]:
@@ -70,7 +71,7 @@ def rate_table(results: Results, anchor: str, draws: int = 1000) -> str:
 def delta_text(delta: Delta | None) -> str:
     """A delta for people."""
     if delta is None:
-        return "–"
+        return NONE
     interval = "" if delta.low is None else f" [{delta.low:+.0f}, {delta.high:+.0f}]"
     return f"{delta.percent:+.1f} %{interval}"
 
@@ -78,7 +79,7 @@ def delta_text(delta: Delta | None) -> str:
 def number(value: float, metric: Metric | None = None) -> str:
     """A figure for people."""
     if math.isnan(value):
-        return "–"
+        return NONE
     return f"{value:.2f}" if metric is None or metric.unit or metric.of_set else f"{value:.4f}"
 
 

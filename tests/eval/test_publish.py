@@ -9,6 +9,7 @@ import pytest
 from misc.errors import InputError
 from misc.eval.report.publish import BEGIN, END, SUMMARY, publish, table_of, time_of, with_table
 from misc.eval.report.results import Results
+from misc.eval.report.tables import NONE
 from tests.eval.test_report import codec
 
 ROOT = Path(__file__).parents[2]
@@ -36,6 +37,8 @@ def test_the_readme_says_what_the_summary_says(tmp_path: Path) -> None:
     assert "2 minutes for the codecs themselves, 5.0 % more for starting" in text
     assert "5 minutes for measuring" in text
     other = copy.deepcopy(summary)
+    other["bjontegaard against best classical"]["nothing"] = {"psnr": NONE}
+    assert table_of(other) == table_of(summary), "a codec without any figure has no row"
     other["codecs"]["misc:misc"]["rates"]["0.02"]["psnr"] += 0.01
     assert with_table(text, table_of(other)) != text
 
