@@ -97,7 +97,7 @@ def measure(
     }
     if device == "cuda":
         compiled = Decoder(
-            parts(), sampling, native=native, tile=tile, device=device, dtype=ours.unet.dtype, compiled=True
+            parts(), sampling, native=native, tile=tile, device=device, dtype=ours.unet.dtype, compile_mode="default"
         )
         ways[COMPILED] = draw_ours(compiled, regions=False)
     return {

@@ -11,7 +11,9 @@ from .errors import InputError
 
 __all__ = [
     "COLOURS",
+    "COMPILE_MODES",
     "CONDITIONS",
+    "DTYPES",
     "FUSIONS",
     "CascadeProfile",
     "Control",
@@ -26,6 +28,8 @@ __all__ = [
 FUSIONS = ("regional", "sequential")
 COLOURS = ("wavelet", "adain", "none")
 CONDITIONS = ("draft", "upsampled")
+COMPILE_MODES = ("default", "reduce-overhead", "max-autotune")  # of torch.compile; the last two use CUDA graphs
+DTYPES = ("float32", "bfloat16", "float16")
 MAX_STEPS = 1000
 
 
@@ -153,9 +157,12 @@ class DecoderProfile:
         condition: what ControlNets and the noised start see of the pixel stream: `draft`, its own image, or
             `upsampled`, that image drawn sharp by the profile's upsampler first.
         text_steps: calls of the network for a file without pixels, if not as many as for one with.
+        dtype: in which the networks run; empty for float16 on a GPU and float32 elsewhere.
+        offload: keep only the network at work on the GPU: slower, and needs less of its memory.
+        compile: mode of torch.compile, empty for none.
 
     Raises:
-        InputError: there is no such condition.
+        InputError: there is no such condition, data type or mode.
     """
 
     base: HubPart
@@ -169,10 +176,17 @@ class DecoderProfile:
     tile: int = 768
     condition: str = "draft"
     text_steps: int | None = None
+    dtype: str = ""
+    offload: bool = False
+    compile: str = ""
 
     def __post_init__(self) -> None:
         if self.condition not in CONDITIONS:
             raise InputError(f"there is no condition {self.condition!r}; there is {', '.join(CONDITIONS)}")
+        if self.dtype not in ("", *DTYPES):
+            raise InputError(f"networks run in no {self.dtype!r}, but in {', '.join(DTYPES)}")
+        if self.compile not in ("", *COMPILE_MODES):
+            raise InputError(f"torch.compile has no mode {self.compile!r}; there is {', '.join(COMPILE_MODES)}")
 
     def hub_parts(self) -> list[tuple[HubPart, bool]]:
         """All that is fetched, and whether it can be done without."""

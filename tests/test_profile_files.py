@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -93,6 +94,14 @@ def test_weights_beside_it_are_not_held_against_the_bases_digest(tmp_path: Path)
     assert (part.path, part.sha256) == (tmp_path / "mine.safetensors", "")
 
 
+def test_it_says_how_a_hub_decoder_runs_here(tmp_path: Path) -> None:
+    lines = ['base = "sd15-tile"', "[decoder]", 'dtype = "bfloat16"', "offload = true", 'compile = "reduce-overhead"']
+    (tmp_path / "own.toml").write_text("\n".join(lines))
+    changed, base = load_profile(str(tmp_path / "own.toml")).decoder, load_profile("sd15-tile").decoder
+    assert base is not None
+    assert changed == dataclasses.replace(base, dtype="bfloat16", offload=True, compile="reduce-overhead")
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -102,6 +111,8 @@ def test_weights_beside_it_are_not_held_against_the_bases_digest(tmp_path: Path)
         ('base = "no-such"', "there is no profile 'no-such'"),
         ('base = "embedded"\ncascade = 3', "says what no profile can say"),
         ('base = "embedded"\n[cascade]\ncolour = 3', "says what no profile can say"),
+        ('base = "sd15-tile"\n[decoder]\ndtype = "int8"', "run in no 'int8', but in float32, bfloat16, float16"),
+        ('base = "sd15-tile"\n[decoder]\ncompile = "much"', "no mode 'much'; there is default, reduce-overhead"),
     ],
 )
 def test_wrong_profiles_are_one_sentence(tmp_path: Path, text: str, words: str) -> None:

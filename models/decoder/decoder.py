@@ -78,7 +78,7 @@ class Decoder:
         text_steps: as `DecoderProfile`.
         dtype: of UNet, ControlNets and text encoder; by default float16 on a GPU, float32 elsewhere.
         offload: keep only the network at work on the device.
-        compiled: use torch.compile.
+        compile_mode: of torch.compile, as `DecoderProfile`; empty for none.
         batch: images that a GPU draws at once.
     """
 
@@ -94,7 +94,7 @@ class Decoder:
         device: str | torch.device = "cpu",
         dtype: torch.dtype | None = None,
         offload: bool = False,
-        compiled: bool = False,
+        compile_mode: str = "",
         batch: int = 4,
     ) -> None:
         self.sampling, self.sharpener = sampling, sharpener
@@ -119,7 +119,9 @@ class Decoder:
         torch.nn.Module.to(self.vae, memory_format=layout)
         self.channels = int(parts.unet.config.in_channels)
         self.factor: int = 2 ** (len(parts.vae.config.block_out_channels) - 1)
-        self.step: Callable[..., Tensor] = torch.compile(self.denoiser) if compiled else self.denoiser
+        self.step: Callable[..., Tensor] = self.denoiser
+        if compile_mode:
+            self.step = torch.compile(self.denoiser, mode=compile_mode)
         if not offload:
             for net in (self.denoiser, self.vae, self.text):
                 net.to(self.device)

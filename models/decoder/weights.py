@@ -35,19 +35,19 @@ def load_decoder(
     device: str | torch.device = "cpu",
     *,
     dtype: torch.dtype | None = None,
-    offload: bool = False,
-    compiled: bool = False,
 ) -> Decoder:
     """The decoder of a profile, from weights that are here; nothing is fetched.
 
     Args:
-        device, dtype, offload, compiled: as `misc.models.decoder.decoder.Decoder`.
+        device: to draw on.
+        dtype: other than the profile says.
 
     Raises:
         WeightsError: the profile has no decoder, or its weights are missing, damaged or not those of the first fetch.
     """
     chosen = decoder_table(profile)
-    dtype = dtype or (torch.float16 if torch.device(device).type == "cuda" else torch.float32)
+    usual = torch.float16 if torch.device(device).type == "cuda" else torch.float32
+    dtype = dtype or (getattr(torch, chosen.dtype) if chosen.dtype else usual)
     parts = load_parts(profile, dtype)
     from .cascade_weights import load_sharpener
     from .decoder import Decoder
@@ -61,8 +61,8 @@ def load_decoder(
         text_steps=chosen.text_steps,
         device=device,
         dtype=dtype,
-        offload=offload,
-        compiled=compiled,
+        offload=chosen.offload,
+        compile_mode=chosen.compile,
     )
 
 

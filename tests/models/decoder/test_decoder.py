@@ -205,6 +205,17 @@ def test_the_hubs_layout_is_loaded(folder: Path, decoder: Decoder) -> None:
     assert other.scheduler.config.beta_end == 0.012
 
 
+def test_a_profile_says_how_its_networks_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    modes = []
+    monkeypatch.setattr(torch, "compile", lambda network, mode: modes.append(mode) or network)
+    loaded = load_decoder(tiny_profile(folder, dtype="bfloat16", offload=True, compile="reduce-overhead"))
+    assert modes == ["reduce-overhead"]
+    assert loaded.offload
+    assert {each.dtype for each in loaded.denoiser.parameters()} == {torch.bfloat16}
+    assert loaded.draw(scene(*STREAMS)).shape == (37, 50, 3)
+    assert load_decoder(tiny_profile(folder, dtype="bfloat16"), dtype=torch.float32).dtype == torch.float32
+
+
 def test_two_processes_draw_the_same_bytes(folder: Path) -> None:
     script = (
         "import sys, hashlib\nfrom pathlib import Path\nfrom tests.models.decoder.test_decoder import *\n"
