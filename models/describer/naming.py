@@ -34,6 +34,12 @@ SOMEBODIES = PERSONS | frozenset(
     ["rider", "skier", "surfer", "cyclist", "runner", "skater", "couple", "crowd", "teenager", "toddler", "guitarist"]
 )
 KINDS = frozenset(["animal", "vehicle", "musical instrument"])  # that a tagger names when they are there
+DETECTED_KINDS = {  # of what the detector names, as the tagger's table calls it
+    "animal": "bird cat dog horse sheep cow elephant bear zebra giraffe",
+    "vehicle": "bicycle car motorcycle airplane bus train truck boat",
+    "furniture": "bench chair couch bed dining_table",
+    "food": "banana apple sandwich orange broccoli carrot hot_dog pizza donut cake",
+}
 AMBIGUOUS = frozenset(["orange", "fly", "light", "organ"])  # mostly other things than these names mean
 
 
@@ -125,7 +131,8 @@ def vocabulary() -> frozenset[str]:
 
 def above(name: str, names: Sequence[Sequence[str]]) -> set[str]:
     """Names that are more general than a name."""
-    return {each for chain in names if name in chain for each in chain[chain.index(name) + 1 :]}
+    kinds = {kind for kind, members in DETECTED_KINDS.items() if name.replace(" ", "_") in members.split()}
+    return kinds | {each for chain in names if name in chain for each in chain[chain.index(name) + 1 :]}
 
 
 def known_words(text: str) -> list[str]:

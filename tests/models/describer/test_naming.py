@@ -31,6 +31,11 @@ def test_sure_names_are_special_and_different() -> None:
     assert sight(("car", 0.1), shares=(0, 0, 0.2, 0)).probable_name() is None
 
 
+def test_a_kind_is_not_named_beside_what_the_detector_finds_of_it() -> None:
+    assert sight(("giraffe", 0.9), shares=(0.3, 0.3, 0, 0)).sure_names() == ["giraffe"]
+    assert sight(("hot dog", 0.9), ("cup", 0.9), shares=(0.3, 0.3, 0, 0)).sure_names() == ["animal", "hot dog", "cup"]
+
+
 def test_words_that_detector_or_tagger_would_know() -> None:
     assert known_words("Two dogs and a man wear orange shirts on a wall by buses") == ["dog", "man", "bus"]
     assert known_words("Grass.") == []
