@@ -5,6 +5,7 @@ PHOTO ?=
 MINUTES ?= 10
 SEED ?= 1
 N ?= 200
+ONLY ?=
 PHOTOS ?= kodak
 CODECS ?= misc:dlsvc,misc:micro,misc:text,misc:text+map,misc:pixel,misc:misc,rivals
 RATES ?= 0.003,0.006,0.012,0.024,0.036,0.05
@@ -35,8 +36,8 @@ test: .venv/ready ## all tests, and the checks of `make lint`
 fuzz: .venv/ready ## mutated input for everything that reads files (MINUTES=10 SEED=1)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --minutes $(MINUTES) --seed $(SEED)
 
-kills: .venv/ready ## kill encode, decode, batch and pull at random moments and look for half files and litter (N=200 SEED=1)
-	OMP_NUM_THREADS=1 $(BIN)/python -m tests.kills --kills $(N) --seed $(SEED)
+kills: .venv/ready ## kill encode, decode, batch and pull at random moments and look for half files and litter (N=200 SEED=1 ONLY=batch)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.kills --kills $(N) --seed $(SEED) --only '$(ONLY)'
 
 lint: .venv/ready ## ruff, mypy and the layer contract
 	$(BIN)/python -m pytest tests/test_project.py

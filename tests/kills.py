@@ -1,6 +1,6 @@
 """Kill `misc encode`, `decode`, `batch` and the fetching of weights at random moments: is a file half, is litter left?
 
-    python -m tests.kills --kills 200 --seed 1
+    python -m tests.kills --kills 200 --seed 1 [--only batch]
 
     start ─► kill -9 at a random moment, or as soon as something new lies in the folder
           ─► the result is the old file or the new one, whole
@@ -176,11 +176,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--kills", type=int, default=200, help="number of kills, of all commands together")
     parser.add_argument("--seed", type=int, default=1, help="of the moments")
+    parser.add_argument("--only", default="", help="the commands whose names have this word in them")
     options = parser.parse_args(arguments)
     draw = random.Random(options.seed)
     bad = 0
     with tempfile.TemporaryDirectory() as name:
-        cases = make_cases(Path(name))
+        cases = [case for case in make_cases(Path(name)) if options.only in case.name]
+        if not cases:
+            parser.error(f"no command's name has {options.only!r} in it")
         for number, case in enumerate(cases):
             lay_old(case)
             usual = run_to_the_end(case)

@@ -20,6 +20,7 @@ from ..errors import InputError
 from ..images import decode_image, encode_image
 from ..pool import Runner, run_jobs
 from .files import write_bytes
+from .whole_files import remove_litter
 
 __all__ = ["COLUMNS", "MANIFEST", "Batch", "find_jobs", "run_batch", "write_manifest"]
 
@@ -72,7 +73,7 @@ def find_jobs(batch: Batch) -> list[dict[str, str]]:
 def run_batch(
     batch: Batch, workers: int, progress: Callable[[int, int], None], runner: Runner = run_jobs
 ) -> dict[str, str]:
-    """Do what is not done yet and write the manifest.
+    """Do what is not done yet and write the manifest; first remove what a killed batch left.
 
     Args:
         workers: processes at once.
@@ -87,6 +88,8 @@ def run_batch(
         WeightsError: the models cannot be loaded.
     """
     jobs = find_jobs(batch)
+    for folder in {batch.target, *(Path(job["target"]).parent for job in jobs)}:
+        remove_litter(folder)
     todo = [job for job in jobs if not Path(job["target"]).is_file()]
     for job in todo:
         Path(job["target"]).parent.mkdir(parents=True, exist_ok=True)

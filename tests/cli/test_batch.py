@@ -91,6 +91,17 @@ def test_what_is_done_is_not_done_again(photos: Path, tmp_path: Path) -> None:
     assert not set(done) & set(later)
 
 
+def test_litter_of_a_killed_batch_goes_at_the_next_and_nobody_elses(photos: Path, tmp_path: Path) -> None:
+    left = [tmp_path / "out" / ".misc-aaaa.part", tmp_path / "out" / "sub" / ".misc-bbbb.part"]
+    other = tmp_path / "out" / "other" / ".misc-cccc.part"  # nothing of this batch goes there
+    for path in (*left, other):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half")
+    run_batch(Batch("encode", photos, tmp_path / "out", MODES), 1, lambda *_: None, doing(lambda job: None))
+    assert not any(path.exists() for path in left)
+    assert other.exists()
+
+
 def test_one_bad_photo_in_a_hundred_loses_none_of_the_good(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     jobs = 1000
