@@ -52,12 +52,16 @@ class Likeness:
             embedding = self.semantics.clip_heads.encode_image(tokens.to(self.semantics.device))
         return tokens[0].cpu(), embedding[0].cpu()
 
-    def score(self, image: Image.Image) -> float:
-        """At most 3, for the original itself."""
+    def cosines(self, image: Image.Image) -> dict[str, float]:
+        """Each of the three by its name of METRICS, at most 1."""
         tokens, embedding = self.look(image)
         structure = functional.cosine_similarity(tokens, self.tokens, dim=-1).mean()
         content = functional.cosine_similarity(tokens.mean((0, 1)), self.tokens.mean((0, 1)), dim=0)
-        return float(structure + content + embedding @ self.embedding)
+        return dict(zip(METRICS, map(float, (structure, content, embedding @ self.embedding)), strict=True))
+
+    def score(self, image: Image.Image) -> float:
+        """Their sum: at most 3, for the original itself."""
+        return sum(self.cosines(image).values())
 
 
 def choose_seed(codec: Codec, data: bytes, original: Image.Image, count: int, budget: int | None) -> bytes:

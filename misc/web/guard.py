@@ -21,9 +21,9 @@ API = "/gradio_api/"
 PAGES = frozenset({"/", "/config", "/theme.css", "/favicon.ico", "/manifest.json", "/robots.txt"})
 FOLDERS = ("/assets/", "/static/", "/svelte/")
 GETS = ("queue/data", "heartbeat/", "upload_progress", "startup-events", "theme.css", "info", "file=")
-JSON_POSTS = ("queue/join", "cancel", "reset")
+JSON_POSTS = ("queue/join", "run/predict", "cancel", "reset")  # run/predict is Stop, which waits for nobody
 POSTS = (*JSON_POSTS, "upload")
-JOBS = ("queue/join", "upload")  # of which one client may ask a limited number
+JOBS = ("queue/join", "run/predict", "upload")  # of which one client may ask a limited number
 MAX_JSON = 1 << 18  # bytes
 
 SAFE = {

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import html
+import math
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gradio as gr
 from PIL import Image
@@ -17,26 +19,33 @@ from ..modes import MODES, Mode
 from ..profile_files import profile_names
 from ..rate_control import DEFAULT_BPP
 from . import steps
-from .steps import Content, Wish
-
-if TYPE_CHECKING:
-    from ..codec import Codec
+from .comparison import compare, row_html
+from .jobs import Job, PageCodec, StoppedError, Stops
+from .steps import MAX_CANDIDATES, Content, Wish
 
 __all__ = ["CSS", "THEME", "Settings", "build_page"]
 
 IMAGES = [".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".bmp"]
 KEPT = 600  # seconds that a visitor's last file is remembered
 SHADE = 0.6  # how much of a region's colour covers the photo
+SHOWN = 8  # values that a job shows beside its status
 SWEPT = (60, 300)  # seconds between two sweeps of temporary files, and their age
 INTRODUCTION = """# MISC
 A photo becomes text, regions and pixels in one small file, and is drawn again from it. Nothing leaves this machine, and
 nothing is kept: files are forgotten after ten minutes at most."""
 
 # Gradio's grey on grey and white on orange are hard to read.
-CSS = ".upload-container .or, button:disabled { color: inherit !important; opacity: 1 !important }"
+CSS = """.upload-container .or, button:disabled { color: inherit !important; opacity: 1 !important }
+.modes { overflow-x: auto }
+.modes ul { display: flex; gap: .75em; list-style: none; margin: 0; padding: 0 }
+.modes li { flex: 1 0 9.5em; max-width: 22em; margin: 0; font-size: .85em }
+.modes figure, .modes img { margin: 0; width: 100% }"""
 THEME = gr.themes.Default(
     primary_hue="indigo", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
 )
+
+
+Steps = Callable[..., Iterator[list[Any]]]
 
 
 @dataclass(frozen=True)
@@ -79,8 +88,12 @@ def build_page(settings: Settings) -> gr.Blocks:
                 profile = gr.Dropdown(
                     list(actions.profiles), value=settings.profile, label="Profile", elem_id="profile"
                 )
+                candidates = gr.Number(1, label="Candidates: images that the encoder tries", precision=0, minimum=1,
+                    maximum=MAX_CANDIDATES, elem_id="candidates")  # fmt: skip
                 compress = gr.Button("Compress and draw", variant="primary", elem_id="compress")
+                beside = gr.Button("Compare all modes at this budget", elem_id="beside")
                 stop = gr.Button("Stop", elem_id="stop")
+                status = gr.HTML(tell(""), elem_id="status")
                 file = gr.File(label="Or open a .misc file", type="binary", file_types=[".misc"], elem_id="file")
             with gr.Column(scale=2, min_width=280):
                 bar = gr.HTML(label="Bytes of every stream", elem_id="bar")
@@ -96,14 +109,21 @@ def build_page(settings: Settings) -> gr.Blocks:
                     elem_id="draft",
                     buttons=["download", "fullscreen"],
                 )
-        shown = [visit, bar, regions, overall, items, draft, slider, download]
+        row = gr.HTML(elem_id="row")
+        moment = gr.Number(visible=False)  # of the click, by the visitor's clock
+        shown = [status, visit, bar, regions, overall, items, draft, slider, download]
         queued: dict[str, Any] = {"outputs": shown, "concurrency_id": "work", "api_visibility": "private"}
-        jobs = [
-            compress.click(say_faults(actions.compress), [photo, mode, bpp, profile], **queued),
-            file.upload(say_faults(actions.open), [file, profile], **queued),
-            again.click(say_faults(actions.draw_again), [visit, overall, items], **queued),
-        ]
-        stop.click(None, cancels=jobs, api_visibility="private")
+        queued |= {"js": "(...values) => [...values.slice(0, -1), Date.now()]", "show_progress_on": status}
+        wish = [photo, mode, bpp, candidates, profile]
+        compress.click(actions.job(actions.compress, shown), [*wish, moment], **queued)
+        file.upload(actions.job(actions.open, shown), [file, profile, moment], **queued)
+        again.click(actions.job(actions.draw_again, shown), [visit, overall, items, moment], **queued)
+        queued["outputs"] = [status, row]
+        beside.click(actions.job(actions.compare, [status, row]), [*wish, moment], **queued)
+        # Not by the queue, which may be full; not by Gradio's `cancels`, which frees the place of a job that is still
+        # at work on a step, so that the next would run beside it.
+        stop.click(actions.stop, moment, status, js="() => Date.now()", queue=False, api_visibility="private")
+        page.unload(actions.leave)
     page.queue(max_size=settings.waiting, default_concurrency_limit=1, api_open=False)
     return page
 
@@ -112,44 +132,110 @@ class Actions:
     """What buttons start. Each gives values for all that is shown, a step at a time, so that it can be stopped."""
 
     def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+        self.settings, self.stops = settings, Stops()
+        self.at_work = ""  # whose job it is
         self.profiles = tuple(dict.fromkeys([settings.profile, *profile_names()]))
-        self.codec = functools.lru_cache(maxsize=1)(self._open_codec)
+        self._codec = functools.lru_cache(maxsize=1)(self._open_codec)
 
-    def compress(self, data: bytes | None, mode: str, bpp: float | None, profile: str) -> Iterator[list[Any]]:
+    def compress(
+        self, job: Job, data: bytes | None, mode: str, bpp: float | None, candidates: int | None, profile: str
+    ) -> Iterator[list[Any]]:
         """From a photo to all that is shown."""
-        codec = self.codec(profile)
-        photo = steps.read_photo(need(data, "choose a photo first"), self.settings.max_pixels)
-        yield from self.show(Visit(steps.encode_photo(codec, photo, Wish(mode, bpp or 0)), profile, photo))
+        codec, photo = self.codec(profile, job), self.photo(data)
+        yield [tell("compressing"), *[gr.skip()] * SHOWN]
+        file = steps.encode_photo(codec, photo, Wish(mode, bpp or 0, candidates or 0))
+        yield from self.show(job, Visit(file, profile, photo))
 
-    def open(self, data: bytes | None, profile: str) -> Iterator[list[Any]]:
+    def open(self, job: Job, data: bytes | None, profile: str) -> Iterator[list[Any]]:
         """From a file to all that is shown."""
-        yield from self.show(Visit(need(data, "choose a .misc file first"), profile, None))
+        yield from self.show(job, Visit(need(data, "choose a .misc file first"), profile, None))
 
-    def draw_again(self, visit: Visit | None, overall: str, items: str) -> Iterator[list[Any]]:
+    def draw_again(self, job: Job, visit: Visit | None, overall: str, items: str) -> Iterator[list[Any]]:
         """The file with another text, drawn."""
         known: Visit = need(visit, "compress a photo or open a file first")
-        data = steps.edit_text(self.codec(known.profile), known.data, overall, items)
-        yield from self.show(Visit(data, known.profile, known.photo))
+        data = steps.edit_text(self.codec(known.profile, job), known.data, overall, items)
+        yield from self.show(job, Visit(data, known.profile, known.photo))
 
-    def show(self, visit: Visit) -> Iterator[list[Any]]:
+    def compare(
+        self, job: Job, data: bytes | None, mode: str, bpp: float | None, candidates: int | None, profile: str
+    ) -> Iterator[list[Any]]:
+        """From a photo to the row of all modes; each appears when it is done."""
+        codec, photo = self.codec(profile, job), self.photo(data)
+        done = -1
+        for progress in compare(codec, photo, Wish(mode, bpp or 0, candidates or 0)):
+            row = row_html(photo, progress.entries) if len(progress.entries) > done else gr.skip()
+            done = len(progress.entries)
+            yield [tell(progress.next or "all modes are done; they are at the end of the page"), row]
+
+    def show(self, job: Job, visit: Visit) -> Iterator[list[Any]]:
         """What is shown of a file: at once what it holds, then the image."""
-        codec = self.codec(visit.profile)
+        codec = self.codec(visit.profile, job)
         content = steps.look(codec, visit.data)
         draft = None if content.streams.pixels is None else codec.draw(content.streams, draft=True)
         first = parts_of(visit, content, draft)
         download = gr.DownloadButton(value=write_download(visit.data, self.settings.folder), interactive=True)
-        yield [*first, gr.skip(), download]
+        yield [tell("drawing"), *first, gr.skip(), download]
         drawn = codec.draw(content.streams)
-        yield [*first, (visit.photo or draft or drawn, drawn), download]
+        yield [tell("done"), *first, (visit.photo or draft or drawn, drawn), download]
 
-    def _open_codec(self, profile: str) -> Codec:
+    def stop(self, moment: float | None, request: gr.Request) -> str:
+        """End what the visitor asked for until now."""
+        visitor = str(request.session_hash)
+        self.stops.stop(visitor, moment or 0)
+        return tell("stopping at the next step" if visitor == self.at_work else "stopped")
+
+    def leave(self, request: gr.Request) -> None:
+        """End all that a visitor who left asked for."""
+        self.stops.stop(str(request.session_hash), math.inf)
+
+    def job(self, steps_of: Steps, outputs: Sequence[Any]) -> Steps:
+        """Steps as a job of the queue, which can be stopped between them; its faults are sentences on the page.
+
+        Args:
+            steps_of: gives values for the outputs.
+            outputs: the status, and what else the job shows.
+        """
+
+        def run(request: gr.Request, *arguments: Any) -> Iterator[list[Any]]:
+            *values, moment = arguments
+            job = Job(self.stops, str(request.session_hash), moment or 0)
+            self.at_work = job.visitor
+            try:
+                job.check()
+                for shown in steps_of(job, *values):
+                    yield shown
+                    job.check()
+            except StoppedError:
+                yield [tell("stopped"), *[gr.skip()] * (len(outputs) - 1)]
+            except MiscError as error:
+                raise gr.Error(str(error), print_exception=False) from error
+            except MemoryError as error:
+                raise gr.Error("there is not enough memory for this image", print_exception=False) from error
+            finally:
+                self.at_work = ""
+
+        return run
+
+    def photo(self, data: bytes | None) -> Image.Image:
+        """The visitor's photo."""
+        return steps.read_photo(need(data, "choose a photo first"), self.settings.max_pixels)
+
+    def codec(self, profile: str, job: Job) -> PageCodec:
+        """A profile's codec, which draws for the one job that is at work."""
+        codec = self._codec(profile)
+        codec.check = job.check
+        return codec
+
+    def _open_codec(self, profile: str) -> PageCodec:
         """A profile's codec; what it has to say appears on the page."""
-        from ..codec import Codec
-
         if profile not in self.profiles:  # or a visitor could name a file of the server
             raise InputError("there is no such profile on this page")
-        return Codec(profile, max_pixels=self.settings.max_pixels, notice=gr.Info)
+        return PageCodec(profile, max_pixels=self.settings.max_pixels, notice=gr.Info)
+
+
+def tell(sentence: str) -> str:
+    """HTML of what the page is at, which screen readers say."""
+    return f'<p role="status">{html.escape(sentence)}</p>'
 
 
 def need(value: Any, sentence: str) -> Any:
@@ -157,20 +243,6 @@ def need(value: Any, sentence: str) -> Any:
     if value is None:
         raise gr.Error(sentence, print_exception=False)
     return value
-
-
-def say_faults(step: Callable[..., Iterator[list[Any]]]) -> Callable[..., Iterator[list[Any]]]:
-    """The step, whose faults are sentences on the page; what nobody expects is told without its details."""
-
-    def run(*arguments: Any) -> Iterator[list[Any]]:
-        try:
-            yield from step(*arguments)
-        except MiscError as error:
-            raise gr.Error(str(error), print_exception=False) from error
-        except MemoryError as error:
-            raise gr.Error("there is not enough memory for this image", print_exception=False) from error
-
-    return run
 
 
 def parts_of(visit: Visit, content: Content, draft: Image.Image | None) -> list[Any]:

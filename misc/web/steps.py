@@ -8,6 +8,7 @@ photo's bytes ─► read_photo ─► encode_photo ─► file's bytes ─► l
 from __future__ import annotations
 
 import html
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,10 +23,12 @@ from ..errors import InputError, LimitError
 from ..images import decode_image
 
 if TYPE_CHECKING:
+    from ..bits.regions.maps import RegionMaps
     from ..bits.streams import Streams
     from ..codec import Codec
 
 __all__ = [
+    "MAX_CANDIDATES",
     "MAX_UPLOAD",
     "Content",
     "Wish",
@@ -40,6 +43,7 @@ __all__ = [
 ]
 
 MAX_UPLOAD = 20 * 1000 * 1000  # bytes of a file that the page takes
+MAX_CANDIDATES = 64
 COLOURS = {"text": "#1565c0", "regions": "#2e7d32", "pixels": "#6a1b9a", "header": "#616161"}
 
 Mask = npt.NDArray[np.float32]
@@ -47,10 +51,24 @@ Mask = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Wish:
-    """How a photo is to be compressed: a mode of `misc.modes`, and bits of the whole file a pixel, at most."""
+    """How a photo is to be compressed.
+
+    Attributes:
+        mode: of `misc.modes`.
+        bpp: bits of the whole file a pixel, at most.
+        candidates: images that the encoder tries.
+    """
 
     mode: str
     bpp: float
+    candidates: int = 1
+
+    def check(self) -> None:
+        """Raise InputError if a number is out of its range."""
+        if not 0 < self.bpp < math.inf:
+            raise InputError("the budget is a number of bits a pixel above 0")
+        if not 1 <= self.candidates <= MAX_CANDIDATES:
+            raise InputError(f"the number of candidates is 1 to {MAX_CANDIDATES}")
 
 
 @dataclass(frozen=True)
@@ -82,11 +100,18 @@ def read_photo(data: bytes, max_pixels: int) -> Image.Image:
     return decode_image(data, max_pixels).image
 
 
-def encode_photo(codec: Codec, photo: Image.Image, wish: Wish) -> bytes:
-    """The file of a photo; raises as `Codec.encode`."""
-    if not wish.bpp > 0:
-        raise InputError("the budget is a number of bits a pixel above 0")
-    return codec.encode(photo, mode=wish.mode, bpp=wish.bpp)
+def encode_photo(
+    codec: Codec,
+    photo: Image.Image,
+    wish: Wish,
+    text: Description | None = None,
+    regions: RegionMaps | None = None,
+) -> bytes:
+    """The file of a photo; raises as `Codec.encode`, which looks for text and regions that are not given."""
+    wish.check()
+    return codec.encode(
+        photo, mode=wish.mode, bpp=wish.bpp, candidates=wish.candidates, description=text, regions=regions
+    )
 
 
 def look(codec: Codec, data: bytes) -> Content:

@@ -71,7 +71,7 @@ def test_what_the_page_needs_passes(client: Client, path: str) -> None:
         ("GET", "/monitoring"),
         ("GET", "/static/../../secret"),
         ("GET", "/gradio_api/queue/data/more"),
-        ("POST", "/gradio_api/run/predict"),
+        ("POST", "/gradio_api/run/compress"),
         ("POST", "/gradio_api/call/predict"),
         ("POST", "/gradio_api/component_server"),
         ("POST", "/"),

@@ -1,67 +1,25 @@
 """The page itself, by Gradio; in a browser too where there is one."""
 
-import importlib.util
 import json
-import shutil
+import re
 import socket
 import subprocess
 import sys
-import time
-import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from misc.errors import InputError
+from misc.modes import MODES
+from misc.profiles import load_profile
 from tests.support.images import sample_picture
 
-needs_gradio = importlib.util.find_spec("gradio") is None
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-SECONDS = 180
+from .conftest import HAS_GRADIO, PHONE, free_port, status
 
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server in a folder with a file that is nobody's business."""
-    if needs_gradio:
-        pytest.skip("needs Gradio: pip install 'misc-codec[web]'")
-    folder = tmp_path_factory.mktemp("server")
-    (folder / "secret.txt").write_text("secret")
-    port = free_port()
-    command = [sys.executable, "-m", "misc", "web", "--port", str(port)]
-    process = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)
-    url = f"http://127.0.0.1:{port}/"
-    try:
-        end = time.monotonic() + SECONDS
-        while time.monotonic() < end and status(url) != 200:
-            assert process.poll() is None, process.stderr.read() if process.stderr else ""
-            time.sleep(0.2)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def free_port() -> int:
-    with socket.socket() as trial:
-        trial.bind(("127.0.0.1", 0))
-        return int(trial.getsockname()[1])
-
-
-def status(url: str, body: Any = None, host: str | None = None) -> int:
-    """The status of an answer, 0 if nobody answers."""
-    headers = {"content-type": "application/json"} | ({"host": host} if host else {})
-    data = None if body is None else json.dumps(body).encode()
-    try:
-        with urllib.request.urlopen(urllib.request.Request(url, data, headers), timeout=30) as answer:
-            return int(answer.status)
-    except urllib.error.HTTPError as error:
-        return error.code
-    except (urllib.error.URLError, ConnectionError):
-        return 0
+PULLED = all(package.path.is_file() for package in load_profile().packages.values() if package.use == "coding")
+MINUTES = 15  # for all modes, where others are at work too
 
 
 def test_no_path_of_the_server_can_be_read(address: str) -> None:
@@ -72,6 +30,18 @@ def test_no_path_of_the_server_can_be_read(address: str) -> None:
         assert status(f"{address}gradio_api/queue/join", {"fn_index": 1, "data": [file], "session_hash": "a"}) == 403
     assert status(f"{address}gradio_api/proxy=http://127.0.0.1/") == 404
     assert status(f"{address}docs") == 404
+
+
+def test_no_job_goes_past_the_queue(address: str) -> None:
+    config = json.loads(urllib.request.urlopen(f"{address}config").read())
+    jobs = [each for each in config["dependencies"] if each["backend_fn"]]
+    assert sum(each["queue"] for each in jobs) >= 4
+    for each in jobs:
+        body = {"fn_index": each["id"], "data": [None] * len(each["inputs"]), "session_hash": "a"}
+        assert status(f"{address}gradio_api/run/predict", body) == (404 if each["queue"] else 200), each["api_name"]
+
+
+def test_other_names_of_the_machine_are_no_names_of_the_page(address: str) -> None:
     assert status(address, host="evil.example") == 403
 
 
@@ -83,25 +53,6 @@ def test_the_page_names_no_other_host_to_load_from(address: str) -> None:
         assert host not in text
     config = json.loads(urllib.request.urlopen(f"{address}config").read())
     assert config["analytics_enabled"] is False
-
-
-@pytest.fixture
-def browser(address: str) -> Iterator[Any]:
-    """Chromium with the page in it, which has asked nobody but the server for anything."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    if CHROMIUM is None:
-        pytest.skip("needs Chromium")
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = chromium.new_page(viewport={"width": 390, "height": 844})  # a phone
-        page.set_default_timeout(1000 * SECONDS)
-        asked: list[str] = []
-        page.on("request", lambda request: asked.append(request.url))
-        page.goto(address)
-        yield page
-        chromium.close()
-    others = [url for url in asked if not url.startswith((address, "data:", "blob:"))]
-    assert others == []
 
 
 @pytest.mark.slow(why="a browser waits for real images")
@@ -128,7 +79,7 @@ def test_a_photo_is_compressed_drawn_and_its_text_changed(browser: Any, tmp_path
         [sys.executable, "-m", "misc", "info", "--text", tmp_path / "photo.misc"], capture_output=True
     )
     assert b"a grey square" in done.stdout
-    assert browser.evaluate("document.documentElement.scrollWidth") <= 390  # nothing sticks out of a phone
+    assert browser.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]  # nothing sticks out of a phone
 
 
 @pytest.mark.slow(why="a browser waits for the server")
@@ -138,10 +89,69 @@ def test_what_cannot_be_done_is_a_sentence_on_the_page(browser: Any) -> None:
     browser.wait_for_selector("text=choose a photo first")
 
 
+def choose(page: Any, photo: Path, mode: str, bpp: str) -> None:
+    """Upload a photo and choose a mode and a budget."""
+    page.set_input_files("#photo input[type=file]", str(photo))
+    page.click("#mode input")
+    page.get_by_role("option", name=mode, exact=True).click()
+    page.fill("#bpp input", bpp)
+    page.wait_for_selector("#photo a")  # the upload is done
+
+
+@pytest.mark.slow(why="a browser waits for the images of six modes")
+def test_all_modes_stand_in_one_row_with_their_bytes_or_why_not(browser: Any, tmp_path: Path) -> None:
+    sample_picture(96, 64).save(tmp_path / "photo.png")
+    choose(browser, tmp_path / "photo.png", "misc", "0.019")  # 14 bytes: not enough for pixels
+    browser.click("#beside")
+    browser.wait_for_selector("#status >> text=all modes are done", timeout=60_000 * MINUTES)
+    cards = [browser.locator("#row li").nth(number) for number in range(1 + len(MODES))]
+    assert browser.locator("#row li").count() == len(cards)
+    assert [card.locator("b").inner_text() for card in cards] == ["original", *MODES]
+    for mode, card in zip(MODES, cards[1:], strict=True):
+        words = card.inner_text()
+        if mode in ("pixel", "misc"):
+            assert re.search(r"the smallest file of this image has \d+ bytes .*; 14 were allowed", words)
+            assert card.locator("img").count() == 0
+        elif card.locator("img").count():
+            assert int(re.search(r"(\d+) bytes, ", words)[1]) <= 14  # type: ignore[index]
+            assert re.search(r"PSNR \d+\.\d\d dB", words)
+        else:
+            assert words.splitlines()[-1] != mode  # a sentence, such as which weights are missing
+    tops = {card.bounding_box()["y"] for card in cards}
+    assert len(tops) == 1
+    assert browser.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+@pytest.mark.slow(why="a browser waits for the server")
+@pytest.mark.skipif(not PULLED, reason="needs the packages of `misc pull`: without them no job is long enough")
+def test_stop_ends_a_job_and_the_next_visitors_begins(
+    browser: Any, chromium: Any, address: str, tmp_path: Path
+) -> None:
+    sample_picture(192, 128).save(tmp_path / "photo.png")
+    other = chromium.new_page()
+    other.set_default_timeout(60_000 * MINUTES)
+    other.goto(address)
+    choose(browser, tmp_path / "photo.png", "pixel", "0.2")
+    choose(other, tmp_path / "photo.png", "pixel", "0.2")
+    browser.fill("#candidates input", "64")  # minutes of work
+    browser.click("#compress")
+    browser.wait_for_selector("#status >> text=compressing")
+    other.click("#compress")
+    other.wait_for_selector("text=queue: 1/1")
+    browser.click("#stop")
+    browser.wait_for_selector("#status >> text=stopped")
+    other.wait_for_selector("#status >> text=done")
+    assert "pixels" in other.inner_text("#bar")
+    assert browser.inner_text("#status").strip() == "stopped"
+    assert browser.inner_text("#bar").strip() == ""  # nothing came of it
+
+
 def test_every_field_has_a_name_for_screen_readers(browser: Any) -> None:
     browser.wait_for_selector("#compress")
     for role, name in (("button", "Compress and draw"), ("textbox", "Text: the whole"), ("button", "Stop"),
-                       ("spinbutton", "Budget: bits of the whole file a pixel"), ("combobox", "Mode")):  # fmt: skip
+                       ("button", "Compare all modes at this budget"), ("combobox", "Mode"),
+                       ("spinbutton", "Budget: bits of the whole file a pixel"),
+                       ("spinbutton", "Candidates: images that the encoder tries")):  # fmt: skip
         assert browser.get_by_role(role, name=name).count() == 1, name
 
 
@@ -157,7 +167,7 @@ def test_a_taken_port_is_one_sentence() -> None:
         check_address("no.such.host.invalid", 7860)
 
 
-@pytest.mark.skipif(not needs_gradio, reason="Gradio is here")
+@pytest.mark.skipif(HAS_GRADIO, reason="Gradio is here")
 def test_without_gradio_the_command_says_what_to_install() -> None:
     command = [sys.executable, "-m", "misc", "web", "--port", str(free_port())]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -165,14 +175,15 @@ def test_without_gradio_the_command_says_what_to_install() -> None:
     assert "pip install 'misc-codec[web]'" in done.stderr
 
 
-@pytest.mark.skipif(needs_gradio, reason="needs Gradio")
+@pytest.mark.skipif(not HAS_GRADIO, reason="needs Gradio")
 def test_a_visitor_names_no_profile_but_those_of_the_page(tmp_path: Path) -> None:
+    from misc.web.jobs import Job, Stops
     from misc.web.page import Actions, Settings
 
-    actions = Actions(Settings("embedded", 1000, tmp_path))
-    assert actions.codec("embedded").max_pixels == 1000
+    actions, job = Actions(Settings("embedded", 1000, tmp_path)), Job(Stops(), "a", 0)
+    assert actions.codec("embedded", job).max_pixels == 1000
     (tmp_path / "own.toml").write_text('base = "embedded"\n')
     with pytest.raises(InputError, match="no such profile"):
-        actions.codec(str(tmp_path / "own.toml"))
+        actions.codec(str(tmp_path / "own.toml"), job)
     own = Actions(Settings(str(tmp_path / "own.toml"), 1000, tmp_path))
-    assert own.codec(str(tmp_path / "own.toml")).profile.name == "own"
+    assert own.codec(str(tmp_path / "own.toml"), job).profile.name == "own"
