@@ -11,7 +11,7 @@ CODECS ?= misc:dlsvc,misc:micro,misc:text,misc:text+map,misc:pixel,misc:misc,riv
 RATES ?= 0.003,0.006,0.012,0.024,0.036,0.05
 METRICS ?= psnr,ssim,ms_ssim,st_lpips,vit_patch,vit_mean,clip,clip_text
 
-.PHONY: help demo results test fuzz kills lint docs wheel clean
+.PHONY: help demo results test fuzz kills lint docs man wheel clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -48,6 +48,9 @@ docs: .venv/docs ## the documentation site, in build/site; a broken link or an e
 .venv/docs: .venv/ready
 	$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	touch $@
+
+man: .venv/ready ## the man page from the commands themselves, docs/misc.1, which the wheel carries
+	$(BIN)/python -m misc.cli.man > docs/misc.1
 
 wheel: .venv/ready ## wheel and source distribution, in build/dist
 	$(BIN)/python -m build --outdir build/dist

@@ -116,6 +116,7 @@ def commands() -> str:
     from typer.main import get_command
 
     from misc.cli.app import app
+    from misc.cli.man import leaves
 
     group: Any = get_command(app)
     parts = [
@@ -137,12 +138,3 @@ def commands() -> str:
 def escape(text: str) -> str:
     """A text in one line that Markdown takes as it is, in a table too."""
     return " ".join(text.split()).replace("|", "\\|").replace("{", "&#123;").replace("[", "\\[")
-
-
-def leaves(group: Any, path: list[str]) -> list[tuple[list[str], Any]]:
-    """Commands below a group, with their names."""
-    commands: list[tuple[list[str], Any]] = []
-    for name, command in group.commands.items():
-        inner = leaves(command, [*path, name]) if hasattr(command, "commands") else [([*path, name], command)]
-        commands += inner
-    return commands

@@ -1,17 +1,27 @@
-"""How much memory a measured process has taken."""
+"""How much memory a measured process has taken, and takes now, as Linux tells it."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["peak_memory"]
+__all__ = ["peak_memory", "resident_memory"]
 
 
 def peak_memory() -> int:
-    """Highest resident memory of this process so far, in bytes, as Linux tells it.
+    """Highest resident memory of this process so far, in bytes.
 
     getrusage would not do: what a process reports there begins with what the one that started it had.
     """
+    return status_bytes("VmHWM")
+
+
+def resident_memory() -> int:
+    """Resident memory of this process now, in bytes."""
+    return status_bytes("VmRSS")
+
+
+def status_bytes(name: str) -> int:
+    """A number of /proc/self/status in bytes."""
     status = Path("/proc/self/status").read_text()
-    kibibytes = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))
+    kibibytes = next(line.split()[1] for line in status.splitlines() if line.startswith(f"{name}:"))
     return int(kibibytes) * 1024

@@ -1,6 +1,6 @@
 """Kill `misc encode`, `decode`, `batch` and the fetching of weights at random moments: is a file half, is litter left?
 
-    python -m tests.kills --kills 200 --seed 1 [--only batch]
+    python -m tests.kills --kills 200 --seed 1 [--only batch] [--json FILE]
 
     start ─► kill -9 at a random moment, or as soon as something new lies in the folder
           ─► the result is the old file or the new one, whole
@@ -14,6 +14,7 @@ something was half or left.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
 import shutil
@@ -176,10 +177,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--kills", type=int, default=200, help="number of kills, of all commands together")
     parser.add_argument("--seed", type=int, default=1, help="of the moments")
+    parser.add_argument("--json", type=Path, help="file for the counts")
     parser.add_argument("--only", default="", help="the commands whose names have this word in them")
     options = parser.parse_args(arguments)
     draw = random.Random(options.seed)
-    bad = 0
+    counts: dict[str, dict[str, int]] = {}
     with tempfile.TemporaryDirectory() as name:
         cases = [case for case in make_cases(Path(name)) if options.only in case.name]
         if not cases:
@@ -202,8 +204,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 sep="\n  ",
                 flush=True,
             )
-            bad += len(wrong)
-    return int(bad > 0)
+            counts[case.name] = {"kills": kills, "at_work": at_work, "faults": len(wrong)}
+    if options.json is not None:
+        options.json.write_text(json.dumps({"seed": options.seed, "commands": counts}, indent=1) + "\n")
+    return int(any(count["faults"] for count in counts.values()))
 
 
 if __name__ == "__main__":

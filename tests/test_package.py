@@ -71,7 +71,9 @@ def wheel(source: Path) -> Path:
 
 def test_every_file_of_the_packages_is_in_the_wheel_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
-        names = {each for each in archive.namelist() if ".dist-info/" not in each}
+        names = {each for each in archive.namelist() if ".dist-info/" not in each and ".data/" not in each}
+        others = {each.partition(".data/")[2] for each in archive.namelist()} - {""}
+    assert others == {"data/share/man/man1/misc.1"}
     wanted = {inside(path) for path in files_of_packages()}
     assert names == wanted
     for name in ("misc/py.typed", "misc/models/profiles/embedded.toml", "misc/models/towers/names.tsv",

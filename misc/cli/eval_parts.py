@@ -17,6 +17,7 @@ PARTS = {  # module of misc.eval: what it measures
     "crossing": "from which rate on pixels are better than text and regions",
     "decoder": "all modes and what a user could put together, drawn",
     "determinism": "whether files mean the same on every machine",
+    "flat_memory": "whether memory stays flat over hundreds of decodings",
     "full_size": "a hub profile at full size with random weights beside diffusers' own pipeline",
     "gpu_memory": "by arithmetic which memory of a GPU each hub profile needs",
     "modes": "bits of each stream and likeness of every mode",

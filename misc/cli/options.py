@@ -62,6 +62,7 @@ Grid = Annotated[
     typer.Option(
         metavar="|".join(map(str, GRIDS)),
         help=f"number of cells of the region maps on the shorter side [default: {DEFAULT_GRID}]",
+        show_default=False,
     ),
 ]
 Bpp = Annotated[
