@@ -1,9 +1,9 @@
 """Measure what mode micro's words cost with all their letters under a language model, beside the four-bit code.
 
-    misc eval words --data FOLDER [--images FOLDER] [--limit 200] [--json FILE]
+    misc eval words --data FOLDER [--images FOLDER] [--limit 200] [--coders words,lm-small] [--json FILE]
 
     description ─► micro's words for 100 to 1800 ubpp of 1024x1024 ─┬─► four-bit code: bits, file
-                                                                    └─► lm-large, lm-small: bits, file
+                                                                    └─► words, lm-small, lm-large: bits, file
 
 FOLDER holds `text/lmm_descriptions.jsonl`. So many of its held-out half (`misc.train.data.texts`) are taken, evenly
 apart, and parted for each target into runs that have words enough to fill it, mostly one description for 100 ubpp and
@@ -29,11 +29,12 @@ from rich.table import Table
 from ..bits import streams as exact
 from ..bits.container import Section
 from ..bits.streams import ExactModels, Streams
+from ..bits.text import TextCoder
 from ..bits.text.consonants import SYMBOL_BITS, skeleton
 from ..bits.text.description import Description
 from ..bits.text.lzw import fold
 from ..codec import Codec
-from ..errors import LimitError
+from ..errors import InputError, LimitError
 from ..images import decode_image
 from ..micro import FILL, choose_words, weigh, word_ranks
 from ..profiles import Profile, load_profile
@@ -46,7 +47,7 @@ __all__ = ["TARGETS", "Chosen", "choose", "measure", "summarise"]
 
 TARGETS = (100, 200, 500, 1000, 1800)
 SIDE = 1024
-CODERS = (4, 5)
+CODERS = "words,lm-small,lm-large"
 CHECKED = 10  # one text of so many is unpacked again
 
 Row = dict[str, Any]
@@ -109,7 +110,21 @@ def choose_all(texts: Sequence[Weighed], ubpp: int) -> list[Chosen]:
     return chosen
 
 
-def measure(chosen: Chosen, profile: Profile, models: ExactModels, *, unpack: bool = True) -> Row:
+def coders_of(profile: Profile, names: str) -> dict[int, TextCoder]:
+    """The coders of these names, parted by commas, by their numbers.
+
+    Raises:
+        InputError: there is no such coder, or it is not here.
+    """
+    there = {coder.name: number for number, coder in profile.text_coders.items() if coder.available}
+    wanted = names.split(",")
+    for name in wanted:
+        if name not in there:
+            raise InputError(f"there is no coder {name!r} here; there is {', '.join(there)}")
+    return {there[name]: profile.text_coders[there[name]] for name in wanted}
+
+
+def measure(chosen: Chosen, coders: Mapping[int, TextCoder], models: ExactModels, *, unpack: bool = True) -> Row:
     """Bits and bytes of the words by each coder, with a reason for those that do not carry them.
 
     Args:
@@ -121,8 +136,7 @@ def measure(chosen: Chosen, profile: Profile, models: ExactModels, *, unpack: bo
     text = " ".join(chosen.words)
     row: Row = {"words": len(chosen.words), "joined": chosen.joined, "code_bits": chosen.code_bits, "coders": {}}
     row["code_file_bytes"] = file_bytes(bytes(1 + -(-chosen.code_bits // 8)), models)
-    for number in CODERS:
-        coder = profile.text_coders[number]
+    for number, coder in coders.items():
         try:
             payload = coder.pack(text)
         except LimitError as error:
@@ -200,11 +214,13 @@ def main(
     data: Annotated[Path, typer.Option(help="folder with text/lmm_descriptions.jsonl")],
     images: Annotated[Path | None, typer.Option(help="folder of photos for the own describer")] = None,
     limit: Annotated[int, typer.Option(min=1, help="number of descriptions")] = 200,
+    coders: Annotated[str, typer.Option(help="names of coders, parted by commas")] = CODERS,
     profile: str = "embedded",
     json_file: Annotated[Path | None, typer.Option("--json", help="file for the figures")] = None,
 ) -> None:
     """Measure the words of mode micro with all their letters."""
     chosen = load_profile(profile)
+    measured = coders_of(chosen, coders)
     models, ranks = chosen.exact_models, word_ranks(chosen.small_language_model.sound_path())
     held_out = [weighed([text], Description(), ranks) for text in held_out_half(read_descriptions(data))]
     console = Console(width=140)
@@ -222,7 +238,7 @@ def main(
             for k, text in enumerate(track(texts, f"{kind}, {ubpp} ubpp", transient=True)):
                 key = " ".join(text.words)
                 if key not in known:  # a short description is the same at most targets
-                    known[key] = measure(text, chosen, models, unpack=k % CHECKED == 0)
+                    known[key] = measure(text, measured, models, unpack=k % CHECKED == 0)
                 rows.append(known[key] | {"fill": text.code_bits / text.room})
             result[kind][str(ubpp)] = summarise(rows)
         show(kind, result[kind], console)

@@ -53,6 +53,7 @@ def edit_file(
         kept["text"] = text_section(text, sections.get("text"), models)
     if "pixels" not in kept and (text is not None or "pixels" in drop):
         header = dataclasses.replace(header, seed=0)
+    header = dataclasses.replace(header, fingerprint=models.fingerprint_with(streams.coder_number(kept)))
     edited = container.write(header, kept)
     streams.decode(edited, models, max_pixels=max_pixels)
     return edited

@@ -21,6 +21,7 @@ ENDING = ".toml"
 FILES = {  # what names a file of weights, by table
     "hyperprior": ("weights",),
     "small_language_model": ("weights",),
+    "words": ("weights",),
     "describer": ("weights",),
     "locator": ("weights",),
     "detector": ("weights",),

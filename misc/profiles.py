@@ -13,7 +13,7 @@ from .bits.pixels import entropy_model
 from .bits.pixels.entropy_model import LatentModel
 from .bits.streams import ExactModels
 from .bits.text import Coders, make_coders
-from .bits.text.language_model import ModelFile
+from .bits.text.model_file import ModelFile
 from .decoder_profile import CascadeProfile, DecoderProfile, HubPart, decoder_from, hub_part
 from .errors import InputError, WeightsError
 from .profile_files import ENDING, profile_names, read_own, read_table
@@ -23,7 +23,7 @@ from .weights.safe import load, refusing
 
 __all__ = ["Derived", "Part", "Profile", "load_profile", "profile_names", "readers"]
 
-SMALL_NAME = "lm-small"
+SMALL_NAME, WORDS_NAME = "lm-small", "words"
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,7 @@ class Profile:
     hyperprior: Part
     language_model: Derived
     small_language_model: Part
+    words: Part
     packages: dict[str, Package]
     describer: Part | None = None
     locator: Part | None = None
@@ -135,6 +136,7 @@ class Profile:
         files = {
             large.name: ModelFile(large.path, large.digest, large.sound_path),
             SMALL_NAME: ModelFile(small.path, small.sha256, small.sound_path),
+            WORDS_NAME: ModelFile(self.words.path, self.words.sha256, self.words.sound_path),
         }
         return make_coders(files)
 
@@ -186,6 +188,7 @@ def profile_of(name: str, table: dict[str, Any]) -> Profile:
         Part(**table["hyperprior"]),
         Derived(**table["language_model"]),
         Part(**table["small_language_model"]),
+        Part(**table["words"]),
         {key: Package(**value) for key, value in table["packages"].items()},
         describer=Part(**table["describer"]) if "describer" in table else None,
         locator=Part(**table["locator"]) if "locator" in table else None,
@@ -207,7 +210,7 @@ def readers(fingerprint: int, *own: str) -> list[str]:
     names = list[str]()
     for name in (*profile_names(), *(each for each in own if each.endswith(ENDING))):
         try:
-            if load_profile(name).exact_models.fingerprint == fingerprint:
+            if fingerprint in load_profile(name).exact_models.fingerprints:
                 names.append(name)
         except WeightsError:  # its weights are missing or damaged, so it reads nothing now
             continue

@@ -31,6 +31,7 @@ KINDS: dict[str, Callable[..., Any]] = {
     "lm-small": Config,
     "upsampler": Upsampler,
     "vit-s14": VisionTransformer,
+    "words": Config,
 }
 DIFFUSION = ["sd15-tile", "sdxl-tile", "tiny", "tiny-xl"]
 
@@ -67,10 +68,11 @@ def test_committed_weights_have_the_committed_shape(name: str) -> None:
     assert json.loads(weights.metadata["config"]) == read_config(name)
 
 
-def test_the_committed_language_model_has_the_committed_shape() -> None:
-    weights = load(checkpoint("embedded/language_model/language_model.safetensors"), prefix="facts")
+@pytest.mark.parametrize(("folder", "name"), [("language_model", "lm-small"), ("words", "words")])
+def test_the_committed_language_models_have_the_committed_shapes(folder: str, name: str) -> None:
+    weights = load(checkpoint(f"embedded/{folder}/{folder}.safetensors"), prefix="facts")
     (facts,) = weights.tensors.values()
-    assert json.loads(facts.tobytes())["config"] == read_config("lm-small")
+    assert json.loads(facts.tobytes())["config"] == read_config(name)
 
 
 def test_a_shape_may_lie_in_a_file_of_ones_own(tmp_path: Path) -> None:

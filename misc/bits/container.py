@@ -12,12 +12,23 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import BitstreamError, LimitError, ModelMismatchError
 
-__all__ = ["MAGIC", "MAX_PIXELS", "MAX_SIDE", "SECTIONS", "Header", "Section", "read", "symbol_check", "write"]
+__all__ = [
+    "MAGIC",
+    "MAX_PIXELS",
+    "MAX_SIDE",
+    "SECTIONS",
+    "Header",
+    "Section",
+    "check_fingerprint",
+    "read",
+    "symbol_check",
+    "write",
+]
 
 MAGIC = 0xB5
 VERSION = 1
@@ -87,12 +98,12 @@ def write(header: Header, sections: Mapping[str, Section]) -> bytes:
 
 
 def read(
-    data: bytes, *, fingerprint: int | None = None, max_pixels: int = MAX_PIXELS, partial: bool = False
+    data: bytes, *, fingerprints: Collection[int] = (), max_pixels: int = MAX_PIXELS, partial: bool = False
 ) -> tuple[Header, dict[str, Section]]:
     """Header and sections of a file, the sections by name and in its order.
 
     Args:
-        fingerprint: the one of the models at hand; None accepts every file.
+        fingerprints: those that the models at hand read; none accept every file.
         max_pixels: the largest image that is accepted.
         partial: accept a file of two or more sections whose checksum does not fit if its header's check does, as
             the sections before its last, from the first on, that are whole; whether what they hold is right must
@@ -113,10 +124,8 @@ def read(
     if intact and len(data) > 2 and data[1] >> 5 != VERSION - 1:
         raise ModelMismatchError(f"the file has format version {(data[1] >> 5) + 1}; this program reads {VERSION}")
     header, names, position = read_header(data[:-1] if intact else data)
-    if fingerprint is not None and header.fingerprint != fingerprint and (intact or len(names) > 1):
-        raise ModelMismatchError(
-            f"the file was written with other models ({header.fingerprint:04x}) than these ({fingerprint:04x})"
-        )
+    if fingerprints and (intact or len(names) > 1):
+        check_fingerprint(header, fingerprints)
     if header.width * header.height > max_pixels:
         raise LimitError(f"an image of {header.width}x{header.height} is beyond the limit of {max_pixels} pixels")
     if intact:
@@ -126,6 +135,15 @@ def read(
             if not partial:
                 raise
     return header, read_leading_sections(data, position, names[:-1])
+
+
+def check_fingerprint(header: Header, fingerprints: Collection[int]) -> None:
+    """Compare a file's fingerprint with those of the models at hand; ModelMismatchError if none of them is it."""
+    if header.fingerprint not in fingerprints:
+        own = " or ".join(f"{each:04x}" for each in sorted(fingerprints))
+        raise ModelMismatchError(
+            f"the file was written with other models ({header.fingerprint:04x}) than these ({own})"
+        )
 
 
 def read_sections(body: bytes, position: int, names: Sequence[str]) -> dict[str, Section]:

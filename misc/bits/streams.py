@@ -21,10 +21,21 @@ from .pixels.latents import PixelLatents
 from .regions import coder as regions
 from .regions.coder import TABLES
 from .regions.maps import RegionMaps
-from .text import WEIGHTLESS, Coders, description
+from .text import LATER, WEIGHTLESS, Coders, description
 from .text.description import Description
 
-__all__ = ["ExactModels", "Streams", "count_items", "decode", "encode", "pack", "pixel_section", "reseed", "write"]
+__all__ = [
+    "ExactModels",
+    "Streams",
+    "coder_number",
+    "count_items",
+    "decode",
+    "encode",
+    "pack",
+    "pixel_section",
+    "reseed",
+    "write",
+]
 
 
 @dataclass(frozen=True)
@@ -68,8 +79,27 @@ class ExactModels:
     @functools.cached_property
     def fingerprint(self) -> int:
         """0 to 65,535: the low bytes of a CRC-32 over what tells these models, and the region tables, from others."""
+        return self._fingerprint()
+
+    @property
+    def fingerprints(self) -> frozenset[int]:
+        """Those of all files that these models read: `fingerprint`, and one for each coder of LATER that is here."""
+        return frozenset(self.fingerprint_with(number) for number in (0, *self.coders))
+
+    @functools.cached_property
+    def _later(self) -> dict[int, int]:
+        """The fingerprints of files whose text is by a coder of LATER, by its number."""
+        return {number: self._fingerprint(number) for number in self.coders if number in LATER}
+
+    def fingerprint_with(self, coder: int) -> int:
+        """The fingerprint of a file whose text is by the coder of this number; 0 for a file without text."""
+        return self._later.get(coder, self.fingerprint)
+
+    def _fingerprint(self, coder: int = 0) -> int:
+        """As `fingerprint`; coders of LATER count only if it is their number."""
         parts = [self.latents.checksum.to_bytes(4, "big"), bytes(entry & 0xFF for table in TABLES for entry in table)]
-        parts += [bytes([number]) + coder.digest for number, coder in sorted(self.coders.items()) if coder.digest]
+        counted = (each for each in sorted(self.coders.items()) if each[0] == coder or each[0] not in LATER)
+        parts += [bytes([number]) + each.digest for number, each in counted if each.digest]
         parts.append(self.memory)
         return zlib.crc32(b"".join(parts)) & ((1 << 8 * FINGERPRINT_BYTES) - 1)
 
@@ -112,7 +142,13 @@ def pixel_section(pixels: PixelLatents, payload: bytes) -> Section:
 
 def write(streams: Streams, sections: Mapping[str, Section], models: ExactModels) -> bytes:
     """Bytes of a file with the size and seed of streams and with sections that `pack` made."""
-    return container.write(Header(streams.width, streams.height, streams.seed, models.fingerprint), sections)
+    fingerprint = models.fingerprint_with(coder_number(sections))
+    return container.write(Header(streams.width, streams.height, streams.seed, fingerprint), sections)
+
+
+def coder_number(sections: Mapping[str, Section]) -> int:
+    """The number of the text's coder; 0 without a text."""
+    return next(iter(sections["text"].payload), 0) if "text" in sections else 0
 
 
 def reseed(data: bytes, seed: int) -> bytes:
@@ -152,7 +188,9 @@ def decode(
     Raises:
         BitstreamError, LimitError, ModelMismatchError: as `container.read`; also where symbols fail their check.
     """
-    header, sections = container.read(data, fingerprint=models.fingerprint, max_pixels=max_pixels, partial=partial)
+    header, sections = container.read(data, fingerprints=models.fingerprints, max_pixels=max_pixels, partial=partial)
+    if "text" in sections:
+        container.check_fingerprint(header, {models.fingerprint_with(coder_number(sections))})
     sections = {name: section for name, section in sections.items() if name in wanted}
     text = maps = pixels = None
     if "text" in sections:

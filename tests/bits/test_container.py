@@ -109,9 +109,9 @@ def test_what_is_wrong_is_said(body: bytes, error: type[MiscError], words: str) 
 
 def test_other_models_are_noticed() -> None:
     data = write(Header(64, 64, 0, 3), {"text": Section(b"x", 0)})
-    assert read(data, fingerprint=3)[0].fingerprint == 3
+    assert read(data, fingerprints={3})[0].fingerprint == 3
     with pytest.raises(ModelMismatchError, match="other models"):
-        read(data, fingerprint=4)
+        read(data, fingerprints={4})
 
 
 def test_larger_images_need_leave() -> None:
@@ -159,11 +159,11 @@ def test_damage_in_size_seed_and_fingerprint_is_noticed_in_cut_files_too() -> No
     header = Header(1000, 77, 123_456, 9)
     whole = write(header, {"text": Section(b"text", 1), "pixels": Section(b"pixels", 3)})
     cut = whole[:-4]
-    assert read(cut, partial=True, fingerprint=9) == (header, {"text": Section(b"text", 1)})
+    assert read(cut, partial=True, fingerprints={9}) == (header, {"text": Section(b"text", 1)})
     for at in range(2, 2 + 3 + 2 + 3 + 1):  # behind magic and flags: size, fingerprint, seed, check
         for change in range(1, 128):  # with the top bit numbers would get other lengths, and the check another place
             with pytest.raises(BitstreamError):
-                read(cut[:at] + bytes([cut[at] ^ change]) + cut[at + 1 :], partial=True, fingerprint=9)
+                read(cut[:at] + bytes([cut[at] ^ change]) + cut[at + 1 :], partial=True, fingerprints={9})
 
 
 def test_a_cut_file_whose_checksum_fits_by_chance_is_read_as_cut() -> None:

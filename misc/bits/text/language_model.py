@@ -14,9 +14,7 @@ is beyond its bytes is refused, by the encoder as by the decoder.
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +28,7 @@ from ...weights.safe import load, refusing
 from ..arithmetic.range_coder import PRECISION, TOTAL, FrequencyTable, RangeDecoder, RangeEncoder
 from ..arithmetic.transformer import Cache, Config, Transformer, exact_exp
 from .byte_pairs import BytePairs
+from .model_file import ModelCoder, ModelFile
 
 __all__ = ["LanguageModel", "Model", "ModelFile", "frequencies", "load_model"]
 
@@ -134,57 +133,17 @@ def spread_shares(shares: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return counts
 
 
-@dataclass(frozen=True)
-class ModelFile:
-    """Where a language model lies.
-
-    Attributes:
-        sha256: what tells it from others, in hexadecimal, where that is pinned; else that of the file.
-        check: returns the path once the file is found to be sound; without it, the path is taken as it is.
-    """
-
-    path: Path
-    sha256: str = ""
-    check: Callable[[], Path] | None = None
-
-
-class LanguageModel:
-    """The coder of one model file, which is read when it is first needed.
-
-    Args:
-        name: of the coder.
-        most: tokens of a text, with the last; part of the format.
-        file: of the model.
-    """
-
-    def __init__(self, name: str, most: int, file: ModelFile) -> None:
-        self.name, self.most, self.file = name, most, file
-        self.path = file.path
-        self.lossless = True
-
-    @functools.cached_property
-    def digest(self) -> bytes:
-        """SHA-256 of the model."""
-        if self.file.sha256:
-            return bytes.fromhex(self.file.sha256)
-        try:
-            return hashlib.sha256(self.path.read_bytes()).digest()
-        except OSError as error:
-            raise WeightsError(f"the language model {self.path.name} cannot be read: {error.strerror}") from error
+class LanguageModel(ModelCoder):
+    """The coder of one model file; arguments as `ModelCoder`."""
 
     @functools.cached_property
     def model(self) -> Model:
         """The model, with room for the longest text behind the longest prefix."""
-        model = load_model(self.file.check() if self.file.check else self.path)
+        model = load_model(self.file.sound_path())
         longest = max(prefix.cache.length for prefix in model.prefixes)
         if longest + self.most > model.transformer.config.positions:
             raise WeightsError(f"the language model {self.path.name} has too few positions")
         return model
-
-    @property
-    def available(self) -> bool:
-        """Whether the model file is there."""
-        return self.path.is_file()
 
     def keeps(self, text: str) -> bool:
         """Always."""

@@ -40,13 +40,13 @@ def test_another_coder_is_a_file_and_a_line(tmp_path: Path) -> None:
     folder = tmp_path / "misc" / "bits" / "text"
     (folder / "utf16.py").write_text(STRANGER)
     table = (folder / "registry.py").read_text()
-    line = '    5: language_model("lm-small", 384),\n'
-    (folder / "registry.py").write_text(table.replace(line, line + '    6: weightless("utf16.Utf16"),\n'))
+    line = '    6: words("words", 256),\n'
+    (folder / "registry.py").write_text(table.replace(line, line + '    7: weightless("utf16.Utf16"),\n'))
     script = (
         "from misc.bits.text import WEIGHTLESS, shortest, coder_of\n"
-        "data = shortest('☃' * 3, {6: WEIGHTLESS[6]})\n"
-        "assert data[0] == 6 and coder_of(6, WEIGHTLESS).unpack(data[1:]) == '☃' * 3\n"
-        "assert WEIGHTLESS[6].name == 'utf16' and len(shortest('a cat', WEIGHTLESS)) < 10"
+        "data = shortest('☃' * 3, {7: WEIGHTLESS[7]})\n"
+        "assert data[0] == 7 and coder_of(7, WEIGHTLESS).unpack(data[1:]) == '☃' * 3\n"
+        "assert WEIGHTLESS[7].name == 'utf16' and len(shortest('a cat', WEIGHTLESS)) < 10"
     )
     subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)})
 

@@ -103,7 +103,7 @@ def test_unknown_coders_are_named() -> None:
 
 def test_the_numbers_of_coders_are_one_table() -> None:
     names = {number: coder.name for number, coder in load_profile().text_coders.items()}
-    assert names == {1: "deflate", 2: "lzw", 3: "consonants", 4: "lm-large", 5: "lm-small"}
+    assert names == {1: "deflate", 2: "lzw", 3: "consonants", 4: "lm-large", 5: "lm-small", 6: "words"}
     assert set(names) == set(CODERS)
     assert set(WEIGHTLESS) == {1, 2, 3}
 

@@ -1,0 +1,290 @@
+"""Text coder 6: words under an exact little network, for the word lists of mode micro and for usual descriptions.
+
+    text ─► words and pieces ─► P(token | style, tokens so far) ─► frequencies ─┐
+                       end? ─► P(end | bits left) ──────────────────────────────┴─► range coder ─► bytes
+
+The network is a Transformer (misc.bits.arithmetic.transformer) of two narrow layers, whose vocabulary has a token for
+each usual word, and one for each group of rare words, behind which the word's place in the group follows, usual ones
+first. The first symbol is the style: a list of words, or prose with capitals, marks and line feeds. A token
+of the style stands before the text; a list's also says how long it is, about, by the number of bytes, since short lists
+are of rarer words.
+
+No token ends a text: the number of bytes is known from outside, so that a text ends where they are nearly used up.
+Encoder and decoder count what every symbol costs, in 1/16 bit, and before each token, and behind the last, a symbol
+says whether the text ends; with many bits left that it goes on costs next to nothing. The encoder takes the least
+number of bytes that holds the text, and fills it up with zeros, which a range decoder reads behind its bytes anyway.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import zlib
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import threadpool_limits
+
+from ...errors import BitstreamError, LimitError, WeightsError
+from ...weights.safe import load, refusing
+from ..arithmetic.range_coder import PRECISION, TOTAL, FrequencyTable, RangeDecoder, RangeEncoder
+from ..arithmetic.transformer import Cache, Config, Transformer
+from .language_model import frequencies
+from .lzw import fold
+from .model_file import ModelCoder
+from .word_pieces import RARE, WordPieces
+
+__all__ = ["END_LEFT", "UNITS", "WordModel", "Words", "cost", "load_word_model", "pack_words"]
+
+UNITS = 16  # of cost, a bit
+MAX_BYTES = 1 << 20
+END_LEFT = range(-4, 12)  # bits left with which a text usually ends; with fewer, the bytes are no text
+FLAT = 200  # places of a group that are about as likely as the first
+EARLY_END = TOTAL >> 12  # frequency of an end with more bits left
+STARTING = 0.75  # of the bytes that a text may need, the least that are tried
+
+F64 = npt.NDArray[np.float64]
+
+
+def cost(frequency: int) -> int:
+    """What a symbol of this frequency of 2^24 costs, in 1/16 bit, rounded up."""
+    power: int = frequency**UNITS
+    return UNITS * PRECISION - power.bit_length() + 1
+
+
+def flag_tables(shares: Sequence[int]) -> tuple[FrequencyTable, ...]:
+    """Frequencies of "goes on" and "ends" for each of END_LEFT, then for more; shares: of 256, that it ends."""
+    if len(shares) != len(END_LEFT):
+        raise ValueError("the shares of ends are for other numbers of bits")
+    counts = [*(share << PRECISION - 8 for share in shares), EARLY_END]
+    return tuple(FrequencyTable([TOTAL - count, count]) for count in counts)
+
+
+@dataclass(frozen=True)
+class WordModel:
+    """The network, its vocabulary, and its styles.
+
+    Attributes:
+        lists: tokens that stand before a list, for each range of its bytes; no text has them.
+        bounds: most bytes of each range but the last, rising.
+        prose: token that stands before prose; no text has it.
+        choice: frequencies of a list and of prose.
+        groups: frequencies of places, for the token of each group of rare words.
+        ends: for each of END_LEFT, then for more bits left, frequencies of "goes on" and "ends".
+    """
+
+    transformer: Transformer
+    vocabulary: WordPieces
+    line_break: int
+    lists: tuple[int, ...]
+    bounds: tuple[int, ...]
+    prose: int
+    choice: FrequencyTable
+    groups: Mapping[int, FrequencyTable]
+    ends: tuple[FrequencyTable, ...]
+
+    def tokens(self, text: str) -> list[int]:
+        """Tokens of a text, as far as it can be said with them."""
+        lines = [self.vocabulary.encode(line) for line in text.split("\n")]
+        return [token for line in lines for token in (self.line_break, *line)][1:]
+
+    def flag(self, bits: int) -> FrequencyTable:
+        """Frequencies of "goes on" and "ends" with so many bits left; BitstreamError for too few."""
+        if bits < END_LEFT.start:
+            raise BitstreamError("the text stream is damaged")
+        return self.ends[min(bits, END_LEFT.stop) - END_LEFT.start]
+
+    def frequencies(self, logits: F64) -> npt.NDArray[np.int64]:
+        """Frequencies of the next token after logits (vocabulary,)."""
+        logits = logits.copy()
+        logits[[*self.lists, self.prose]] = -np.inf
+        return frequencies(logits)
+
+    def first(self, style: int, size: int) -> int:
+        """The token before a text of a style (0 for a list, 1 for prose) in so many bytes."""
+        return self.prose if style else self.lists[bisect_left(self.bounds, size)]
+
+    def tables(self, first: int, tokens: Sequence[int]) -> npt.NDArray[np.int64]:
+        """(T, vocabulary) frequencies of every token after the first and those before it."""
+        if not tokens:
+            return np.zeros((0, self.transformer.config.vocabulary), np.int64)
+        known = [self.vocabulary.known(token)[0] for token in tokens[:-1]]
+        logits = self.transformer([first, *known], self.cache(len(tokens)))
+        return np.stack([self.frequencies(row) for row in logits])
+
+    def cache(self, most: int) -> Cache:
+        """An empty cache for a text of so many tokens."""
+        return self.transformer.cache(most)
+
+
+def load_word_model(path: Path) -> WordModel:
+    """The model of a file that `misc.models.language_model.words` wrote.
+
+    Raises:
+        WeightsError: the file is missing, damaged or no such model.
+    """
+    with refusing(path, "a model of words"):
+        return model_of(load(path).tensors)
+
+
+def model_of(arrays: dict[str, npt.NDArray[Any]]) -> WordModel:
+    """The model of the arrays of such a file; raises all kinds of errors for arrays that are not."""
+    facts: dict[str, Any] = json.loads(arrays["facts"].tobytes())
+    transformer = Transformer(Config(**facts["config"]), arrays)
+    if len(facts["tokens"]) != transformer.config.vocabulary:
+        raise ValueError("the vocabulary has another size than the network")
+    vocabulary = WordPieces(facts["tokens"], facts["line_break"], unpack_words(arrays["rare"]))
+    groups = {vocabulary.number(token): count for token, count in zip(RARE, vocabulary.rare_counts(), strict=True)}
+    if len(facts["lists"]) != len(facts["bounds"]) + 1:
+        raise ValueError("the lists have other bounds")
+    shares = np.array(facts["style_shares"], np.int64) << (PRECISION - 8)
+    return WordModel(
+        transformer,
+        vocabulary,
+        facts["line_break"],
+        tuple(facts["lists"]),
+        tuple(facts["bounds"]),
+        facts["prose"],
+        FrequencyTable(shares),
+        {token: FrequencyTable(place_counts(count)) for token, count in groups.items()},
+        flag_tables(facts["end_shares"]),
+    )
+
+
+def pack_words(words: Sequence[str]) -> npt.NDArray[np.uint8]:
+    """Words in few bytes, for a file of weights."""
+    return np.frombuffer(zlib.compress("\n".join(words).encode(), 9), np.uint8)
+
+
+def unpack_words(data: npt.NDArray[np.uint8]) -> list[str]:
+    """Inverse of `pack_words`."""
+    return zlib.decompress(data.tobytes()).decode().split("\n")
+
+
+def place_counts(count: int) -> npt.NDArray[np.int64]:
+    """Frequencies of so many places, or 2 if there are fewer: those of 1/(FLAT + place), about."""
+    chances = (1 << 32) // (FLAT + np.arange(max(2, count), dtype=np.int64))
+    counts: npt.NDArray[np.int64] = chances * (TOTAL - chances.size) // chances.sum() + 1
+    counts[0] += TOTAL - counts.sum()
+    return counts
+
+
+class Words(ModelCoder):
+    """The coder; keeps texts of a to z, 0 to 9, single spaces, usual marks, and capitals at the beginning of words."""
+
+    lossless = False
+
+    @functools.cached_property
+    def model(self) -> WordModel:
+        """The model; WeightsError if it is missing, damaged or too short."""
+        model = load_word_model(self.file.sound_path())
+        if self.most > model.transformer.config.positions:
+            raise WeightsError(f"the language model {self.path.name} has too few positions")
+        return model
+
+    def keeps(self, text: str) -> bool:
+        """Whether the text can be said in the model's tokens."""
+        return self.model.vocabulary.decode(self.model.tokens(text)) == text
+
+    def pack(self, text: str) -> bytes:
+        """The style that suits best, then the tokens; what cannot be kept is folded to a to z and space first.
+
+        Raises:
+            LimitError: the text has too many tokens.
+        """
+        with threadpool_limits(1, "blas"):
+            return self._pack(text if self.keeps(text) else fold(text))
+
+    def _pack(self, text: str) -> bytes:
+        """As `pack`, for a text that can be kept."""
+        tokens = self.model.tokens(text)
+        if len(tokens) > self.most:
+            raise LimitError(f"the text is too long for {self.name}")
+        found = [self._pack_in(style, tokens) for style in (0, 1)]
+        return min(found, key=len)
+
+    def _pack_in(self, style: int, tokens: Sequence[int]) -> bytes:
+        """The least bytes of tokens in a style."""
+        model, places = self.model, np.arange(len(tokens))
+        known = [model.vocabulary.known(token)[0] for token in tokens]
+
+        @functools.cache
+        def tables(first: int) -> tuple[npt.NDArray[np.int64], int]:
+            """Frequencies of the tokens behind a first one, and the whole bytes of what they cost."""
+            rows = model.tables(first, tokens)
+            return rows, sum(cost(int(frequency)) for frequency in rows[places, known]) // (8 * UNITS)
+
+        size = int(STARTING * tables(model.first(style, MAX_BYTES))[1])
+        while True:
+            rows, least = tables(model.first(style, size))
+            data = write(model, style, tokens, rows, size) if size >= least else None
+            if data is not None:
+                return data
+            size += 1
+
+    def unpack(self, data: bytes) -> str:
+        """The text; BitstreamError for bytes that `pack` never writes."""
+        # A step is one row times a matrix: a second thread of BLAS only waits, and doubles the processor's work.
+        with threadpool_limits(1, "blas"):
+            return self.model.vocabulary.decode(list(self._read(data)))
+
+    def _read(self, data: bytes) -> Iterator[int]:
+        """The tokens of a text; raises as `unpack`."""
+        model, coder = self.model, RangeDecoder(data)
+        style = int(coder.decode(model.choice, 1)[0])
+        left = 8 * UNITS * len(data) - cost(int(model.choice.frequencies[style]))
+        token, cache = model.first(style, len(data)), model.cache(self.most)
+        for count in range(self.most + 1):
+            table = model.flag(left // UNITS)
+            end = int(coder.decode(table, 1)[0])
+            if end:
+                return
+            if count == self.most:
+                break
+            left -= cost(int(table.frequencies[0]))
+            row = model.frequencies(model.transformer([token], cache)[0])
+            token = int(coder.decode(FrequencyTable(row), 1)[0])
+            left -= cost(int(row[token]))
+            if token not in model.groups:
+                yield token
+                continue
+            table = model.groups[token]
+            place = int(coder.decode(table, 1)[0])
+            left -= cost(int(table.frequencies[place]))
+            yield model.vocabulary.rare_token(token, place)
+        raise BitstreamError("the text stream is damaged")
+
+
+def write(model: WordModel, style: int, tokens: Sequence[int], rows: npt.NDArray[np.int64], size: int) -> bytes | None:
+    """The text in so many bytes, or None if it does not fit.
+
+    Args:
+        style: 0 for a list, 1 for prose.
+        tokens: of the text.
+        rows: (T, vocabulary) frequencies of each token.
+        size: bytes.
+    """
+    coder = RangeEncoder()
+    coder.encode([style], model.choice)
+    left = 8 * UNITS * size - cost(int(model.choice.frequencies[style]))
+    for token, row in zip(tokens, rows, strict=True):
+        if left < END_LEFT.start * UNITS:
+            return None
+        table = model.flag(left // UNITS)
+        coder.encode([0], table)
+        known, place = model.vocabulary.known(token)
+        coder.encode([known], FrequencyTable(row))
+        left -= cost(int(table.frequencies[0])) + cost(int(row[known]))
+        if place >= 0:
+            coder.encode([place], model.groups[known])
+            left -= cost(int(model.groups[known].frequencies[place]))
+    if left < END_LEFT.start * UNITS:
+        return None
+    coder.encode([1], model.flag(left // UNITS))
+    data = coder.finish()
+    return data.ljust(size, b"\0") if len(data) <= size else None

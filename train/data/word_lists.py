@@ -1,0 +1,122 @@
+"""Texts for the coder `words`: lists of words as mode micro keeps them, and whole texts, drawn from several sources.
+
+LMM descriptions ─┐                    ┌─► joined, weighed, shortened to a random limit ─► list of words
+captions ─────────┼─► source by share ─┤
+structured ───────┤                    └─► as it is, or several phrases with commas ─────► prose
+English texts, phrases ─┘
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ...bits.text.consonants import skeleton
+from ...bits.text.description import Description
+from ...bits.text.lzw import fold
+from ...micro import choose_words, weigh
+from ...synonyms import shorter_words
+
+__all__ = ["SOURCES", "Source", "draw_list", "draw_prose", "sources_of"]
+
+SOURCES = ("descriptions", "structured", "captions", "texts", "phrases")
+SYMBOLS = (22, 480)  # of the four-bit code: 84 to 1,830 millionths of a bit a pixel of 1024x1024
+MOST_WORDS = 150  # that are weighed for one list
+SHORTER = 0.35  # of the lists have synonyms
+ALONE = 0.7  # of the lists from structured descriptions are of one of them
+MOST_PHRASES = 7
+OPENED, OPENING = 0.4, (2, 5)  # share of the phrases that follow the first words of a description, and how many
+
+Weighed = tuple[list[str], list[float]]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One kind of text.
+
+    Attributes:
+        weighed: draws the words of a text and their weights.
+        prose: draws a text.
+        alone: share of the lists that are of one text, even if more would fit.
+    """
+
+    weighed: Callable[[random.Random], Weighed]
+    prose: Callable[[random.Random], str]
+    alone: float = 0.0
+
+
+def sources_of(
+    descriptions: Sequence[str],
+    structured: Sequence[Description],
+    photos: Sequence[Sequence[str]],
+    texts: Sequence[str],
+    phrases: Sequence[str],
+    ranks: Mapping[str, float],
+) -> dict[str, Source]:
+    """The sources that have texts, by name.
+
+    Args:
+        descriptions: of LMMs.
+        structured: descriptions with items.
+        photos: captions of each photo.
+        texts: any English, a short text each.
+        phrases: of a few words each, which are joined by commas.
+        ranks: of words, as `misc.micro.word_ranks` has them.
+    """
+
+    def of_text(text: str) -> Weighed:
+        words = words_of([text])
+        return words, weigh(Description(), words, ranks)
+
+    def of_items(text: Description) -> Weighed:
+        words = words_of(text.fields())
+        return words, weigh(text, words, ranks)
+
+    def some_captions(draw: random.Random) -> str:
+        captions = draw.choice(photos)
+        return " ".join(draw.sample(captions, draw.randint(1, len(captions))))
+
+    def some_phrases(draw: random.Random) -> str:
+        joined = ", ".join(draw.choice(phrases) for _ in range(draw.randint(1, MOST_PHRASES)))
+        if not descriptions or draw.random() >= OPENED:
+            return joined
+        return " ".join([*draw.choice(descriptions).split()[: draw.randint(*OPENING)], joined])
+
+    sources = {
+        "descriptions": Source(lambda draw: of_text(draw.choice(descriptions)), lambda draw: draw.choice(descriptions)),
+        "structured": Source(
+            lambda draw: of_items(draw.choice(structured)),
+            lambda draw: "\n".join(draw.choice(structured).fields()).rstrip("\n"),
+            ALONE,
+        ),
+        "captions": Source(lambda draw: of_text(some_captions(draw)), lambda draw: draw.choice(draw.choice(photos))),
+        "texts": Source(lambda draw: of_text(draw.choice(texts)), lambda draw: draw.choice(texts)),
+        "phrases": Source(lambda draw: of_text(some_phrases(draw)), some_phrases),
+    }
+    there = (descriptions, structured, photos, texts, phrases)
+    return {name: sources[name] for name, some in zip(SOURCES, there, strict=True) if some}
+
+
+def words_of(fields: Sequence[str]) -> list[str]:
+    """The words of texts that have a skeleton."""
+    return [word for field in fields for word in fold(field).split() if skeleton(word)]
+
+
+def draw_list(source: Source, draw: random.Random) -> str:
+    """What mode micro keeps of as many texts as it takes to fill a random limit; its words with single spaces."""
+    symbols = round(math.exp(draw.uniform(*map(math.log, SYMBOLS))))
+    alone = draw.random() < source.alone
+    words: list[str] = []
+    weights: list[float] = []
+    while not words or (not alone and len(words) < MOST_WORDS and len(" ".join(map(skeleton, words))) < symbols):
+        more = source.weighed(draw)
+        words, weights = words + more[0], weights + more[1]
+    shorter = shorter_words() if draw.random() < SHORTER else None
+    return " ".join(choose_words(words, weights, symbols, shorter))
+
+
+def draw_prose(source: Source, draw: random.Random) -> str:
+    """A whole text."""
+    return source.prose(draw)
