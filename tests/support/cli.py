@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from misc import cli
+from misc.profiles import load_profile
 from tests.support.images import sample_picture as picture
 
 
@@ -32,6 +33,8 @@ def misc_command(
 ):
     """The command line on a machine that has pulled nothing."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+    # Coders that an earlier test made know where the cache was: a new process has made none.
+    monkeypatch.delitem(load_profile("embedded").__dict__, "text_coders", raising=False)
 
     def call(*arguments: str | Path) -> tuple[int, str, str]:
         capfd.readouterr()
