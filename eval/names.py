@@ -27,6 +27,7 @@ from rich.progress import track
 from rich.table import Table
 
 from ..bits.text.description import Description
+from ..errors import InputError
 from ..models.semantics import Semantics
 from ..models.towers.tagger import read_names
 from ..profiles import load_profile
@@ -98,6 +99,8 @@ def listed_photos(data: Path, file: Path) -> Iterator[tuple[str, Image.Image, se
     """Images of a folder, of which a file has the nouns; in the order of the file."""
     paths = {path.stem: path for path in data.iterdir()}
     for name, known in json.loads(file.read_text()).items():
+        if name not in paths:
+            raise InputError(f"there is no photo {name} in {data}")
         with Image.open(paths[name]) as image:
             yield name, image.convert("RGB"), set(known)
 
@@ -136,6 +139,8 @@ def main(
         wide = with_general(there)
         judged = [(item.name, is_right(item.name, wide)) for item in said[-1].items]
         lines.append({"photo": name, "overall": said[-1].overall, "names": judged})
+    if not said:
+        raise InputError(f"there is no photo to describe in {data}")
     counts = count(said, known)
     show(counts, lines, Console())
     if json_file:

@@ -218,5 +218,7 @@ def claim(folder: Path) -> Iterator[None]:
             yield
     except Timeout as error:
         raise InputError(f"another run works in {folder}") from error
-    except (FileExistsError, NotADirectoryError, PermissionError) as error:
+    except (FileExistsError, NotADirectoryError) as error:
+        raise InputError(f"cannot write to {folder}: it is not a folder") from error
+    except PermissionError as error:
         raise InputError(f"cannot write to {folder}: {error.strerror}") from error

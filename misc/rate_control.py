@@ -19,6 +19,7 @@ __all__ = ["AUTO_BPP", "DEFAULT_BPP", "TEXT_SHARE", "Limit", "best_within", "che
 DEFAULT_BPP = 0.024
 AUTO_BPP = 0.005  # from here on mode auto writes pixels: `misc eval crossing` measured 0.0052 on 8 COCO photos
 TEXT_SHARE = 1 / 20  # of a file of mode misc, at most, for text and regions where they do not change the image
+LARGEST = 1e12  # rate that is taken for a limit
 MILLION = 1e6
 QUALITIES = 256
 TYPICAL_QUALITY = (0, 77, 153, 191, 255)  # where the search for a quality looks first, and no more than that:
@@ -68,8 +69,8 @@ def limit_of(
     if sum(limit is not None for limit in (bpp, ubpp, max_bytes, quality)) > 1:
         raise InputError("give one of bpp, ubpp, bytes and quality")
     for name, rate in (("bpp", bpp), ("ubpp", ubpp)):
-        if rate is not None and not 0 <= rate < math.inf:
-            raise InputError(f"{name} is a number of bits a pixel from 0 up, not {rate}")
+        if rate is not None and not 0 <= rate <= LARGEST:
+            raise InputError(f"{name} is a number from 0 to {LARGEST:g}, not {rate:g}")
     if max_bytes is not None and max_bytes < 0:
         raise InputError(f"max_bytes is a number of bytes from 0 up, not {max_bytes}")
     if quality is not None and not 0 <= quality < QUALITIES:

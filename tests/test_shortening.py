@@ -143,6 +143,6 @@ def test_limits() -> None:
     assert limit_of(size, ubpp=100, pixels=False) == Limit(13)
     assert limit_of(size, bpp=1e-4, pixels=True) == Limit(13)
     assert limit_of(size, quality=3, pixels=True) == Limit()
-    for wrong in ({"ubpp": -1.0}, {"ubpp": float("nan")}, {"ubpp": 5.0, "bpp": 0.1}, {"max_bytes": -1}):
+    for wrong in ({"ubpp": -1.0}, {"ubpp": float("nan")}, {"bpp": 1e308}, {"ubpp": 5.0, "bpp": 0.1}, {"max_bytes": -1}):
         with pytest.raises(InputError):
             limit_of(size, pixels=True, **wrong)  # type: ignore[arg-type]

@@ -88,6 +88,8 @@ def run_batch(
         WeightsError: the models cannot be loaded.
     """
     jobs = find_jobs(batch)
+    if batch.target.exists() and not batch.target.is_dir():
+        raise InputError(f"cannot write to {batch.target}: it is not a folder")
     for folder in {batch.target, *(Path(job["target"]).parent for job in jobs)}:
         remove_litter(folder)
     todo = [job for job in jobs if not Path(job["target"]).is_file()]

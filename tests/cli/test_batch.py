@@ -129,6 +129,9 @@ def test_nothing_to_do_is_one_sentence(tmp_path: Path) -> None:
         find_jobs(Batch("encode", tmp_path / "nothing", tmp_path, {}))
     with pytest.raises(InputError, match="nothing to decode"):
         find_jobs(Batch("decode", tmp_path, tmp_path, {}))
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    with pytest.raises(InputError, match=r"a\.png: it is not a folder"):
+        run_batch(Batch("encode", tmp_path, tmp_path / "a.png", {}), 1, lambda done, jobs: None)
 
 
 def test_without_ray_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

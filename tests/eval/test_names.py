@@ -7,10 +7,11 @@ import pytest
 from PIL import Image
 
 from misc.bits.text.description import Description, Item
+from misc.errors import InputError
 
 pytest.importorskip("textblob")
 
-from misc.eval.names import Counts, count, first_noun, is_right, listed_photos, with_general
+from misc.eval.names import Counts, count, first_noun, is_right, listed_photos, main, with_general
 
 KODAK = Path(__file__).parent.parent / "data" / "kodak_nouns.json"
 
@@ -47,6 +48,14 @@ def test_pictures_and_their_nouns(tmp_path: Path) -> None:
     (tmp_path / "nouns.json").write_text(json.dumps({"b": ["sea", "boat"], "a": ["door"]}))
     found = list(listed_photos(tmp_path, tmp_path / "nouns.json"))
     assert [(name, known) for name, _, known in found] == [("b", {"sea", "boat"}), ("a", {"door"})]
+
+
+def test_photos_that_are_not_there_are_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "nouns.json").write_text(json.dumps({"b": ["sea"]}))
+    with pytest.raises(InputError, match="no photo b in"):
+        list(listed_photos(tmp_path, tmp_path / "nouns.json"))
+    with pytest.raises(InputError, match="no photo to describe in"):
+        main(tmp_path, None, 1000, None)
 
 
 def test_the_nouns_of_kodak() -> None:

@@ -14,7 +14,7 @@ import pytest
 from misc.errors import InputError
 from misc.eval.codecs import expand
 from misc.eval.report import collect
-from misc.eval.run import Plan, Troubles, metrics_of, run
+from misc.eval.run import Plan, Troubles, claim, metrics_of, run
 from misc.eval.store import Store, find_photos, parse_rates
 from tests.support.images import sample_picture
 
@@ -169,6 +169,9 @@ def test_bad_demands_are_one_sentence(tmp_path: Path) -> None:
         find_photos(tmp_path)
     with pytest.raises(InputError, match="no metric 'fid'"):
         metrics_of("psnr,fid")
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="file: it is not a folder"), claim(tmp_path / "file"):
+        pass
     with pytest.raises(InputError, match="no codec to run"):
         expand([])
 
