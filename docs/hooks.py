@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
@@ -37,6 +38,7 @@ def outside() -> dict[str, str]:
     return pages
 
 
+@event_priority(100)  # mkdocstrings looks for the tree when it is configured
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Lay the packages out as they are installed, one folder misc, for who reads their docstrings from source."""
     folders = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-dir"]
