@@ -140,3 +140,9 @@ def commands() -> str:
 def escape(text: str) -> str:
     """A text in one line that Markdown takes as it is, in a table too."""
     return " ".join(text.split()).replace("|", "\\|").replace("{", "&#123;").replace("[", "\\[")
+
+
+def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
+    """Give the theme's search dialog the name that screen readers need."""
+    dialog = 'data-md-component="search" role="dialog"'
+    return output.replace(dialog, dialog + ' aria-label="Search"')
