@@ -142,7 +142,17 @@ def escape(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|").replace("{", "&#123;").replace("[", "\\[")
 
 
-def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
-    """Give the theme's search dialog the name that screen readers need."""
+def name_dialog(output: str) -> str:
+    """A page whose search dialog has the name that screen readers need."""
     dialog = 'data-md-component="search" role="dialog"'
     return output.replace(dialog, dialog + ' aria-label="Search"')
+
+
+def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
+    """Give the theme's search dialog its name."""
+    return name_dialog(output)
+
+
+def on_post_template(output_content: str, template_name: str, config: MkDocsConfig) -> str:
+    """The same for pages that are no documents, such as that of status 404."""
+    return name_dialog(output_content)

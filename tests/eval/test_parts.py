@@ -20,6 +20,7 @@ from misc.cli.eval_parts import PARTS
 from misc.codec import Codec
 from misc.eval import determinism
 from misc.eval.ablation import groups_of, measure, summarise
+from misc.eval.decoder import gains_of
 from misc.eval.determinism import compare, verdict
 from tests.golden.make import FOLDER as GOLDEN
 from tests.support.images import sample_picture
@@ -104,3 +105,13 @@ def test_determinism_tells_other_symbols_and_other_bytes(monkeypatch: pytest.Mon
     result["symbols"] = {}
     assert verdict(result) == "a second process draws other bytes"
     assert json.loads(json.dumps(result)) == result
+
+
+def test_gains_are_of_the_same_photos() -> None:
+    photos = [
+        {"pixel": {"clip": 0.5}, "text+pixel": {"clip": 0.6}, "misc": {"clip": 0.5 + gain}} for gain in (0.1, 0.3)
+    ]
+    gains = gains_of([*photos, {"pixel": {"clip": 0.0}}])
+    assert gains["pixel to text+pixel"] == pytest.approx({"gain": 0.1, "error": 0.0})
+    assert gains["pixel to misc"] == pytest.approx({"gain": 0.2, "error": 0.1})
+    assert gains_of(photos[:1]) == {}

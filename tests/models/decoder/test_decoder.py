@@ -20,7 +20,7 @@ from misc.bits.streams import Streams
 from misc.bits.text.description import Description, Item
 from misc.decoder_profile import Control, DecoderProfile, HubPart, Sampling, SamplingChanges
 from misc.errors import InputError, WeightsError
-from misc.eval.decoder import files_of, gains_of
+from misc.eval.decoder import files_of
 from misc.eval.random_parts import random_parts, save
 from misc.eval.resources import probe
 from misc.models.decoder import scene as scenes
@@ -129,16 +129,6 @@ def test_guidance_costs_nothing_where_no_text_guides() -> None:
     decoder.draw(scene("pixels"), changes=SamplingChanges(steps=1, negative="dull"))
     decoder.draw(scene("text", "pixels"), changes=SamplingChanges(steps=1, negative=""))
     assert seen == [1, 2, 2]
-
-
-def test_gains_are_of_the_same_photos() -> None:
-    photos = [
-        {"pixel": {"clip": 0.5}, "text+pixel": {"clip": 0.6}, "misc": {"clip": 0.5 + gain}} for gain in (0.1, 0.3)
-    ]
-    gains = gains_of([*photos, {"pixel": {"clip": 0.0}}])
-    assert gains["pixel to text+pixel"] == pytest.approx({"gain": 0.1, "error": 0.0})
-    assert gains["pixel to misc"] == pytest.approx({"gain": 0.2, "error": 0.1})
-    assert gains_of(photos[:1]) == {}
 
 
 def test_sdxl_gets_both_encoders_and_the_size() -> None:
