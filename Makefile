@@ -8,7 +8,7 @@ N ?= 200
 ONLY ?=
 PHOTOS ?= kodak
 CODECS ?= misc:dlsvc,misc:micro,misc:text,misc:text+map,misc:pixel,misc:misc,rivals
-RATES ?= 0.003,0.006,0.012,0.024,0.036,0.05
+RATES ?= 0.003..0.05:6
 METRICS ?= psnr,ssim,ms_ssim,st_lpips,vit_patch,vit_mean,clip,clip_text
 
 .PHONY: help demo results test fuzz kills lint docs man wheel clean
