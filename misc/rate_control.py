@@ -70,7 +70,7 @@ def limit_of(
         raise InputError("give one of bpp, ubpp, bytes and quality")
     for name, rate in (("bpp", bpp), ("ubpp", ubpp)):
         if rate is not None and not 0 <= rate <= LARGEST:
-            raise InputError(f"{name} is a number from 0 to {LARGEST:g}, not {rate:g}")
+            raise InputError(f"{name} is a number of bits a pixel from 0 to {LARGEST:g}, not {rate:g}")
     if max_bytes is not None and max_bytes < 0:
         raise InputError(f"max_bytes is a number of bytes from 0 up, not {max_bytes}")
     if quality is not None and not 0 <= quality < QUALITIES:
