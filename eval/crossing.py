@@ -32,6 +32,7 @@ from ..rate_control import AUTO_BPP
 from .metrics import mean_of
 from .metrics.catalogue import METRICS
 from .metrics.panel import Panel
+from .panels import plot_panels
 from .upsampler import spread
 
 __all__ = ["crossing", "measure", "summarise"]
@@ -120,23 +121,14 @@ def crossings_of(summary: Mapping[str, Any], metrics: Sequence[str]) -> dict[str
 
 def plot(summary: Mapping[str, Any], path: Path) -> None:
     """Both kinds' figures over the rate, a panel a metric; the line is where mode auto changes."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
     metrics = [name for name in METRICS if name in next(iter(summary.values()))["pixels"]]
-    figure = Figure(figsize=(3.2 * len(metrics), 3.2), layout="constrained")
-    for axes, name in zip(figure.subplots(1, len(metrics), squeeze=False)[0], metrics, strict=True):
-        for kind, marker in zip(KINDS, "os", strict=True):
-            pairs = [(1e6 * float(rate), row[kind][name]) for rate, row in summary.items()]
-            axes.plot(*zip(*pairs, strict=True), marker=marker, markersize=4, label=kind)
-        axes.axvline(1e6 * AUTO_BPP, color="k", linewidth=0.8, linestyle=":")
-        axes.set_xscale("log")
-        axes.set_xlabel("limit, µbpp")
-        axes.set_ylabel(METRICS[name].axis)
-        axes.grid(visible=True, alpha=0.3)
-    axes.legend(fontsize=8)
-    with mpl.rc_context({"svg.hashsalt": "misc", "svg.fonttype": "none"}):
-        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+    panels = {
+        METRICS[name].axis: {
+            kind: [(1e6 * float(rate), row[kind][name]) for rate, row in summary.items()] for kind in KINDS
+        }
+        for name in metrics
+    }
+    plot_panels(path, panels, "limit, µbpp", 1e6 * AUTO_BPP, log=True)
 
 
 def main(

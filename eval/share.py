@@ -34,6 +34,7 @@ from ..rate_control import DEFAULT_BPP, TEXT_SHARE, limit_of
 from .metrics import mean_of
 from .metrics.catalogue import METRICS
 from .metrics.panel import Panel
+from .panels import plot_panels
 from .upsampler import spread
 
 __all__ = ["LOSSES", "choose_share", "measure", "summarise"]
@@ -120,24 +121,16 @@ def choose_share(summary: Mapping[str, Any], rate: float = DEFAULT_BPP) -> float
 
 def plot(summary: Mapping[str, Any], path: Path) -> None:
     """Words that are still there and the panel's figures over the share, a line a rate."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
     shares = [share for share in next(iter(summary.values())) if share != "photos"]
     known = summary[next(iter(summary))][shares[0]]
-    axes_of = {"words": "words kept", **{name: METRICS[name].axis for name in METRICS if name in known}}
-    figure = Figure(figsize=(3.2 * len(axes_of), 3.2), layout="constrained")
-    for axes, (name, label) in zip(figure.subplots(1, len(axes_of), squeeze=False)[0], axes_of.items(), strict=True):
-        for (rate, row), marker in zip(summary.items(), "osd", strict=False):
-            pairs = [(100 * float(share), row[share][name]) for share in shares]
-            axes.plot(*zip(*pairs, strict=True), marker=marker, markersize=4, label=f"{rate} bpp")
-        axes.axvline(100 * TEXT_SHARE, color="k", linewidth=0.8, linestyle=":")
-        axes.set_xlabel("share of text and regions, %")
-        axes.set_ylabel(label)
-        axes.grid(visible=True, alpha=0.3)
-    axes.legend(fontsize=8)
-    with mpl.rc_context({"svg.hashsalt": "misc", "svg.fonttype": "none"}):
-        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+    labels = {"words": "words kept", **{name: METRICS[name].axis for name in METRICS if name in known}}
+    panels = {
+        label: {
+            f"{rate} bpp": [(100 * float(share), row[share][name]) for share in shares] for rate, row in summary.items()
+        }
+        for name, label in labels.items()
+    }
+    plot_panels(path, panels, "share of text and regions, %", 100 * TEXT_SHARE)
 
 
 def main(
