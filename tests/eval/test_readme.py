@@ -36,7 +36,10 @@ def test_the_upsamplers_figures_are_the_committed_ones(file: str, rows: tuple[st
 def test_the_decoders_table_is_the_committed_one() -> None:
     result = json.loads((ROOT / "docs/results/decoder.json").read_text())
     assert result["photos"] == len(result["per_photo"]) == 24
-    assert markdown_of(result) in (ROOT / "README.md").read_text()
+    readme = (ROOT / "README.md").read_text()
+    assert markdown_of(result) in readme
+    for step, gain in result["gains"].items():
+        assert f"{step} {gain['gain']:+.3f} ({gain['error']:.3f})" in readme
     for name in ("pixel", "misc", "AVIF/4 -> x4plus"):
         assert all(photo[name]["bpp"] <= 0.024 for photo in result["per_photo"].values() if name in photo)
 
@@ -93,3 +96,9 @@ def test_the_semantics_table_is_the_committed_one() -> None:
     assert f"(COCO) | {100 * result['names']['mentioned']:.1f} % |" in text
     assert f"| {100 * where['pointing']:.1f} %, {where['iou']:.3f} |" in text
     assert f"| {result['regions']['MISC']['mean']:.1f} | |" in text
+    cards = {name: (ROOT / f"checkpoints/embedded/{name}/README.md").read_text() for name in ("describer", "locator")}
+    assert f"| {captions['bleu_4']:.3f}, {captions['cider']:.3f} |" in cards["describer"]
+    assert f" | {100 * result['names']['mentioned']:.1f} % |" in cards["describer"]
+    recall = ", ".join(f"{100 * share:.1f}" for share in result["retrieval"].values())
+    assert f"| {recall} % |" in text
+    assert f"| {recall} % |" in cards["locator"]
