@@ -23,6 +23,7 @@ from rich.progress import track
 from rich.table import Table
 
 from ..bits.container import SECTIONS
+from ..cli.app import run_alone
 from ..codec import Codec
 from ..editing import edit_file
 from ..errors import InputError
@@ -101,4 +102,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_alone(main)

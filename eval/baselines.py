@@ -16,6 +16,7 @@ import typer
 from PIL import Image
 from rich.progress import track
 
+from ..cli.app import run_alone
 from .metrics import Reference, StLpips
 
 __all__ = ["BUDGETS", "best_of", "measure"]
@@ -90,4 +91,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_alone(main)

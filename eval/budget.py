@@ -20,6 +20,7 @@ from rich.progress import track
 from rich.table import Table
 
 from ..bits.container import SECTIONS
+from ..cli.app import run_alone
 from ..codec import Codec
 from ..images import decode_image
 from ..rate_control import DEFAULT_BPP, limit_of
@@ -75,4 +76,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_alone(main)

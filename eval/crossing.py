@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from ..cli.app import run_alone
 from ..codec import Codec
 from ..errors import BudgetError
 from ..images import to_rgb
@@ -166,4 +167,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_alone(main)

@@ -33,6 +33,7 @@ from rich.table import Table
 
 from ..bits.regions.maps import RegionMaps
 from ..bits.text.description import Description
+from ..cli.app import run_alone
 from ..codec import Codec
 from ..errors import BudgetError
 from ..images import to_rgb
@@ -187,4 +188,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_alone(main)

@@ -20,6 +20,7 @@ from PIL import Image, ImageDraw
 from rich.console import Console
 from rich.table import Table
 
+from ..cli.app import run_alone
 from ..images import decode_image
 from .metrics import Reference, StLpips
 
@@ -88,4 +89,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_alone(main)

@@ -13,7 +13,6 @@ other bytes than the same process before.
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,7 +23,8 @@ from rich.console import Console
 from rich.table import Table
 
 from ..bits import streams
-from ..errors import InputError, MiscError
+from ..cli.app import run_alone
+from ..errors import InputError
 from ..profiles import load_profile
 from .machines import MACHINES, TORCH_MACHINES, result_on
 
@@ -142,8 +142,4 @@ def main(
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except MiscError as error:
-        print(error, file=sys.stderr)
-        sys.exit(error.exit_code)
+    run_alone(main)

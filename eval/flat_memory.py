@@ -25,6 +25,7 @@ from rich.table import Table
 
 from ..bits.regions.maps import RegionMaps
 from ..bits.text.description import Description, Item
+from ..cli.app import run_alone
 from ..codec import Codec
 from ..errors import InputError
 from ..images import decode_image
@@ -117,4 +118,4 @@ def drawn_here() -> Image.Image:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_alone(main)

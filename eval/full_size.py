@@ -24,6 +24,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ..cli.app import run_alone
 from ..errors import MiscError
 from ..profiles import Profile, load_profile
 from .memory import peak_memory
@@ -229,4 +230,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_alone(main)

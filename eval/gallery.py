@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from PIL import Image, ImageDraw, ImageFont
 
+from ..cli.app import run_alone
 from ..codec import Codec
 from ..images import to_rgb
 
@@ -78,4 +79,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_alone(main)

@@ -32,6 +32,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
+from ..cli.app import run_alone
 from ..configs import read_config
 from ..decoder_profile import DecoderProfile
 from ..models.decoder.cascade_weights import X4PLUS_CONFIG
@@ -276,4 +277,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_alone(main)

@@ -31,6 +31,7 @@ from ..bits.regions.maps import RegionMaps
 from ..bits.text import Coders, shortest
 from ..bits.text.consonants import skeletons
 from ..bits.text.description import Description
+from ..cli.app import run_alone
 from ..codec import Codec
 from ..errors import BudgetError, InputError
 from ..images import decode_image
@@ -285,4 +286,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_alone(main)

@@ -27,6 +27,7 @@ from rich.progress import track
 from rich.table import Table
 
 from ..bits.text.description import Description
+from ..cli.app import run_alone
 from ..errors import InputError
 from ..models.semantics import Semantics
 from ..models.towers.tagger import read_names
@@ -148,4 +149,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_alone(main)

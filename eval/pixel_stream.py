@@ -24,6 +24,7 @@ from rich.table import Table
 
 from ..bits.arithmetic.range_coder import RangeDecoder, RangeEncoder
 from ..bits.pixels.latents import pack
+from ..cli.app import run_alone
 from ..codec import Codec
 from ..errors import BudgetError
 from .baselines import BUDGETS, best_of
@@ -172,4 +173,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_alone(main)

@@ -27,6 +27,7 @@ from rich.table import Table
 
 from ..bits.streams import Streams
 from ..bits.text.description import Description
+from ..cli.app import run_alone
 from ..codec import Codec
 from ..errors import DescriberError
 from ..models.memory.recall import Recall
@@ -121,4 +122,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_alone(main)

@@ -26,6 +26,7 @@ from rich.table import Table
 
 from ..bits.regions.coder import pack, unpack
 from ..bits.regions.maps import GRIDS, RegionMaps, grid_shape
+from ..cli.app import run_alone
 from ..maps import rasterise, read_maps
 
 __all__ = ["boxed_maps", "compare"]
@@ -139,4 +140,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_alone(main)

@@ -23,6 +23,7 @@ import torch
 import typer
 from PIL import Image
 
+from ..cli.app import run_alone
 from ..codec import Codec
 from ..images import to_rgb
 from .memory import peak_memory
@@ -101,4 +102,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_alone(main)

@@ -40,6 +40,7 @@ from ..bits.regions.maps import RegionMaps
 from ..bits.text.consonants import skeletons
 from ..bits.text.description import Description
 from ..bits.text.lzw import fold
+from ..cli.app import run_alone
 from ..models.describer.embedded import EmbeddedDescriber
 from ..models.language_model.skeleton import word_accuracy
 from ..models.locator import EmbeddedClip, locate, maps_of, similarity
@@ -251,4 +252,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_alone(main)

@@ -24,6 +24,7 @@ from rich.table import Table
 
 from ..bits.streams import Streams
 from ..bits.text.description import Description
+from ..cli.app import run_alone
 from ..codec import Codec
 from ..encoding import Wishes, encode_file
 from ..errors import BudgetError
@@ -168,4 +169,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_alone(main)

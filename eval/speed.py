@@ -30,6 +30,7 @@ from rich.table import Table
 from ..bits.regions.maps import RegionMaps
 from ..bits.streams import Streams
 from ..bits.text.description import Description, Item
+from ..cli.app import run_alone
 from ..decoder_profile import Sampling, SamplingChanges
 from ..models.decoder.decoder import ControlPart, Decoder, Parts
 from ..models.decoder.scene import Scene
@@ -244,4 +245,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_alone(main)

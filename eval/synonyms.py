@@ -23,6 +23,7 @@ from rich.console import Console
 
 from ..bits.text.consonants import SYMBOL_BITS, skeleton
 from ..bits.text.description import Description
+from ..cli.app import run_alone
 from ..codec import Codec
 from ..micro import choose_words, word_ranks
 from ..models.language_model.skeleton import Lexicon, load_lexicon
@@ -113,4 +114,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_alone(main)

@@ -31,6 +31,7 @@ from ..bits.text import TextCoder
 from ..bits.text.consonants import skeletons
 from ..bits.text.language_model import load_model
 from ..bits.text.lzw import fold
+from ..cli.app import run_alone
 from ..models.language_model.prefixes import PREFIXES
 from ..models.language_model.skeleton import Lexicon, expand, word_accuracy
 from ..profiles import Profile, load_profile
@@ -177,4 +178,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_alone(main)

@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from ..cli.app import run_alone
 from ..codec import Codec
 from ..images import to_rgb
 from ..models.decoder.cascade_weights import load_x4plus
@@ -98,4 +99,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_alone(main)

@@ -33,6 +33,7 @@ from ..bits.text import TextCoder
 from ..bits.text.consonants import SYMBOL_BITS, skeleton
 from ..bits.text.description import Description
 from ..bits.text.lzw import fold
+from ..cli.app import run_alone
 from ..codec import Codec
 from ..errors import InputError, LimitError
 from ..images import decode_image
@@ -247,4 +248,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_alone(main)

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import typer
 
 from ..codec import Codec
 from ..models.describer.surroundings import Embed, Floats, Surroundings, read_surroundings
+from .options import main_of
 
 __all__ = ["measure", "write"]
 
@@ -53,4 +53,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    main_of(main)

@@ -38,11 +38,15 @@ class Repository:
 
 
 def entries(repository: Repository) -> list[dict[str, Any]]:
-    """What the hub says of all files: for weights their SHA-256, for others git's hash."""
+    """What the hub says of all files: for weights their SHA-256, for others git's hash.
+
+    A real hub's `oid` of weights is the hash of a pointer; here it is the first part of the SHA-256.
+    """
     rows = []
     for name, path in repository.files().items():
         size = path.stat().st_size if path.is_file() else 0
-        row = {"type": "file", "path": name, "size": size, "oid": git_hash(path)}
+        row: dict[str, Any] = {"type": "file", "path": name, "size": size}
+        row["oid"] = (sha256_of if name.endswith(WEIGHTS) else git_hash)(path)[:40]
         if name.endswith(WEIGHTS):
             row["lfs"] = {"oid": sha256_of(path), "size": size, "pointerSize": 135}
         rows.append(row)
@@ -58,24 +62,24 @@ def headers_of(repository: Repository, name: str) -> dict[str, str]:
 
 
 @functools.cache
-def hashed(path: Path, size: int, changed: int) -> tuple[str, str]:
-    """SHA-256 and git's SHA-1 of a file, which are kept as long as its size and time of change stay."""
-    sha256, git = hashlib.sha256(), hashlib.sha1(f"blob {size}\0".encode())
+def hashed(path: Path, size: int, changed: int, prefix: str | None) -> str:
+    """SHA-256 of a file, or SHA-1 with git's prefix; kept as long as the file's size and time of change stay."""
+    known = hashlib.sha256() if prefix is None else hashlib.sha1(prefix.encode())
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):
-            sha256.update(chunk)
-            git.update(chunk)
-    return sha256.hexdigest(), git.hexdigest()
+            known.update(chunk)
+    return known.hexdigest()
 
 
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file; zeros if it is not there."""
     if not path.is_file():
         return "0" * 64
-    return hashed(path, path.stat().st_size, path.stat().st_mtime_ns)[0]
+    return hashed(path, path.stat().st_size, path.stat().st_mtime_ns, None)
 
 
 def git_hash(path: Path) -> str:
     if not path.is_file():
         return "0" * 40
-    return hashed(path, path.stat().st_size, path.stat().st_mtime_ns)[1]
+    size = path.stat().st_size
+    return hashed(path, size, path.stat().st_mtime_ns, f"blob {size}\0")

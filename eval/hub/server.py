@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import ThreadingHTTPServer
 
-from .repository import Repository
+from .repository import Repository, entries
 from .routes import SIGNATURE, HubHandler
 
 __all__ = ["SIGNATURE", "Fault", "HubServer", "Repository", "Request"]
@@ -85,7 +85,9 @@ class HubServer:
 
     @contextmanager
     def running(self) -> Iterator[HubServer]:
-        """A block in which the hub answers."""
+        """A block in which the hub answers. Checksums are made first: for large weights that takes half a minute."""
+        for repository in self.repositories.values():
+            entries(repository)
         thread = threading.Thread(target=self.http.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         try:

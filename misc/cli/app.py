@@ -32,7 +32,7 @@ from .roundtrip import roundtrip
 from .text import app as text_app
 from .web import web
 
-__all__ = ["app", "run"]
+__all__ = ["app", "run", "run_alone"]
 
 INTERRUPTED = 130
 
@@ -52,11 +52,18 @@ for command in (encode, decode, roundtrip, describe, info, verify, edit, pull, d
     app.command()(command)
 
 
-def run() -> None:
+def run_alone(command: Callable[..., None]) -> None:
+    """Run a function as a command of its own, as `python -m misc.eval.speed` does, and exit like `run`."""
+    alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    alone.command()(command)
+    run(alone)
+
+
+def run(program: Callable[[], object] = app) -> None:
     """Run the command line and exit: every expected failure is one sentence and an exit code."""
     open_standard_streams()
     atexit.register(end_at_once_when_interrupted)
-    code = exit_code_of(app)
+    code = exit_code_of(program)
     code = exit_code_of(flush) or code
     gc.freeze()  # Python's end looks through all objects of torch once more, for 0.3 s; they go with the process
     sys.exit(code)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from misc.bits.regions.maps import RegionMaps
 from misc.bits.text.description import Description, Item
 from misc.cli.eval_parts import PARTS
 from misc.codec import Codec
+from misc.errors import InputError
 from misc.eval import determinism
 from misc.eval.ablation import groups_of, measure, summarise
 from misc.eval.decoder import gains_of
@@ -48,6 +50,24 @@ def test_a_part_is_a_command_with_its_own_options_and_exit_codes() -> None:
     failed = run("determinism", str(GOLDEN / "all.misc"))
     assert (failed.returncode, failed.stderr.count("\n")) == (4, 1)
     assert "written with other models" in failed.stderr
+
+
+@pytest.mark.parametrize("name", [*PARTS, "baselines", "demo", "gallery"])
+def test_a_part_is_a_program_of_its_own_that_fails_in_one_sentence(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = importlib.import_module(f"misc.eval.{name}")
+
+    def main() -> None:
+        raise InputError("there is no such photo")
+
+    text = inspect.getsource(module)
+    at_the_end = compile(text[text.index('if __name__ == "__main__":') :], name, "exec")
+    monkeypatch.setattr(sys, "argv", [name])
+    with pytest.raises(SystemExit) as stop:
+        exec(at_the_end, vars(module) | {"__name__": "__main__", "main": main})
+    assert stop.value.code == 1
+    assert capsys.readouterr().err == "misc: there is no such photo\n"
 
 
 def test_groups_are_what_is_left_of_one_file() -> None:
