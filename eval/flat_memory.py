@@ -83,7 +83,7 @@ def main(
     image: Annotated[
         Path | None, typer.Option(help="photo that is scaled to 192x128 [default: one that is drawn here]")
     ] = None,
-    modes: Annotated[str, typer.Option(help="modes of the files, parted by commas")] = "pixel,misc,text,text+map",
+    modes: Annotated[str, typer.Option(help="modes of the files, separated by commas")] = "pixel,misc,text,text+map",
     decodes: Annotated[int, typer.Option(min=2 * READINGS, help="number of decodings of all files together")] = 500,
     profile: Annotated[str, typer.Option(help="profile that decodes")] = "embedded",
     json_file: Annotated[Path | None, typer.Option("--json", help="file for the figures")] = None,
@@ -91,7 +91,7 @@ def main(
     """Decode the same files again and again and read the memory; exit code 1 if it grows."""
     names = [name for name in modes.split(",") if name]
     if not names:
-        raise InputError("name one mode at least")
+        raise InputError("name at least one mode")
     codec = Codec(profile, device="cpu", notice=lambda _: None)
     photo = drawn_here() if image is None else decode_image(image.read_bytes()).image.resize(SIZE)
     files = make_files(codec, photo, names)

@@ -100,7 +100,7 @@ def versions() -> dict[str, str]:
 
 
 def metrics_of(names: str) -> list[str]:
-    """Metrics from their names, parted by commas; `all` is all, and nothing those that are not slow.
+    """Metrics from their names, separated by commas; `all` is all, an empty text all but the slow ones.
 
     Raises:
         InputError: there is no such metric.

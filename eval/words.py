@@ -112,7 +112,7 @@ def choose_all(texts: Sequence[Weighed], ubpp: int) -> list[Chosen]:
 
 
 def coders_of(profile: Profile, names: str) -> dict[int, TextCoder]:
-    """The coders of these names, parted by commas, by their numbers.
+    """The coders of these names, separated by commas, by their numbers.
 
     Raises:
         InputError: there is no such coder, or it is not here.
@@ -215,7 +215,7 @@ def main(
     data: Annotated[Path, typer.Option(help="folder with text/lmm_descriptions.jsonl")],
     images: Annotated[Path | None, typer.Option(help="folder of photos for the own describer")] = None,
     limit: Annotated[int, typer.Option(min=1, help="number of descriptions")] = 200,
-    coders: Annotated[str, typer.Option(help="names of coders, parted by commas")] = CODERS,
+    coders: Annotated[str, typer.Option(help="names of coders, separated by commas")] = CODERS,
     profile: str = "embedded",
     json_file: Annotated[Path | None, typer.Option("--json", help="file for the figures")] = None,
 ) -> None:

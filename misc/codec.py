@@ -251,7 +251,7 @@ class Codec:
         """Images of many streams, each as `draw` alone; a GPU draws those of one size together."""
         given = {} if sampling is None else sampling.values()
         if given and self.profile.decoder is None and not draft:
-            raise InputError(f"profile {self.profile.name} has no generator whose {', '.join(given)} to choose")
+            raise InputError(f"profile {self.profile.name} has no generator, so no {', '.join(given)}")
         if draft or not self.profile.draws:
             return [Image.fromarray(self._draft(content)) for content in contents]
         decoder = self.decoder

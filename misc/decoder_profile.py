@@ -109,7 +109,7 @@ class Sampling:
 
     def __post_init__(self) -> None:
         if not 1 <= self.steps <= MAX_STEPS:
-            raise InputError(f"there are 1 to {MAX_STEPS} steps, not {self.steps}")
+            raise InputError(f"the number of steps is 1 to {MAX_STEPS}, not {self.steps}")
         if not 0 < self.strength <= 1:
             raise InputError(f"the strength is above 0 and at most 1, not {self.strength:g}")
         if not 1 <= self.guidance <= 100:
@@ -184,7 +184,7 @@ class DecoderProfile:
         if self.condition not in CONDITIONS:
             raise InputError(f"there is no condition {self.condition!r}; there is {', '.join(CONDITIONS)}")
         if self.dtype not in ("", *DTYPES):
-            raise InputError(f"networks run in no {self.dtype!r}, but in {', '.join(DTYPES)}")
+            raise InputError(f"networks run in {', '.join(DTYPES)}, not in {self.dtype!r}")
         if self.compile not in ("", *COMPILE_MODES):
             raise InputError(f"torch.compile has no mode {self.compile!r}; there is {', '.join(COMPILE_MODES)}")
 

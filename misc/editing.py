@@ -68,18 +68,18 @@ def check_edit(content: Streams, sections: Collection[str], text: Description | 
     if absent:
         raise InputError(f"the file has no {absent[0]} to drop")
     if text is None and not drop:
-        raise InputError("nothing is to be changed: give a text, or streams to drop")
+        raise InputError("there is nothing to change: give a text, or streams to drop")
     if text is not None and "text" in drop:
-        raise InputError("the text is either changed or dropped")
+        raise InputError("change the text or drop it, not both")
     if text is not None and not any(text.fields()):
         raise InputError("the text is empty; to have none, drop it")
     if text is None and set(sections) <= set(drop):
-        raise InputError("the file would hold nothing")
+        raise InputError("no stream would be left in the file")
     if content.regions is None or "regions" in drop:
         return
     # The regions' bytes say how many items there are where, and only where, no text does.
     if "text" in drop:
-        raise InputError("the regions are of the text's items: drop both, or the regions alone")
+        raise InputError("the regions belong to the text's items: drop both, or the regions alone")
     if text is not None and content.text is None:
         raise InputError("the file has regions without a text; drop them to give it one")
     if text is not None and len(text.items) != len(content.regions.masks):
@@ -100,5 +100,5 @@ def text_section(text: Description, old: Section | None, models: ExactModels) ->
     else:
         name = ""
     if not any(text.fields()):
-        raise InputError("nothing of the text is left in the letters that the file's text coder has")
+        raise InputError("the file's text coder has none of the letters of this text")
     return Section(description.pack(text, models.coders, name), symbol_check("text", text.symbols()))

@@ -72,13 +72,13 @@ class Wishes:
 
     def __post_init__(self) -> None:
         if self.candidates < 1 or (self.candidates > 1 and self.seed is not None):
-            raise InputError("the number of candidates is 1 or more, and no seed is given with it")
+            raise InputError("the number of candidates is 1 or more; more than 1 excludes a seed")
         if self.reflect is not None and self.reflect < 0:
             raise InputError(f"the number of rounds of reflection is 0 or more, not {self.reflect}")
         if self.reflect and "text" not in self.plan.streams:
             raise InputError("there is no text to reflect on in a file of this mode")
         if self.trace is not None and not self.reflect:
-            raise InputError("a trace is of reflection: ask for one round at least")
+            raise InputError("a trace shows rounds of reflection: ask for at least one round")
 
 
 @dataclass(frozen=True)

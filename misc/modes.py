@@ -157,7 +157,7 @@ def select_streams(plan: Plan, full: Streams, notice: Notice) -> Streams:
     elif plan.coder == "lzw":
         text = fold_text(text, notice)
     elif plan.coder != "consonants" and not any(text.fields()):
-        raise InputError("the text is empty: nothing could be drawn from it or found by it")
+        raise InputError("the text is empty: there is nothing to draw or to locate")
     return dataclasses.replace(full, text=text, regions=maps)
 
 

@@ -177,7 +177,7 @@ def load_profile(name: str = "embedded") -> Profile:
     try:
         return profile_of(Path(name).stem, table)
     except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"the profile {name} says what no profile can say: {error}") from error
+        raise InputError(f"the profile {name} has a setting that no profile can have: {error}") from error
 
 
 def profile_of(name: str, table: dict[str, Any]) -> Profile:

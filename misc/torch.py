@@ -129,7 +129,7 @@ def list_files(files: str | Path | Sequence[str | Path]) -> list[Path]:
             raise InputError(f"there are no .misc files in {folder}")
         return paths
     if not files:
-        raise InputError("a dataset needs a file at least")
+        raise InputError("a dataset needs at least one file")
     return [Path(file) for file in files]
 
 

@@ -98,9 +98,9 @@ def test_skeletons_stay_skeletons() -> None:
     [
         (("text", "regions", "pixels"), {"drop": ("sound",)}, "no stream 'sound'"),
         (("text", "pixels"), {"drop": ("regions",)}, "has no regions"),
-        (("text", "pixels"), {"drop": ("text", "pixels")}, "hold nothing"),
-        (("text", "pixels"), {}, "nothing is to be changed"),
-        (("text", "pixels"), {"text": DOG, "drop": ("text",)}, "either changed or dropped"),
+        (("text", "pixels"), {"drop": ("text", "pixels")}, "no stream would be left"),
+        (("text", "pixels"), {}, "there is nothing to change"),
+        (("text", "pixels"), {"text": DOG, "drop": ("text",)}, "change the text or drop it, not both"),
         (("text", "pixels"), {"text": Description()}, "text is empty"),
         (("text", "regions", "pixels"), {"drop": ("text",)}, "drop both"),
         (("regions", "pixels"), {"text": DOG}, "without a text"),

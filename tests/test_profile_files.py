@@ -109,9 +109,9 @@ def test_it_says_how_a_hub_decoder_runs_here(tmp_path: Path) -> None:
         ("", "must name a base"),
         ("base = 3", "must name a base"),
         ('base = "no-such"', "there is no profile 'no-such'"),
-        ('base = "embedded"\ncascade = 3', "says what no profile can say"),
-        ('base = "embedded"\n[cascade]\ncolour = 3', "says what no profile can say"),
-        ('base = "sd15-tile"\n[decoder]\ndtype = "int8"', "run in no 'int8', but in float32, bfloat16, float16"),
+        ('base = "embedded"\ncascade = 3', "has a setting that no profile can have"),
+        ('base = "embedded"\n[cascade]\ncolour = 3', "has a setting that no profile can have"),
+        ('base = "sd15-tile"\n[decoder]\ndtype = "int8"', "run in float32, bfloat16, float16, not in 'int8'"),
         ('base = "sd15-tile"\n[decoder]\ncompile = "much"', "no mode 'much'; there is default, reduce-overhead"),
     ],
 )

@@ -44,7 +44,7 @@ def read_published(path: Path) -> list[Row]:
         raise InputError(f"{path} is not a CSV in UTF-8") from error
     reader = csv.DictReader(text.splitlines())
     if tuple(reader.fieldnames or ()) != COLUMNS:
-        raise InputError(f"{path.name} has not the columns {', '.join(COLUMNS)}")
+        raise InputError(f"{path.name} does not have the columns {', '.join(COLUMNS)}")
     rows = []
     for number, row in enumerate(reader, 2):
         try:

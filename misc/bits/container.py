@@ -165,7 +165,7 @@ def read_leading_sections(data: bytes, position: int, names: Sequence[str]) -> d
         except BitstreamError:
             break
     if not sections:
-        raise BitstreamError("the file is damaged or incomplete: no section of it can be told to be whole")
+        raise BitstreamError("the file is damaged or incomplete: no section of it is certain to be whole")
     return sections
 
 

@@ -12,9 +12,11 @@ from .options import Bpp, DecodeSeed, Draft, ModeOption, RayAddress, Seed
 
 __all__ = ["app"]
 
-app = typer.Typer(name="batch", help="A whole folder of images; what is done is not done again.", no_args_is_help=True)
+app = typer.Typer(
+    name="batch", help="Code a whole folder of images; files that are there are not made again.", no_args_is_help=True
+)
 
-Source = Annotated[Path, typer.Argument(metavar="DIR", help="folder to read, with the folders in it")]
+Source = Annotated[Path, typer.Argument(metavar="DIR", help="folder to read, with its subfolders")]
 Target = Annotated[Path, typer.Argument(metavar="OUT", help="folder to write, with a manifest.csv")]
 Workers = Annotated[int | None, typer.Option(min=1, help="number of processes at once [default: one a core]")]
 

@@ -24,7 +24,7 @@ def doctor(
     ] = "embedded",
     as_json: Json = False,
 ) -> None:
-    """Look whether everything that a profile needs is installed and sound; every file of weights is read whole.
+    """Check that everything that a profile needs is installed and sound; all weights files are read in full.
 
     Ends with exit code 4 if something that encoding and decoding need is missing or damaged.
     """

@@ -23,14 +23,15 @@ def edit(
         str | None, typer.Option(metavar="FILE.json", help="file with the new text, as `misc describe` writes it")
     ] = None,
     drop: Annotated[
-        str | None, typer.Option(metavar="NAMES", help=f"streams to leave out: of {','.join(SECTIONS)}")
+        str | None,
+        typer.Option(metavar="NAMES", help=f"streams to leave out, separated by commas: {','.join(SECTIONS)}"),
     ] = None,
     max_pixels: MaxPixels = MAX_PIXELS,
     force: Force = False,
     profile: ProfileOption = "embedded",
     as_json: Json = False,
 ) -> None:
-    """Change the text of a .misc file or drop streams; the bytes of all other streams stay."""
+    """Change the text of a .misc file or drop streams; the bytes of all other streams stay the same."""
     from ..bits import container
     from ..editing import edit_file
     from ..profiles import load_profile

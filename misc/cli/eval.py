@@ -17,14 +17,14 @@ from .options import RayAddress
 
 __all__ = ["app"]
 
-app = typer.Typer(name="eval", help="Compare codecs by what they write and draw.", no_args_is_help=True)
+app = typer.Typer(name="eval", help="Compare codecs by their files and images.", no_args_is_help=True)
 add_parts(app)
 
 Folder = Annotated[
-    Path, typer.Option("--out", metavar="DIR", help="folder for everything; a run that is there goes on")
+    Path, typer.Option("--out", metavar="DIR", help="folder for all results; a run that was stopped there goes on")
 ]
 PublishedOption = Annotated[
-    Path | None, typer.Option(metavar="FILE.csv", help="file of published figures, which the plots show too")
+    Path | None, typer.Option(metavar="FILE.csv", help="file of published figures to add to the plots")
 ]
 
 
@@ -33,7 +33,7 @@ def run(
     dataset: Annotated[Path, typer.Argument(help="folder of photos")],
     out: Folder,
     codecs: Annotated[
-        str, typer.Option(help="names of codecs, parted by commas; `rivals` are all of today's formats")
+        str, typer.Option(help="names of codecs, separated by commas; `rivals` are all of today's formats")
     ] = ("misc:text,misc:pixel,misc:misc,rivals"),
     bpp: Annotated[
         str, typer.Option(help="rates in bits a pixel: 0.01,0.024 or 0.003..0.05 or 0.003..0.05:9")
@@ -42,7 +42,7 @@ def run(
         list[str] | None, typer.Option(help="a codec by its commands: 'name: enc {in} {out} {bpp} / dec {in} {out}'")
     ] = None,
     metrics: Annotated[
-        str, typer.Option(help="names of metrics, parted by commas, or all [default: all but the slow ones]")
+        str, typer.Option(help="names of metrics, separated by commas, or all [default: all but the slow ones]")
     ] = "",
     limit: Annotated[int | None, typer.Option(min=1, help="number of photos, at most")] = None,
     workers: Annotated[
@@ -54,7 +54,7 @@ def run(
     ray: RayAddress = None,
     published: PublishedOption = None,
 ) -> None:
-    """Encode, decode in another process from the file alone, measure, report; goes on where it stopped."""
+    """Encode photos, decode each file in another process, measure, report; a stopped run goes on."""
     from ..pool import usual_workers
 
     with needing_extra():

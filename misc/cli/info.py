@@ -23,13 +23,13 @@ __all__ = ["info", "rate", "size_line", "verify"]
 def info(
     source: Input,
     show_text: Annotated[
-        bool, typer.Option("--text", help="decode the text also if that needs a language model")
+        bool, typer.Option("--text", help="decode the text even if that needs a language model")
     ] = False,
     max_pixels: MaxPixels = MAX_PIXELS,
     profile: ProfileOption = "embedded",
     as_json: Json = False,
 ) -> None:
-    """Tell what a .misc file holds."""
+    """Show what a .misc file holds."""
     from ..bits import container
     from ..bits.regions import coder as regions
     from ..bits.streams import count_items
@@ -82,7 +82,7 @@ def verify(
     profile: ProfileOption = "embedded",
     as_json: Json = False,
 ) -> None:
-    """Decode every stream of a .misc file, without drawing, and compare the checks."""
+    """Decode all streams of a .misc file, without drawing, and compare their checks."""
     from ..bits import container, streams
     from ..profiles import load_profile
 

@@ -52,10 +52,10 @@ class FusionName(StrEnum):
 
 Output = Annotated[str, typer.Argument(metavar="OUT", help="a file, or - for standard output")]
 ModeOption = Annotated[
-    Mode | None, typer.Option(help="which streams to write; the default, misc, writes all that can be had")
+    Mode | None, typer.Option(help="which streams to write; the default, misc, writes all that the profile can")
 ]
 StreamsOption = Annotated[
-    str | None, typer.Option(metavar="NAMES", help=f"names of the streams to write: of {','.join(SECTIONS)}")
+    str | None, typer.Option(metavar="NAMES", help=f"streams to write, separated by commas: {','.join(SECTIONS)}")
 ]
 Grid = Annotated[
     int,
@@ -86,7 +86,9 @@ Regions = Annotated[
 Seed = Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="seed of the decoder's noise, stored in the file")]
 Candidates = Annotated[
     int,
-    typer.Option(min=1, max=4096, help="number of seeds that the encoder tries; it writes the one that draws best"),
+    typer.Option(
+        min=1, max=4096, help="number of seeds to try; the file gets the one whose image is most like the original"
+    ),
 ]
 Reflect = Annotated[
     int | None,
@@ -101,11 +103,13 @@ Trace = Annotated[
 ]
 RayAddress = Annotated[
     str | None,
-    typer.Option("--ray", metavar="ADDRESS", help="address of a Ray cluster that sees both folders, or `local`"),
+    typer.Option(
+        "--ray", metavar="ADDRESS", help="address of a Ray cluster whose machines see both folders, or `local`"
+    ),
 ]
 DecodeSeed = Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="seed of the noise, instead of the file's")]
 Draft = Annotated[bool, typer.Option("--draft", help="draw the pixel stream's own image, without a generator")]
-Force = Annotated[bool, typer.Option("--force", help="replace any file, also a read-only one")]
+Force = Annotated[bool, typer.Option("--force", help="replace any file, even a read-only one")]
 Steps = Annotated[int | None, typer.Option(min=1, max=1000, help="number of sampling steps [default: the profile's]")]
 Guidance = Annotated[
     float | None, typer.Option(min=1, max=100, help="scale of guidance by the text; 1 is none [default: the profile's]")
@@ -115,11 +119,12 @@ Strength = Annotated[
     typer.Option(min=0, max=1, help="share of noise in the draft that sampling starts from [default: the profile's]"),
 ]
 Fusion = Annotated[
-    FusionName | None, typer.Option(help="how items are fused: all in one pass, or one after another as MISC did")
+    FusionName | None,
+    typer.Option(help="how items are fused: all in one pass, or one after another as in the MISC paper"),
 ]
 Verify = Annotated[bool, typer.Option("--verify/--no-verify", help="decode the new file's symbols and compare them")]
 Partial = Annotated[bool, typer.Option("--partial", help="accept a file that was cut at the end of a section")]
-MaxPixels = Annotated[int, typer.Option("--max-pixels", min=1, help="number of pixels that an image may have")]
+MaxPixels = Annotated[int, typer.Option("--max-pixels", min=1, help="number of pixels that an image may have, at most")]
 
 
 def sampling_changes(

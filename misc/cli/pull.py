@@ -37,12 +37,12 @@ def pull(
             "--for", help="what the weights are for; train also fetches what only training and evaluation need"
         ),
     ] = Use.CODING,
-    everything: Annotated[bool, typer.Option("--all", help="fetch all that the profile names")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="fetch everything that the profile names")] = False,
     show: Annotated[
         bool, typer.Option("--list", help="fetch nothing; list the weights and say which of them are here")
     ] = False,
     accept: Annotated[
-        bool, typer.Option("--accept-licence", help="accept the licences that ask for it beforehand")
+        bool, typer.Option("--accept-licence", help="accept the licences that must be accepted before fetching")
     ] = False,
     as_json: Json = False,
 ) -> None:

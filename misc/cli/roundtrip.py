@@ -68,7 +68,7 @@ def roundtrip(
     profile: ProfileOption = "embedded",
     as_json: Json = False,
 ) -> None:
-    """Compress and draw again in one go, and say what was lost."""
+    """Compress an image and draw it again at once; print the size and the PSNR."""
     from ..images import encode_image, format_of, psnr
 
     refuse_mixed_output(target, as_json)

@@ -26,7 +26,7 @@ def pack(
     ] = None,
     profile: ProfileOption = "embedded",
 ) -> None:
-    """Text on standard input to bytes on standard output: the coder's number, then its code."""
+    """Code the text on standard input; write the coder's number and its bytes to standard output."""
     from ..bits.text import shortest
     from ..profiles import load_profile
 
@@ -53,7 +53,7 @@ def unpack(
     expand: Annotated[bool, typer.Option("--expand", help="turn skeletons of consonants into words")] = False,
     profile: ProfileOption = "embedded",
 ) -> None:
-    """Bytes of `misc text pack` on standard input to text on standard output."""
+    """Decode bytes of `misc text pack` from standard input to text on standard output."""
     from ..bits.text import coder_of
     from ..profiles import load_profile
 
@@ -77,7 +77,7 @@ def list_coders(
     profile: ProfileOption = "embedded",
     as_json: Annotated[bool, typer.Option("--json", help="print the list as JSON")] = False,
 ) -> None:
-    """Names, numbers and whether each coder's weights are here."""
+    """List the text coders: number, name, whether every text is kept, and whether the weights are here."""
     from ..profiles import load_profile
 
     rows = [

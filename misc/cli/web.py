@@ -16,14 +16,16 @@ WEB_PIXELS = 1 << 22  # a laptop's processor draws four megapixels in a minute o
 
 
 def web(
-    host: Annotated[str, typer.Option(help="address to listen on; another than the default is seen by others")] = (
+    host: Annotated[str, typer.Option(help="address to listen on; others can reach any but the default")] = (
         "127.0.0.1"
     ),
     port: Annotated[int, typer.Option(min=1, max=65_535, help="port to listen on")] = 7860,
-    max_pixels: Annotated[int, typer.Option(min=1, help="the largest image that is accepted, in pixels")] = WEB_PIXELS,
+    max_pixels: Annotated[
+        int, typer.Option(min=1, help="number of pixels that an image may have, at most")
+    ] = WEB_PIXELS,
     profile: ProfileOption = "embedded",
 ) -> None:
-    """Serve a page on which a photo can be compressed, looked into and drawn again. Ctrl-C ends it."""
+    """Serve a page to compress a photo, see what the file holds, and draw it again. Ctrl-C ends it."""
     from ..profiles import load_profile
     from ..web.server import serve
 

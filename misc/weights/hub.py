@@ -97,7 +97,7 @@ def locate(part: HubPart, *, thorough: bool = False) -> Path:
         if state is State.MISSING:
             raise WeightsError(f"{name} of {record.repository} is missing: `misc pull PROFILE` fetches it")
         if state is State.DAMAGED:
-            raise WeightsError(f"{name} of {record.repository} is not what was fetched first, by {record.name}")
+            raise WeightsError(f"{name} of {record.repository} is not what was fetched first: see {record.name}")
     return folder
 
 
@@ -180,7 +180,7 @@ def first(part: HubPart, progress: Callable[[int, int], None]) -> Path:
         try:
             return recorded(part, repository, folder)
         except WeightsError as fault:
-            raise WeightsError(f"{why}; and what is here does not do: {fault}") from fault
+            raise WeightsError(f"{why}; and the files that are here cannot be used: {fault}") from fault
     raise WeightsError(why)
 
 

@@ -59,7 +59,7 @@ def check_terms(profile: str, parts: Sequence[HubPart]) -> None:
     for part in parts:
         if part.terms and hub.state_of(part) is State.MISSING:
             raise WeightsError(
-                f"the licence of {part.repository} ({part.licence}) wants to be accepted: read {part.terms}, "
+                f"the licence of {part.repository} ({part.licence}) must be accepted: read {part.terms}, "
                 f"then `misc pull {profile} --accept-licence`"
             )
 
@@ -81,7 +81,7 @@ def derive(profile: Profile, folder: Path, progress: Progress) -> None:
         *integers.from_gguf(profile.packages[derived.source].sound_path()), shares=SHARES, sharpness=SHARPNESS
     )
     if integers.digest(arrays) != derived.digest:
-        raise WeightsError(f"{derived.name} came out other than the profile pins: please report this machine")
+        raise WeightsError(f"{derived.name} as made here is not what the profile pins: please report this machine")
     integers.write(arrays, folder / derived.path.name)
     (folder / derived.path.name).replace(derived.path)
     derived.sound_path()

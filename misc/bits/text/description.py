@@ -72,7 +72,7 @@ class Description:
             if len(part.split()) > most:
                 raise InputError(f"a part of a description has at most {most} words, not {len(part.split())}")
             if "\n" in part:
-                raise InputError("a part of a description is one line")
+                raise InputError("a part of a description must be one line")
         if any(not item.name for item in self.items):
             raise InputError("an item of a description needs a name")
 

@@ -116,5 +116,5 @@ def shortest(text: str, coders: Coders) -> bytes:
 def coder_of(number: int, coders: Coders) -> TextCoder:
     """The coder of a number in a file; ModelMismatchError if there is none."""
     if number not in coders:
-        raise ModelMismatchError(f"the text was written by coder {number}, which is not here")
+        raise ModelMismatchError(f"the text was written by coder {number}, which this profile does not have")
     return coders[number]
