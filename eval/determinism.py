@@ -1,4 +1,4 @@
-"""Whether files mean the same everywhere: the conformance run, on all machines that this processor can play.
+"""Whether files decode alike everywhere: the conformance run, on all machines that this processor can imitate.
 
     misc eval determinism FILE.misc ... [--profile NAME] [--json FILE]
 
@@ -116,7 +116,7 @@ def main(
     profile: str = "embedded",
     json_file: Annotated[Path | None, typer.Option("--json", help="file for the result")] = None,
 ) -> None:
-    """Look whether files mean the same on all machines that this processor can play."""
+    """Check that files decode to the same symbols on all machines that this processor can imitate."""
     import tempfile
 
     missing = [str(path) for path in files if not path.is_file()]

@@ -1,4 +1,4 @@
-"""Other machines, as far as this processor can play them: kernels of OpenBLAS, numpy and torch, numbers of threads."""
+"""Other machines, as far as this processor can imitate them: kernels of OpenBLAS, numpy and torch; threads."""
 
 from __future__ import annotations
 

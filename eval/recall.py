@@ -1,4 +1,4 @@
-"""Measure how like an image the photos are that the memory finds by its text and regions, without drawing them.
+"""Measure how like the original the photos are that text and regions find in the memory, without drawing them.
 
     python -m misc.eval.recall --data photos-00.tar --data boxes-00.tar [--limit N] [--json FILE]
 

@@ -1,5 +1,5 @@
-"""diffusers' own pipelines, for comparing latents and times with: of networks in memory, or of the hub's folders, which
-diffusers then reads by itself.
+"""diffusers' own pipelines, as a reference for latents and times: made of networks in memory, or read by diffusers from
+the hub's folders.
 
 diffusers counts the steps of the whole schedule and leaves out the first: n of its steps at strength k / n are our k.
 """

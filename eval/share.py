@@ -42,7 +42,7 @@ __all__ = ["LOSSES", "choose_share", "measure", "summarise"]
 
 RATES = (0.012, DEFAULT_BPP, 0.048)
 SHARES = (0.0, 1 / 40, 1 / 20, 1 / 10, 1 / 5)
-LOSSES = {"psnr": 0.1, "st_lpips": 0.005, "vit_patch": 0.005}  # that nobody sees: dB, and hundredths of a similarity
+LOSSES = {"psnr": 0.1, "st_lpips": 0.005, "vit_patch": 0.005}  # too small to see: dB, and hundredths of a similarity
 
 Figures = dict[str, dict[str, dict[str, float]]]  # {rate: {share: {metric or what is left of the text: figure}}}
 

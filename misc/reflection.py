@@ -1,4 +1,4 @@
-"""Reflection: the encoder looks at what its text draws, and says what is missing more plainly.
+"""Reflection: the encoder draws from its text, describes that image, and names first what is missing there.
 
     text ─► file ─► image ─► described again ─► words that are missing ─┐
                       └─► Likeness to the original   mended text ◄──────┘ ─► file ─► image ─► ... the better is kept

@@ -1,9 +1,9 @@
-"""Measure how like the memory's photos each phrase of surroundings is: models/describer/surroundings.tsv.
+"""Measure how well each phrase of surroundings fits the memory's photos: models/describer/surroundings.tsv.
 
     python -m misc.train.surroundings
 
 A line is a phrase, then mean and standard deviation of its cosine with the photos' embeddings. Phrases are added to the
-table by hand, with any two numbers behind them. To be run again when the embedded CLIP or the memory is another.
+table by hand, with any two numbers behind them. Run it again when the embedded CLIP or the memory changes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["measure", "write"]
 
 
 def measure(phrases: Sequence[str], photos: Floats, embed: Embed) -> list[Surroundings]:
-    """Every phrase with what is usual of it.
+    """Every phrase with the mean and the deviation of its cosines.
 
     Args:
         photos: (photos, 256) embeddings; they are brought to length 1.
@@ -42,7 +42,7 @@ def write(phrases: Sequence[Surroundings], path: Path) -> None:
 
 
 def main() -> None:
-    """Measure the phrases of the table anew."""
+    """Measure the phrases of the table again."""
     codec = Codec()
     measured = measure(
         [each.phrase for each in read_surroundings()],

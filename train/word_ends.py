@@ -1,4 +1,4 @@
-"""How likely a text ends by the coder `words`, by the bits that are left: counted over texts that it codes."""
+"""How likely a text of the coder `words` is to end, by the bits that are left: counted over texts that it codes."""
 
 from __future__ import annotations
 

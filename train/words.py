@@ -1,4 +1,4 @@
-"""Train the text coder `words`: a vocabulary, a small network over it, and how likely a text ends.
+"""Train the text coder `words`: a vocabulary, a small network over it, and how likely a text is to end.
 
     python -m misc.train.words --data FOLDER --out FOLDER [--texts FILE.txt] [--phrases FILE.txt] [--steps N]
 

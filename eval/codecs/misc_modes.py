@@ -1,4 +1,4 @@
-"""MISC's modes as codecs: what is in an image is looked for once, and serves all modes and rates."""
+"""MISC's modes as codecs: an image is described and located once, for all modes and rates."""
 
 from __future__ import annotations
 

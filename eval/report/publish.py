@@ -1,4 +1,4 @@
-"""A run for the repository: a summary as JSON, its plots, and the README's tables, which say what that JSON says.
+"""A run for the repository: a summary as JSON, its plots, and the README's tables with the figures of that JSON.
 
 misc eval run KODAK --out OUT ... ─► misc eval publish OUT docs/results README.md
 """

@@ -1,4 +1,4 @@
-"""What the commands share: what people and programs read, the standard streams, the options that all have.
+"""What the commands share: output for people and programs, the standard streams, common options.
 
 All that people read goes through `shown`: a file, a server or a file's name cannot command the terminal.
 """

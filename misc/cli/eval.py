@@ -1,4 +1,4 @@
-"""`misc eval`: codecs compared by files; what it runs lies in `misc.eval`, which is imported when it is asked for."""
+"""`misc eval`: codecs compared by files. Its code is in `misc.eval`, which is imported only when a command needs it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`misc memory build`: a memory of own photos, from which files without pixels are drawn."""
+"""`misc memory build`: a memory of the user's own photos, from which files without pixels are drawn."""
 
 from __future__ import annotations
 

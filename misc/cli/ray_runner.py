@@ -1,4 +1,4 @@
-"""Jobs on a Ray cluster, with the outcomes of `misc.pool`: actors load their models once; who dies is replaced."""
+"""Jobs on a Ray cluster, with the outcomes of `misc.pool`: actors load their models once; one that dies is replaced."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The server: the page, guarded, on one address. It keeps nothing and asks nobody for anything."""
+"""The server: the page, guarded, on one address. It keeps nothing and calls no other host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every fault of the model hub, of the network and of settings as the end of one sentence, in words of our own.
+"""Faults of the model hub, of the network and of settings, each as the end of one sentence.
 
 What huggingface_hub says is not passed on: its messages hold signed addresses, headers and tokens.
 """

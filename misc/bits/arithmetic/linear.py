@@ -1,4 +1,4 @@
-"""Products with int8 matrices, exact on every machine, at the pace of a quarter of float32's memory."""
+"""Products with int8 matrices, exact on every machine, with a quarter of float32's memory to read."""
 
 from __future__ import annotations
 

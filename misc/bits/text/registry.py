@@ -78,7 +78,7 @@ CODERS: Mapping[int, MakeCoder] = {
     6: words("words", 256),
 }
 
-LATER = frozenset({6})  # coders that came when there were files: the others' fingerprint stays as it was without them
+LATER = frozenset({6})  # coders added when files existed: the fingerprint of other coders' files leaves them out
 
 
 def make_coders(files: Mapping[str, ModelFile]) -> dict[int, TextCoder]:

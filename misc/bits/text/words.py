@@ -1,4 +1,4 @@
-"""Text coder 6: words under an exact little network, for the word lists of mode micro and for usual descriptions.
+"""Text coder 6: words under a small exact network, for the word lists of mode micro and for usual descriptions.
 
     text ─► words and pieces ─► P(token | style, tokens so far) ─► frequencies ─┐
                        end? ─► P(end | bits left) ──────────────────────────────┴─► range coder ─► bytes
