@@ -19,7 +19,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from ..errors import InputError, MiscError
+from ..errors import InputError, MiscError, UsageError
 from ..pool import Runner, run_jobs
 from .codecs import Setting
 from .metrics.catalogue import METRICS
@@ -103,14 +103,14 @@ def metrics_of(names: str) -> list[str]:
     """Metrics from their names, separated by commas; `all` is all, an empty text all but the slow ones.
 
     Raises:
-        InputError: there is no such metric.
+        UsageError: there is no such metric.
     """
     if not names:
         return list(USUAL_METRICS)
     wanted = list(METRICS) if names == "all" else names.split(",")
     for name in wanted:
         if name not in METRICS:
-            raise InputError(f"there is no metric {name!r}; there is {', '.join(METRICS)}")
+            raise UsageError(f"there is no metric {name!r}; there is {', '.join(METRICS)}")
     return wanted
 
 

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from ..cli.files import write_bytes
-from ..errors import InputError
+from ..errors import InputError, UsageError
 from .codecs.codec import Setting
 
 __all__ = ["OWN", "Photo", "Place", "Store", "find_photos", "parse_rates", "read_json", "write_json"]
@@ -141,7 +141,7 @@ def parse_rates(text: str) -> list[float]:
     """Bits a pixel from `0.01,0.024`, or from `0.003..0.05` or `0.003..0.05:9`, which are spaced evenly in octaves.
 
     Raises:
-        InputError: it is neither.
+        UsageError: it is neither.
     """
     try:
         first, dots, rest = text.partition("..")
@@ -152,9 +152,9 @@ def parse_rates(text: str) -> list[float]:
         else:
             rates = [float(rate) for rate in text.split(",")]
     except ValueError as error:
-        raise InputError(f"rates are given as 0.01,0.024 or 0.003..0.05, not {text!r}") from error
+        raise UsageError(f"rates are given as 0.01,0.024 or 0.003..0.05, not {text!r}") from error
     if not rates or not all(0 < rate < 100 for rate in rates):
-        raise InputError(f"rates are above 0 and below 100 bits a pixel, not {text!r}")
+        raise UsageError(f"rates are above 0 and below 100 bits a pixel, not {text!r}")
     return sorted({float(f"{rate:.4g}") for rate in rates})
 
 

@@ -22,7 +22,7 @@ from .bits.container import Section
 from .bits.streams import Streams
 from .bits.text.consonants import SYMBOL_BITS
 from .bits.text.description import Description
-from .errors import BitstreamError, BudgetError, InputError, WeightsError
+from .errors import BitstreamError, BudgetError, UsageError, WeightsError
 from .micro import least_symbols, skeleton_text, word_ranks
 from .modes import Plan, select_streams
 from .rate_control import TEXT_SHARE, Limit, best_within, check_budget
@@ -57,7 +57,7 @@ class Wishes:
         share: of the limit, at most, for text and regions that are optional and do not change the image.
 
     Raises:
-        InputError: they do not fit together.
+        UsageError: they do not fit together.
     """
 
     plan: Plan
@@ -72,13 +72,13 @@ class Wishes:
 
     def __post_init__(self) -> None:
         if self.candidates < 1 or (self.candidates > 1 and self.seed is not None):
-            raise InputError("the number of candidates is 1 or more; more than 1 excludes a seed")
+            raise UsageError("the number of candidates is 1 or more; more than 1 excludes a seed")
         if self.reflect is not None and self.reflect < 0:
-            raise InputError(f"the number of rounds of reflection is 0 or more, not {self.reflect}")
+            raise UsageError(f"the number of rounds of reflection is 0 or more, not {self.reflect}")
         if self.reflect and "text" not in self.plan.streams:
-            raise InputError("there is no text to reflect on in a file of this mode")
+            raise UsageError("there is no text to reflect on in a file of this mode")
         if self.trace is not None and not self.reflect:
-            raise InputError("a trace shows rounds of reflection: ask for at least one round")
+            raise UsageError("a trace shows rounds of reflection: ask for at least one round")
 
 
 @dataclass(frozen=True)

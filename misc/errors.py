@@ -10,6 +10,7 @@ __all__ = [
     "LimitError",
     "MiscError",
     "ModelMismatchError",
+    "UsageError",
     "WeightsError",
 ]
 
@@ -22,6 +23,12 @@ class MiscError(Exception):
 
 class InputError(MiscError):
     """The image, text or option that was given cannot be used."""
+
+
+class UsageError(InputError):
+    """An option is out of its range, names what there is not, or contradicts another, whatever the image."""
+
+    exit_code = 2
 
 
 class BudgetError(MiscError):

@@ -23,7 +23,7 @@ from .bits.regions.maps import RegionMaps
 from .bits.streams import Streams
 from .bits.text.description import MAX_WORDS, Description
 from .bits.text.lzw import fold
-from .errors import InputError, WeightsError
+from .errors import InputError, UsageError, WeightsError
 from .rate_control import AUTO_BPP
 
 if TYPE_CHECKING:
@@ -84,20 +84,20 @@ def plan_of(mode: str | None = None, streams: Collection[str] | None = None, rat
         rate: bits a pixel that the file may have, if that is known; for mode auto.
 
     Raises:
-        InputError: both are given, or there is no such mode or stream.
+        UsageError: both are given, or there is no such mode or stream.
     """
     if mode is not None and streams is not None:
-        raise InputError("give a mode or streams, not both")
+        raise UsageError("give a mode or streams, not both")
     if streams is not None:
         if isinstance(streams, str) or not streams or not set(streams) <= set(SECTIONS):
-            raise InputError(f"the streams are one or more of {', '.join(SECTIONS)}")
+            raise UsageError(f"the streams are one or more of {', '.join(SECTIONS)}")
         return Plan(frozenset(streams))
     if mode == Mode.AUTO:
         return PLANS[Mode.MISC] if rate is None or rate >= AUTO_BPP else LEAST
     try:
         return PLANS[Mode(mode or Mode.MISC)]
     except ValueError:
-        raise InputError(f"there is no mode {mode!r}; there is {', '.join(Mode)}") from None
+        raise UsageError(f"there is no mode {mode!r}; there is {', '.join(Mode)}") from None
 
 
 def see_missing(

@@ -13,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from .errors import InputError
+from .errors import InputError, UsageError
 
 __all__ = ["ENDING", "profile_names", "read_own", "read_table"]
 
@@ -41,10 +41,10 @@ def read_table(name: str) -> Table:
     """A profile that comes with MISC; what it does not say is as in the profile that it names as its base.
 
     Raises:
-        InputError: there is none.
+        UsageError: there is none.
     """
     if name not in profile_names():
-        raise InputError(
+        raise UsageError(
             f"there is no profile {name!r}; there is {', '.join(profile_names())}, or a TOML file of your own"
         )
     table = tomllib.loads((resources.files("misc.models") / "profiles" / f"{name}{ENDING}").read_text())
@@ -65,7 +65,10 @@ def read_own(path: Path) -> Table:
         raise InputError(f"the profile {path} is not TOML: {error}") from error
     if not isinstance(table.get("base"), str):
         raise InputError(f'the profile {path} must name a base, such as base = "embedded"')
-    base = read_table(table["base"])
+    try:
+        base = read_table(table["base"])
+    except UsageError as error:  # the option is right, its file is not
+        raise InputError(f"the profile {path} has a base that cannot be: {error}") from error
     for part, keys in FILES.items():
         own = table.get(part)
         if isinstance(own, dict):

@@ -169,7 +169,8 @@ def load_profile(name: str = "embedded") -> Profile:
         name: of `profile_names`, or path of a TOML file of the user's own (`misc.profile_files`).
 
     Raises:
-        InputError: there is none, or the file says what no profile can say.
+        UsageError: there is none of that name.
+        InputError: there is no such file, or it says what no profile can say.
     """
     if not name.endswith(ENDING):
         return profile_of(name, read_table(name))

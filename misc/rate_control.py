@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .errors import BudgetError, InputError
+from .errors import BudgetError, UsageError
 
 __all__ = ["AUTO_BPP", "DEFAULT_BPP", "TEXT_SHARE", "Limit", "best_within", "check_budget", "limit_of"]
 
@@ -64,17 +64,17 @@ def limit_of(
         of_code: whether `ubpp` counts the bits of the text's code alone.
 
     Raises:
-        InputError: more than one is given, or one is out of its range.
+        UsageError: more than one is given, or one is out of its range.
     """
     if sum(limit is not None for limit in (bpp, ubpp, max_bytes, quality)) > 1:
-        raise InputError("give one of bpp, ubpp, bytes and quality")
+        raise UsageError("give one of bpp, ubpp, bytes and quality")
     for name, rate in (("bpp", bpp), ("ubpp", ubpp)):
         if rate is not None and not 0 <= rate <= LARGEST:
-            raise InputError(f"{name} is a number of bits a pixel from 0 to {LARGEST:g}, not {rate:g}")
+            raise UsageError(f"{name} is a number of bits a pixel from 0 to {LARGEST:g}, not {rate:g}")
     if max_bytes is not None and max_bytes < 0:
-        raise InputError(f"max_bytes is a number of bytes from 0 up, not {max_bytes}")
+        raise UsageError(f"max_bytes is a number of bytes from 0 up, not {max_bytes}")
     if quality is not None and not 0 <= quality < QUALITIES:
-        raise InputError(f"the quality is between 0 and {QUALITIES - 1}, not {quality}")
+        raise UsageError(f"the quality is between 0 and {QUALITIES - 1}, not {quality}")
     if max_bytes is not None or quality is not None:
         return Limit(file=max_bytes)
     if ubpp is not None:

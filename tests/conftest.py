@@ -4,11 +4,12 @@ from hypothesis import settings
 from misc.bits.pixels.entropy_model import LatentModel
 from misc.models.hyperprior.hyperprior import Hyperprior
 from misc.models.hyperprior.integers import exact_arrays
+from tests.support.axe import chromium
 from tests.support.cli import misc_command, photo
 from tests.support.models import tiny_hyperprior
 from tests.support.servers import server
 
-__all__ = ["misc_command", "photo", "server"]  # fixtures
+__all__ = ["chromium", "misc_command", "photo", "server"]  # fixtures
 settings.register_profile("misc", deadline=None)  # a busy machine is no failure
 settings.load_profile("misc")
 

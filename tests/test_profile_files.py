@@ -117,8 +117,9 @@ def test_it_says_how_a_hub_decoder_runs_here(tmp_path: Path) -> None:
 )
 def test_wrong_profiles_are_one_sentence(tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / "own.toml").write_text(text)
-    with pytest.raises(InputError, match=words):
+    with pytest.raises(InputError, match=words) as raised:
         load_profile(str(tmp_path / "own.toml"))
+    assert raised.value.exit_code == 1  # the option is right, its file is not
 
 
 def test_a_profile_that_is_not_there(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from importlib import metadata
 from typing import Any
 
-from ...errors import InputError
+from ...errors import InputError, UsageError
 from ...modes import MODES
 from ...profiles import load_profile
 from .classical import DIVISORS, FORMATS
@@ -34,16 +34,16 @@ def expand(names: Sequence[str], commands: Sequence[str] = (), seed: int | None 
         seed: of MISC's decoder.
 
     Raises:
-        InputError: there is no such codec, or one is named twice.
+        UsageError: there is no such codec, or one is named twice.
     """
     settings = [setting_of(name, seed) for each in names for name in SETS.get(each, (each,))]
     settings += [parse(command) for command in commands]
     known: dict[str, Setting] = {}
     for setting in settings:
         if known.setdefault(setting.name, setting) != setting:
-            raise InputError(f"two codecs are named {setting.name}")
+            raise UsageError(f"two codecs are named {setting.name}")
     if not known:
-        raise InputError("there is no codec to run")
+        raise UsageError("there is no codec to run")
     return list(known.values())
 
 
@@ -51,13 +51,13 @@ def setting_of(name: str, seed: int | None) -> Setting:
     """How the codec of a name is opened.
 
     Raises:
-        InputError: there is none.
+        UsageError: there is none.
     """
     family, _, rest = name.partition(":")
     if family == "misc" and rest:
         mode, _, profile = rest.partition("@")
         if mode not in MODES:
-            raise InputError(f"there is no mode {mode!r} of misc; there is {', '.join(MODES)}")
+            raise UsageError(f"there is no mode {mode!r} of misc; there is {', '.join(MODES)}")
         profile = load_profile(profile or "embedded").name
         one_rate = mode in ("dlsvc", "micro", "text", "text+map")
         return Setting(name, "misc", one_rate, {"mode": mode, "profile": profile, "seed": seed})
@@ -71,7 +71,7 @@ def setting_of(name: str, seed: int | None) -> Setting:
     if name in classes():
         return Setting(name, "class", options={"name": name})
     known = ", ".join(["misc:MODE", *SETS, *CLASSICAL, *UPSAMPLED, "compressai:MODEL", *classes()])
-    raise InputError(f"there is no codec {name!r}; there is {known}")
+    raise UsageError(f"there is no codec {name!r}; there is {known}")
 
 
 def classes() -> dict[str, metadata.EntryPoint]:

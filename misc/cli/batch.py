@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ..rate_control import limit_of
 from .console import ProfileOption, say, stepping
 from .options import Bpp, DecodeSeed, Draft, ModeOption, RayAddress, Seed
 
@@ -33,6 +34,7 @@ def encode(
     profile: ProfileOption = "embedded",
 ) -> None:
     """Compress every image of a folder."""
+    limit_of((1, 1), bpp=bpp, pixels=True)  # once, not as a fault of every image
     work("encode", source, target, {"mode": mode, "bpp": bpp, "seed": seed, "profile": profile}, workers, ray)
 
 
@@ -53,6 +55,9 @@ def decode(
 def work(
     action: str, source: Path, target: Path, options: dict[str, object], workers: int | None, ray: str | None
 ) -> None:
+    from ..profiles import load_profile
+
+    load_profile(str(options["profile"]))
     from ..pool import Runner, run_jobs, usual_workers
     from .many_images import MANIFEST, Batch, run_batch
 

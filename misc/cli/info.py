@@ -36,6 +36,7 @@ def info(
     from ..bits.text import WEIGHTLESS, coder_of, description
     from ..profiles import load_profile, readers
 
+    models = load_profile(profile)
     data = read_bytes(source, MAX_FILE)
     header, sections = container.read(data, max_pixels=max_pixels)
     facts: dict[str, Any] = {
@@ -57,12 +58,12 @@ def info(
     if "text" in sections:
         payload = sections["text"].payload
         number = payload[0] if payload else 0
-        coder = coder_of(number, load_profile(profile).text_coders)
+        coder = coder_of(number, models.text_coders)
         facts["text_coder"] = coder.name
         lines.append(f"text by {coder.name}")
     text = None
     if "text" in sections and (show_text or number in WEIGHTLESS):
-        text = description.unpack(payload, load_profile(profile).text_coders)
+        text = description.unpack(payload, models.text_coders)
         facts["text"] = description.to_json(text)
         facts |= code_facts(facts, coder.name, payload, text)
         lines += code_lines(facts)

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from ..bits.container import SECTIONS
-from ..bits.regions.maps import DEFAULT_GRID, GRIDS
+from ..bits.regions.maps import DEFAULT_GRID, GRIDS, check_grid
 from ..decoder_profile import SamplingChanges
+from ..errors import InputError, UsageError
 from ..modes import Mode
 
 __all__ = [
@@ -50,6 +51,13 @@ class FusionName(StrEnum):
     SEQUENTIAL = "sequential"
 
 
+def grid_of(grid: int) -> int:
+    try:
+        return check_grid(grid)
+    except InputError as error:
+        raise UsageError(str(error)) from error
+
+
 Output = Annotated[str, typer.Argument(metavar="OUT", help="a file, or - for standard output")]
 ModeOption = Annotated[
     Mode | None, typer.Option(help="which streams to write; the default, misc, writes all that the profile can")
@@ -63,6 +71,7 @@ Grid = Annotated[
         metavar="|".join(map(str, GRIDS)),
         help=f"number of cells of the region maps on the shorter side [default: {DEFAULT_GRID}]",
         show_default=False,
+        callback=grid_of,
     ),
 ]
 Bpp = Annotated[

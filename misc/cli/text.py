@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..errors import BitstreamError, InputError
+from ..errors import BitstreamError, InputError, UsageError
 from .console import ProfileOption, print_line, printable, report, say
 from .files import MAX_FILE, read_bytes, write_bytes
 
@@ -40,7 +40,7 @@ def pack(
         return
     numbers = {each.name: number for number, each in coders.items()}
     if coder not in numbers:
-        raise InputError(f"there is no text coder {coder!r}; there is {', '.join(numbers)}")
+        raise UsageError(f"there is no text coder {coder!r}; there is {', '.join(numbers)}")
     number = numbers[coder]
     packed = coders[number].pack(text)
     if not coders[number].keeps(text):

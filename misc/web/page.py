@@ -23,7 +23,7 @@ from .comparison import compare, row_html
 from .jobs import Job, PageCodec, StoppedError, Stops
 from .steps import MAX_CANDIDATES, Content, Wish
 
-__all__ = ["CSS", "THEME", "Settings", "build_page"]
+__all__ = ["CSS", "Settings", "build_page"]
 
 IMAGES = [".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".bmp"]
 KEPT = 600  # seconds that a visitor's last file is remembered
@@ -34,16 +34,10 @@ INTRODUCTION = """# MISC
 A photo becomes text, regions and pixels in one small file, and is drawn again from it. Nothing leaves this machine, and
 nothing is kept: files are forgotten after ten minutes at most."""
 
-# Gradio's grey on grey and white on orange are hard to read.
-CSS = """.upload-container .or, button:disabled { color: inherit !important; opacity: 1 !important }
-.modes { overflow-x: auto }
+CSS = """.modes { overflow-x: auto }
 .modes ul { display: flex; gap: .75em; list-style: none; margin: 0; padding: 0 }
 .modes li { flex: 1 0 9.5em; max-width: 22em; margin: 0; font-size: .85em }
 .modes figure, .modes img { margin: 0; width: 100% }"""
-THEME = gr.themes.Default(
-    primary_hue="indigo", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
-)
-
 
 Steps = Callable[..., Iterator[list[Any]]]
 

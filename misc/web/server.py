@@ -34,13 +34,15 @@ def make_app(
     import fastapi
     import gradio as gr
 
-    from .page import CSS, THEME, Settings, build_page
+    from . import accessibility
+    from .page import CSS, Settings, build_page
 
     inner: Any = fastapi.FastAPI(openapi_url=None)
     page = build_page(Settings(profile, max_pixels, folder))
     app: Any = gr.mount_gradio_app(
-        inner, page, path="/", footer_links=[], show_error=False, max_file_size=MAX_UPLOAD, ssr_mode=False, theme=THEME,
-        css=CSS, enable_monitoring=False, mcp_server=False, run_history=False, pwa=False,
+        inner, page, path="/", footer_links=[], show_error=False, max_file_size=MAX_UPLOAD, ssr_mode=False,
+        theme=accessibility.THEME, css=accessibility.CSS + CSS, js=accessibility.SCRIPT,
+        enable_monitoring=False, mcp_server=False, run_history=False, pwa=False,
     )  # fmt: skip
     return Guard(app, folder, hosts, limit or RateLimit(REQUESTS, SECONDS), MAX_UPLOAD)
 

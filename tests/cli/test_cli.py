@@ -68,27 +68,39 @@ def test_nothing_of_the_old_file_is_lost(misc_command, photo: Path, tmp_path: Pa
         (["encode", "PHOTO", "a.misc", "--ubpp", "0", "--mode", "micro", "--describe", "WORDS"], 1, "0 were allowed"),
         (["encode", "PHOTO", "a.misc", "--describe", "EMPTY"], 1, "text is empty"),
         (["encode", "PHOTO", "a.misc", "--describe", "LONG"], 1, "at most 64 words"),
-        (["encode", "PHOTO", "a.misc", "--reflect", "1", "--mode", "pixel"], 1, "no text"),
+        (["encode", "PHOTO", "a.misc", "--reflect", "1", "--mode", "pixel"], 2, "no text"),
         (["encode", "PHOTO", "a.misc", "--candidates", "0"], 2, "equal to 1"),
         (["encode", "nosuch.png", "a.misc"], 1, "cannot read"),
         (["encode", "TEXT", "a.misc"], 1, "not an image"),
         (["encode", "PHOTO", "a.misc", "--describe", "TEXT"], 1, "not JSON"),
         (["encode", "PHOTO", "a.misc", "--mode", "text"], 4, "misc pull"),
-        (["encode", "PHOTO", "a.misc", "--profile", "x"], 1, "no profile"),
+        (["encode", "PHOTO", "a.misc", "--profile", "x"], 2, "there is no profile 'x'; there is embedded"),
         (["encode", "PHOTO", "nosuch/a.misc", "--quality", "3"], 1, "cannot write"),
-        (["encode", "PHOTO", "a.misc", "--bpp", "1", "--quality", "3"], 1, "one of"),
+        (["encode", "PHOTO", "a.misc", "--bpp", "1", "--quality", "3"], 2, "one of"),
         (["encode", "PHOTO"], 2, "Missing argument"),
         (["encode", "PHOTO", "-", "--json"], 2, "standard output"),
         (["encode", "PHOTO", "a.misc", "--mode", "jpeg"], 2, "jpeg"),
         (["encode", "PHOTO", "a.misc", "--quality", "256"], 2, "255"),
         (["encode", "PHOTO", "a.misc", "--bpp", "nan"], 2, "equal to 0"),
-        (["encode", "PHOTO", "a.misc", "--bpp", "inf"], 1, "bits a pixel"),
+        (
+            ["encode", "PHOTO", "a.misc", "--bpp", "inf"],
+            2,
+            "misc: bpp is a number of bits a pixel from 0 to 1e+12, not inf",
+        ),
+        (["encode", "PHOTO", "a.misc", "--ubpp", "inf"], 2, "misc: ubpp is a number of bits a pixel from 0 to"),
+        (["roundtrip", "PHOTO", "a.png", "--bpp", "inf"], 2, "misc: bpp is a number of bits a pixel from 0 to"),
+        (["batch", "encode", ".", "new", "--bpp", "inf"], 2, "misc: bpp is a number of bits a pixel from 0 to"),
+        (["batch", "encode", ".", "new", "--profile", "x"], 2, "misc: there is no profile 'x'"),
+        (["batch", "decode", ".", "new", "--profile", "x"], 2, "misc: there is no profile 'x'"),
+        (["decode", "FOREIGN", "a.png", "--profile", "x"], 2, "misc: there is no profile 'x'"),
+        (["info", "FOREIGN", "--profile", "x"], 2, "misc: there is no profile 'x'"),
+        (["verify", "FOREIGN", "--profile", "x"], 2, "misc: there is no profile 'x'"),
         (["encode", "PHOTO", "a.misc", "--seed", str(2**32)], 2, str(2**32 - 1)),
         (["encode", "PHOTO", "a.misc", "--seed", "-1"], 2, "equal to 0"),
-        (["encode", "PHOTO", "a.misc", "--grid", "5"], 1, "cells on the shorter side, not 5"),
-        (["encode", "PHOTO", "a.misc", "--streams", "text,sound"], 1, "text, regions, pixels"),
+        (["encode", "PHOTO", "a.misc", "--grid", "5"], 2, "cells on the shorter side, not 5"),
+        (["encode", "PHOTO", "a.misc", "--streams", "text,sound"], 2, "text, regions, pixels"),
         (["encode", "PHOTO", "a.misc", "--streams", "text,pixels"], 4, "misc pull"),
-        (["encode", "PHOTO", "a.misc", "--streams", "text", "--mode", "pixel"], 1, "not both"),
+        (["encode", "PHOTO", "a.misc", "--streams", "text", "--mode", "pixel"], 2, "not both"),
         (["nosuch"], 2, "nosuch"),
         (["decode", "PHOTO", "a.png"], 3, "not a MISC file"),
         (["decode", "DAMAGED", "a.png"], 3, "checksum"),
@@ -222,7 +234,7 @@ def test_text_coders_on_a_pipe() -> None:
     done = subprocess.run([*command, "unpack"], input=b"\x01abc", capture_output=True)
     assert (done.returncode, done.stderr.decode()) == (3, "misc: the text stream is damaged\n")
     done = subprocess.run([*command, "pack", "--coder", "nosuch"], input=b"a", capture_output=True)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert b"no text coder" in done.stderr
 
 

@@ -176,6 +176,31 @@ def test_bad_demands_are_one_sentence(tmp_path: Path) -> None:
         expand([])
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", ".", "--out", "new", "--bpp", "inf"], "misc: rates are above 0 and below 100 bits a pixel, not 'inf'"),
+        (["run", ".", "--out", "new", "--bpp", "low"], "misc: rates are given as 0.01,0.024 or 0.003..0.05, not 'low'"),
+        (["run", ".", "--out", "new", "--codecs", "misc:text@x"], "misc: there is no profile 'x'; there is embedded"),
+        (["run", ".", "--out", "new", "--codecs", "misc:x"], "misc: there is no mode 'x' of misc"),
+        (["run", ".", "--out", "new", "--codecs", "x"], "misc: there is no codec 'x'"),
+        (["run", ".", "--out", "new", "--metrics", "x"], "misc: there is no metric 'x'"),
+        (["budget", "--data", ".", "--profile", "x"], "misc: there is no profile 'x'"),
+        (["budget", "--data", ".", "--bpp", "inf"], "misc: bpp is a number of bits a pixel from 0 to"),
+    ],
+)
+def test_wrong_options_are_errors_of_usage(
+    misc_command, photos: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: str
+) -> None:
+    monkeypatch.chdir(photos)
+    before = sorted(photos.iterdir())
+    code, out, err = misc_command("eval", *arguments)
+    assert (code, out.strip()) == (2, "")  # a progress bar of `budget` ends its line
+    assert words in err
+    assert "Traceback" not in err
+    assert sorted(photos.iterdir()) == before
+
+
 def test_a_ray_cluster_gives_what_this_machine_gives(photos: Path, tmp_path: Path) -> None:
     ray = pytest.importorskip("ray")
     from misc.cli.ray_runner import runner_at

@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import shutil
 import socket
 import subprocess
 import sys
@@ -14,10 +13,10 @@ from typing import Any
 
 import pytest
 
+from tests.support.axe import PHONE
+
 HAS_GRADIO = importlib.util.find_spec("gradio") is not None
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 SECONDS = 180
-PHONE = {"width": 390, "height": 844}
 
 
 @pytest.fixture(scope="module")
@@ -59,18 +58,6 @@ def status(url: str, body: Any = None, host: str | None = None) -> int:
         return error.code
     except (urllib.error.URLError, ConnectionError):
         return 0
-
-
-@pytest.fixture
-def chromium() -> Iterator[Any]:
-    """Chromium, without a page."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    if CHROMIUM is None:
-        pytest.skip("needs Chromium")
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

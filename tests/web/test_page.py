@@ -14,9 +14,10 @@ import pytest
 from misc.errors import InputError
 from misc.modes import MODES
 from misc.profiles import load_profile
+from tests.support.axe import PHONE
 from tests.support.images import sample_picture
 
-from .conftest import HAS_GRADIO, PHONE, free_port, status
+from .conftest import HAS_GRADIO, free_port, status
 
 PULLED = all(package.path.is_file() for package in load_profile().packages.values() if package.use == "coding")
 MINUTES = 15  # for all modes, where others are at work too

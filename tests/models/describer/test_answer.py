@@ -261,7 +261,7 @@ def test_a_file_or_no_need_for_text_asks_nobody(misc_command, photo: Path, tmp_p
         (["describe", "nosuch.png"], 1, "cannot read"),
         (["describe", "PHOTO", "--describer", "http"], 1, "needs MISC_DESCRIBER_URL"),
         (["describe", "PHOTO", "--describer", "./nosuch"], 4, "neither a folder"),
-        (["describe", "PHOTO", "--profile", "x"], 1, "no profile"),
+        (["describe", "PHOTO", "--profile", "x"], 2, "no profile"),
         (["describe", "PHOTO", "--items", "17"], 2, "16"),
         (["encode", "PHOTO", "a.misc", "--describer", "./nosuch"], 4, "neither a folder"),
     ],
