@@ -120,16 +120,20 @@ def test_a_share_of_none_leaves_pixels_alone_and_a_larger_one_keeps_more_words(t
 
 
 def test_the_share_is_the_smallest_that_keeps_the_most_words_at_no_cost_that_is_seen() -> None:
-    def rows(*figures: tuple[float, float, float]) -> dict[str, Any]:
+    def row(*figures: tuple[float, float, float]) -> dict[str, Any]:
         shares = zip(share.SHARES, figures, strict=True)
-        return {"0.024": {f"{s:g}": {"psnr": p, "st_lpips": d, "words": w} for s, (p, d, w) in shares}}
+        return {"photos": 8} | {f"{s:g}": {"psnr": p, "st_lpips": d, "words": w} for s, (p, d, w) in shares}
 
     def chosen(*figures: tuple[float, float, float]) -> float:
-        return share.choose_share(rows(*figures), 0.024)
+        return share.choose_share({"0.024": row(*figures)})
 
     assert chosen((25, 0.4, 0), (25, 0.4, 0.5), (24.95, 0.4, 0.9), (24.95, 0.4, 0.9), (24, 0.4, 1)) == 1 / 20
     assert chosen((25, 0.4, 0), (25, 0.4, 0.5), (24.95, 0.406, 0.9), (24, 0.4, 0.9), (24, 0.4, 1)) == 1 / 40
     assert chosen((25, 0.4, 0), (24, 0.4, 0.5), (24, 0.4, 0.9), (24, 0.4, 0.9), (24, 0.4, 1)) == 0
+    noisy = ((25, 0.4, 0), (24.85, 0.4, 0.5), (24.85, 0.4, 0.9), (24.85, 0.4, 1), (24, 0.4, 1))
+    assert chosen(*noisy) == 0
+    rest = ((25, 0.4, 0), (25, 0.4, 0.5), (25, 0.4, 0.9), (24.96, 0.4, 1), (24, 0.4, 1))
+    assert share.choose_share({"0.012": row(*noisy), "0.024": row(*rest)}) == 1 / 10
 
 
 def test_files_of_a_budget_are_counted_against_it() -> None:
