@@ -18,7 +18,7 @@ __all__ = ["AUTO_BPP", "DEFAULT_BPP", "TEXT_SHARE", "Limit", "best_within", "che
 
 DEFAULT_BPP = 0.024
 AUTO_BPP = 0.005  # from here on mode auto writes pixels: `misc eval crossing` measured 0.0048 on 8 COCO photos
-TEXT_SHARE = 1 / 20  # of a file of mode misc, at most, for text and regions where they do not change the image: `misc eval share`
+TEXT_SHARE = 1 / 20  # of a file, at most, for text and regions that do not change the image, by `misc eval share`
 LARGEST = 1e12  # rate that is accepted as a limit
 MILLION = 1e6
 QUALITIES = 256
