@@ -106,7 +106,7 @@ def summarise(photos: Sequence[Figures]) -> dict[str, Any]:
 def choose_share(summary: Mapping[str, Any]) -> float:
     """The smallest share that keeps the most words, of those that cost no figure more than LOSSES.
 
-    Figures are means over all rates: at one rate a step of the pixels' quality moves the ViT's cosine by .01 either way.
+    Figures are means over all rates: at one rate a step of the pixels' quality moves the ViT's cosine by .01 or so.
 
     Args:
         summary: of `summarise`.
