@@ -18,7 +18,7 @@ from ..decoder_profile import DecoderProfile
 from ..models.decoder.decoder import ControlPart, Parts
 from ..models.decoder.text_encoders import ClipText
 
-__all__ = ["family_of", "random_parts", "save"]
+__all__ = ["family_of", "random_parts", "save", "text_of"]
 
 MAX_TOKENS = 77
 

@@ -127,9 +127,15 @@ class ClipText:
                 rows.append(row + [tokenizer.pad_token_id] * (size - len(row)))
                 tokens.append([shown] * len(row) + [False] * (size - len(row)))
                 window.append([shown] * size)
-        output = model(input_ids=torch.tensor(rows, device=model.device), output_hidden_states=True)
-        states = output.last_hidden_state if len(self.models) == 1 else output.hidden_states[-2]
-        pooled = getattr(output, "text_embeds", None)
+        # On a CPU one after another: how products are rounded depends on the number of rows.
+        at_once = 1 if model.device.type == "cpu" else len(rows)
+        outputs = [
+            model(input_ids=each, output_hidden_states=True)
+            for each in torch.tensor(rows, device=model.device).split(at_once)
+        ]
+        single = len(self.models) == 1
+        states = torch.cat([each.last_hidden_state if single else each.hidden_states[-2] for each in outputs])
+        pooled = torch.cat([each.text_embeds for each in outputs]) if hasattr(outputs[0], "text_embeds") else None
         count, length = len(texts), parts * size
         return TextFeatures(
             states.reshape(count, length, -1),

@@ -14,7 +14,7 @@ from misc.bits.streams import Streams
 from misc.bits.text.description import Description
 from misc.decoder_profile import Sampling
 from misc.errors import InputError, WeightsError
-from misc.eval.random_parts import random_parts
+from misc.eval.random_parts import random_parts, text_of
 from misc.models.decoder.colour import correct, low_frequencies
 from misc.models.decoder.decoder import Parts
 from misc.models.decoder.denoiser import Denoiser, Guide, predictor
@@ -184,6 +184,22 @@ def test_texts_beyond_clips_window_are_seen_whole(parts: Parts) -> None:
     assert both.states.shape == (2, 160, 16)
     assert (both.plane[1] == 1).sum() == 77
     assert (both.plane[1] == 2).sum() == len("item") + 2
+
+
+def test_features_of_a_text_do_not_depend_on_the_texts_beside_it() -> None:
+    wide = {"hidden_size": 1280, "intermediate_size": 1280, "num_hidden_layers": 1, "num_attention_heads": 20}
+    torch.manual_seed(0)
+    encoder = text_of([{**wide, "hidden_size": 64, "num_attention_heads": 2}, wide], 300)
+    for model in encoder.models:
+        model.eval().to(torch.bfloat16)
+    texts = [f"photo {k} of {chr(97 + k)}{k * k}" for k in range(16)]
+    together = encoder.encode(texts)
+    for k, text in enumerate(texts):
+        alone = encoder.encode([text])
+        assert torch.equal(together.states[k], alone.states[0])
+        assert together.pooled is not None
+        assert alone.pooled is not None
+        assert torch.equal(together.pooled[k], alone.pooled[0]), "how a product is rounded depends on its rows"
 
 
 def test_sizes_of_text_alone_are_the_networks_own() -> None:
