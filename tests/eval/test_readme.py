@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from misc.eval.decoder import COLUMNS, markdown_of
-from misc.rate_control import AUTO_BPP
+from misc.rate_control import AUTO_BPP, TEXT_SHARE
 
 ROOT = Path(__file__).parents[2]
 
@@ -76,6 +76,13 @@ def test_mode_auto_changes_where_it_was_measured_to() -> None:
     measured = (crossings["vit_patch"] + crossings["clip"]) / 2
     assert abs(AUTO_BPP - measured) < 0.0005
     assert f"pixels from {AUTO_BPP} bpp on" in (ROOT / "README.md").read_text()
+
+
+def test_text_and_regions_have_the_share_that_was_measured() -> None:
+    result = json.loads((ROOT / "docs/results/share.json").read_text())
+    assert result["chosen"] == TEXT_SHARE == 1 / 20
+    assert len(result["photos"]) == 8
+    assert "take at most a twentieth of the file" in (ROOT / "README.md").read_text()
 
 
 def test_what_the_memory_finds_is_the_committed_figure() -> None:
