@@ -2,8 +2,8 @@
 
     data.noun, data.verb, data.adj, data.adv ─► definitions and examples of three words or more ─► a line each
 
-FOLDER holds WordNet's dictionary files, as Debian's package `wordnet-base` brings them; `misc.train.words --texts` reads
-the result. WordNet 3.0 is free for any use: https://wordnet.princeton.edu/license-and-commercial-use
+FOLDER holds WordNet's dictionary files, as Debian's package `wordnet-base` brings them; `misc.train.words` reads the
+result (`--texts`). WordNet 3.0 is free for any use: https://wordnet.princeton.edu/license-and-commercial-use
 """
 
 from __future__ import annotations
