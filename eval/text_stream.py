@@ -4,17 +4,19 @@
 
 FOLDER holds `text/lmm_descriptions.jsonl` (LMM descriptions, of which only the half that
 `misc.train.data.texts.held_out_half` names is measured: lm-small was trained on the other) and `captioned-test-*.tar`
-(WebDataset, Flickr8k captions). Sizes are bytes of `misc text pack` less the coder's number;
+(WebDataset, Flickr8k captions). Sizes are bytes of `misc text pack` less the coder's number, over the texts that a
+coder carries; `shortest` is what files take: the coder that needs the fewest bytes and loses nothing of the text.
 `SmolLM2, floats` is an estimate from its probabilities after the same examples, and says so.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import lzma
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,18 +29,19 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from ..bits.text import TextCoder
+from ..bits.text import Coders, TextCoder, coder_of, shortest
 from ..bits.text.consonants import skeletons
 from ..bits.text.language_model import load_model
 from ..bits.text.lzw import fold
 from ..cli.app import run_alone
+from ..errors import LimitError
 from ..models.language_model.prefixes import PREFIXES
 from ..models.language_model.skeleton import Lexicon, expand, word_accuracy
 from ..profiles import Profile, load_profile
 from ..train.data.texts import captions as captions_of
 from ..train.data.texts import held_out_half, read_descriptions
 
-__all__ = ["DLSVC_SENTENCE", "captions", "measure"]
+__all__ = ["DLSVC_SENTENCE", "captions", "coder_cost", "markdown_of", "measure", "shortest_cost"]
 
 DLSVC_SENTENCE = "a cat sitting on top of a wooden bench"
 OTHERS: dict[str, Callable[[bytes], bytes]] = {
@@ -47,6 +50,9 @@ OTHERS: dict[str, Callable[[bytes], bytes]] = {
     "zstd": lambda data: zstandard.ZstdCompressor(22).compress(data),
     "xz": lambda data: lzma.compress(data, lzma.FORMAT_RAW, filters=[{"id": lzma.FILTER_LZMA2, "preset": 9}]),
 }
+
+
+Row = dict[str, float | None]
 
 
 @dataclass(frozen=True)
@@ -59,9 +65,10 @@ class Cost:
     pack_s: float
     unpack_s: float | None
 
-    def row(self) -> dict[str, float | None]:
+    def row(self) -> Row:
         """Figures for a table."""
         return {
+            "texts": self.texts,
             "bits_per_character": self.bits / self.characters,
             "bits_per_text": self.bits / self.texts,
             "pack_characters_per_s": self.characters / self.pack_s,
@@ -75,17 +82,32 @@ def captions(data: Path) -> list[str]:
     return [caption for texts in captions_of(shards) for caption in texts]
 
 
-def coder_cost(coder: TextCoder, texts: list[str]) -> Cost:
-    """A text coder's cost; from a lossless one every text must come back."""
+def coder_cost(coder: TextCoder, texts: Sequence[str]) -> Cost | None:
+    """A text coder's cost over the texts that it carries, or None; from a lossless one every text must come back."""
+    carried: dict[str, bytes] = {}
     start = time.perf_counter()
-    packed = [coder.pack(text) for text in track(texts, coder.name, transient=True)]
+    for text in track(texts, coder.name, transient=True):
+        with contextlib.suppress(LimitError):
+            carried[text] = coder.pack(text)
     middle = time.perf_counter()
-    for text, data in zip(texts, packed, strict=True):
-        if coder.unpack(data) != text and coder.lossless:
+    for text, data in carried.items():
+        if coder.unpack(data) != text and (coder.lossless or coder.keeps(text)):
             raise AssertionError(f"{coder.name} lost {text!r}")
     end = time.perf_counter()
-    bits = 8.0 * sum(map(len, packed))
-    return Cost(bits, sum(map(len, texts)), len(texts), middle - start, end - middle)
+    bits = 8.0 * sum(map(len, carried.values()))
+    return Cost(bits, sum(map(len, carried)), len(carried), middle - start, end - middle) if carried else None
+
+
+def shortest_cost(coders: Coders, texts: Sequence[str]) -> Cost:
+    """What files take: of each text's coders the one that needs the fewest bytes."""
+    start = time.perf_counter()
+    packed = [shortest(text, coders) for text in track(texts, "shortest", transient=True)]
+    middle = time.perf_counter()
+    for text, data in zip(texts, packed, strict=True):
+        if coder_of(data[0], coders).unpack(data[1:]) != text:
+            raise AssertionError(f"the coder {data[0]} lost {text!r}")
+    bits = 8.0 * sum(len(data) - 1 for data in packed)
+    return Cost(bits, sum(map(len, texts)), len(texts), middle - start, time.perf_counter() - middle)
 
 
 def other_cost(pack: Callable[[bytes], bytes], texts: list[str]) -> Cost:
@@ -136,7 +158,10 @@ def measure(data: Path, limit: int, profile_name: str, *, floats: bool) -> dict[
         some = texts[:: max(1, len(texts) // limit)][:limit]
         rows = {"raw": Cost(8.0 * sum(len(t.encode()) for t in some), sum(map(len, some)), len(some), 1e-9, None).row()}
         rows |= {name: other_cost(pack, some).row() for name, pack in OTHERS.items()}
-        rows |= {coder.name: coder_cost(coder, some).row() for coder in profile.text_coders.values() if coder.available}
+        coders = {number: coder for number, coder in profile.text_coders.items() if coder.available}
+        costs = {coder.name: coder_cost(coder, some) for coder in coders.values()}
+        rows |= {name: cost.row() for name, cost in costs.items() if cost is not None}
+        rows["shortest"] = shortest_cost(coders, some).row()
         if floats and profile.language_model.path.is_file():
             rows["SmolLM2, floats (estimate)"] = floating_cost(profile, some).row()
         result[kind] = {"texts": len(some), "of": len(texts), "coders": rows}
@@ -150,10 +175,10 @@ def measure(data: Path, limit: int, profile_name: str, *, floats: bool) -> dict[
 
 def show(result: dict[str, Any], console: Console) -> None:
     for kind in ("descriptions", "captions"):
-        table = Table("coder", "bits/char", "bits/text", "pack char/s", "unpack char/s")
+        table = Table("coder", "texts", "bits/char", "bits/text", "pack char/s", "unpack char/s")
         table.title = f"{result[kind]['texts']} of {result[kind]['of']} {kind}"
         for name, row in result[kind]["coders"].items():
-            cells = [f"{row['bits_per_character']:.3f}", f"{row['bits_per_text']:.1f}"]
+            cells = [str(row["texts"]), f"{row['bits_per_character']:.3f}", f"{row['bits_per_text']:.1f}"]
             speeds = [row["pack_characters_per_s"] if name != "raw" else None, row["unpack_characters_per_s"]]
             table.add_row(name, *cells, *(f"{speed:,.0f}" if speed else "-" for speed in speeds))
         console.print(table)
@@ -161,6 +186,20 @@ def show(result: dict[str, Any], console: Console) -> None:
         console.print("skeletons to words: " + ", ".join(f"{k} {v:.3g}" for k, v in result["skeletons"].items()))
     bits = ", ".join(f"{name} {value}" for name, value in result["dlsvc_sentence_bits"].items())
     console.print(f"bits of {DLSVC_SENTENCE!r}: {bits}")
+
+
+def markdown_of(result: dict[str, Any]) -> str:
+    """The table as it stands in the README; `-` where a coder carries none of the texts."""
+    kinds = {"descriptions": ("bits_per_character", 3), "captions": ("bits_per_text", 1)}
+    titles = ("coder", "descriptions", "bits a character", "captions", "bits a caption")
+    lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
+    for name in dict.fromkeys(name for kind in kinds for name in result[kind]["coders"]):
+        cells = []
+        for kind, (figure, digits) in kinds.items():
+            row = result[kind]["coders"].get(name)
+            cells += ["-", "-"] if row is None else [str(row["texts"]), f"{row[figure]:.{digits}f}"]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def main(
