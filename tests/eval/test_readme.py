@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from misc.eval import text_stream
 from misc.eval.decoder import COLUMNS, markdown_of
 from misc.rate_control import AUTO_BPP, TEXT_SHARE
 
@@ -83,6 +84,15 @@ def test_text_and_regions_have_the_share_that_was_measured() -> None:
     assert result["chosen"] == TEXT_SHARE == 1 / 20
     assert len(result["photos"]) == 8
     assert "take at most a twentieth of the file" in (ROOT / "README.md").read_text()
+
+
+def test_the_text_coders_table_is_the_committed_one() -> None:
+    result = json.loads((ROOT / "docs/results/text_stream.json").read_text())
+    assert result["descriptions"]["texts"] == result["captions"]["texts"] == 36
+    text = (ROOT / "README.md").read_text()
+    assert text_stream.markdown_of(result) in text
+    bits = result["dlsvc_sentence_bits"]
+    assert f"{bits['lzw']} bits by `lzw`, {bits['lm-large']} by `lm-large`, {bits['lm-small']} by `lm-small`" in text
 
 
 def test_what_the_memory_finds_is_the_committed_figure() -> None:
