@@ -89,6 +89,9 @@ def load_pipeline(profile: DecoderProfile, folders: dict[str, Path], dtype: torc
     kind = getattr(diffusers, str(changes.pop("class", type(pipeline.scheduler).__name__)))
     pipeline.scheduler = kind.from_config(pipeline.scheduler.config, **changes)
     pipeline.set_progress_bar_config(disable=True)
+    for network in pipeline.components.values():  # torch multiplies by weights that could learn in another order, which
+        if isinstance(network, torch.nn.Module):  # in bfloat16 rounds otherwise; ours cannot learn either
+            network.requires_grad_(False)
     return pipeline
 
 
