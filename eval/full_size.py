@@ -59,7 +59,7 @@ def trial_profile(name: str, side: int, tiny: bool) -> Profile:
 
 
 def measure(name: str, *, side: int, steps: int, dtype: str, tiny: bool, folder: Path) -> dict[str, Any]:
-    """All of it: fetch in a process of its own, draw in another that is offline.
+    """All of it: make in a process of its own, fetch in another, draw in a third that is offline.
 
     Args:
         side: of the image.
@@ -70,20 +70,15 @@ def measure(name: str, *, side: int, steps: int, dtype: str, tiny: bool, folder:
     Returns:
         The relative error of the latents, seconds and memory of each stage, bytes that were fetched.
     """
-    from .hub.random_weights import make_repositories
+    from .hub.random_weights import repositories_of
     from .hub.server import HubServer
-    from .random_parts import family_of
 
-    began = time.perf_counter()
     decoder = trial_profile(name, side, tiny).decoder
     assert decoder is not None
-    size = family_of(decoder)
-    repositories = make_repositories(decoder, folder / "repositories", TINY[size] if tiny else size)
-    gc.collect()
-    made = {"seconds": time.perf_counter() - began, "peak_gib": peak_memory() / 2**30}
     homes = {"HF_HOME": str(folder / "hf"), "XDG_CACHE_HOME": str(folder / "cache"), "no_proxy": "127.0.0.1,localhost"}
     options = [name, str(side), str(steps), dtype, str(int(tiny)), str(folder)]
-    with HubServer(repositories).running() as server:
+    made = stage("make", options, homes)
+    with HubServer(repositories_of(decoder, folder / "repositories")).running() as server:
         fetched = stage("fetch", options, homes | {"HF_ENDPOINT": server.url})
         requests = len(server.requests)
     drawn = stage("draw", options, homes | {"HF_HUB_OFFLINE": "1"})
@@ -115,8 +110,24 @@ def run_stage(what: str, name: str, side: str, steps: str, dtype: str, tiny: str
     """One stage, in this process."""
     began = time.perf_counter()
     profile = trial_profile(name, int(side), tiny == "1")
-    figures = fetch(profile) if what == "fetch" else draw(profile, int(side), int(steps), dtype, Path(folder))
+    if what == "make":
+        figures = make(profile, tiny == "1", Path(folder))
+    elif what == "fetch":
+        figures = fetch(profile)
+    else:
+        figures = draw(profile, int(side), int(steps), dtype, Path(folder))
     return figures | {"seconds": time.perf_counter() - began, "peak_gib": peak_memory() / 2**30}
+
+
+def make(profile: Profile, tiny: bool, folder: Path) -> dict[str, Any]:
+    """Write the repositories of a decoder with random networks."""
+    from .hub.random_weights import make_repositories
+    from .random_parts import family_of
+
+    assert profile.decoder is not None
+    size = family_of(profile.decoder)
+    make_repositories(profile.decoder, folder / "repositories", TINY[size] if tiny else size)
+    return {}
 
 
 def fetch(profile: Profile) -> dict[str, Any]:

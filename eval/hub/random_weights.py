@@ -25,7 +25,7 @@ from ...models.decoder.decoder import Parts
 from ..random_parts import random_parts
 from .repository import Repository
 
-__all__ = ["commit_of", "make_repositories"]
+__all__ = ["commit_of", "make_repositories", "repositories_of"]
 
 CURVE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 RANK = 4  # of the LoRA
@@ -44,9 +44,7 @@ def make_repositories(profile: DecoderProfile, folder: Path, size: str) -> dict[
     """
     with default_type(torch.bfloat16):
         parts = random_parts(size)
-    wanted = [part for part in (profile.base, profile.vae, profile.lora) if part]
-    wanted += [control.part for control in profile.controls[:1]]
-    for part in wanted:
+    for part in parts_of(profile):
         (folder / part.repository).mkdir(parents=True)
     write_base(parts, folder / profile.base.repository, profile.base)
     if profile.vae:
@@ -55,7 +53,18 @@ def make_repositories(profile: DecoderProfile, folder: Path, size: str) -> dict[
         write_lora(parts.unet, folder / profile.lora.repository / profile.lora.files[0])
     for control, made in zip(profile.controls[:1], parts.controls, strict=True):
         write_network(made.net, folder / control.part.repository, control.part)
-    return {part.repository: Repository(folder / part.repository, commit_of(part)) for part in wanted}
+    return repositories_of(profile, folder)
+
+
+def parts_of(profile: DecoderProfile) -> list[HubPart]:
+    """What a decoder must have, with one ControlNet."""
+    parts = [part for part in (profile.base, profile.vae, profile.lora) if part]
+    return [*parts, *(control.part for control in profile.controls[:1])]
+
+
+def repositories_of(profile: DecoderProfile, folder: Path) -> dict[str, Repository]:
+    """Repositories by name that `make_repositories` wrote, at the commits that the profile names."""
+    return {part.repository: Repository(folder / part.repository, commit_of(part)) for part in parts_of(profile)}
 
 
 def commit_of(part: HubPart) -> str:
