@@ -5,9 +5,11 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import huggingface_hub
 import pytest
+import torch
 
 from misc.eval import full_size, reference
 from misc.eval.hub.random_weights import make_repositories
@@ -77,7 +79,14 @@ def test_networks_in_bfloat16_are_given_the_same_as_by_diffusers(
     name: str, size: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     profile = fetched(name, size, tmp_path, monkeypatch)
+    loaded: list[Any] = []
+    load = reference.load_pipeline
+    monkeypatch.setattr(reference, "load_pipeline", lambda *given: loaded.append(load(*given)) or loaded[-1])
     assert full_size.draw(profile, SIDE, STEPS, "bfloat16", tmp_path)["relative error"] < 1e-4
+    networks = [each for each in loaded[0].components.values() if isinstance(each, torch.nn.Module)]
+    assert len(networks) >= 4
+    learning = [each for net in networks for each in net.parameters() if each.requires_grad]
+    assert not learning, "wide networks in bfloat16 would round otherwise than ours"
 
 
 @pytest.mark.slow(why="it pulls and draws in processes of their own")
