@@ -161,9 +161,8 @@ class Profile:
             raise WeightsError(f"the memory {memory} cannot be read: {error.strerror}") from error
 
 
-@functools.cache
 def load_profile(name: str = "embedded") -> Profile:
-    """A profile.
+    """A profile; the same object each time that it is asked for by one name.
 
     Args:
         name: of `profile_names`, or path of a TOML file of the user's own (`misc.profile_files`).
@@ -172,6 +171,12 @@ def load_profile(name: str = "embedded") -> Profile:
         UsageError: there is none of that name.
         InputError: there is no such file, or it says what no profile can say.
     """
+    return read_profile(name)
+
+
+@functools.cache
+def read_profile(name: str) -> Profile:
+    """As `load_profile`: a cache around a default would hold two profiles for it, one for each way to ask."""
     if not name.endswith(ENDING):
         return profile_of(name, read_table(name))
     table = read_own(Path(name))

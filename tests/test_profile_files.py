@@ -13,7 +13,7 @@ from PIL import Image
 
 from misc.codec import Codec
 from misc.errors import InputError, WeightsError
-from misc.profiles import load_profile, profile_names
+from misc.profiles import load_profile, profile_names, read_profile
 from tests.support.images import sample_picture
 
 OWN = 'base = "embedded"\n\n[cascade]\nmemory = "own.safetensors"\n'
@@ -49,7 +49,7 @@ def test_a_file_asks_for_the_memory_it_was_written_with(misc_command, own: Path,
     assert (code, err.count("\n")) == (4, 1)
     assert "other models" in err
     (tmp_path / "own.safetensors").write_bytes(b"other photos")
-    load_profile.cache_clear()
+    read_profile.cache_clear()
     assert misc_command("verify", file, "--profile", own)[0] == 4
 
 
@@ -127,3 +127,7 @@ def test_a_profile_that_is_not_there(tmp_path: Path) -> None:
         load_profile(str(tmp_path / "own.toml"))
     with pytest.raises(InputError, match="or a TOML file of your own"):
         load_profile("own")
+
+
+def test_a_profile_is_one_object_however_it_is_asked_for() -> None:
+    assert load_profile() is load_profile("embedded")
