@@ -5,7 +5,8 @@
 A row a mode: bits of text, regions, pixels and of what holds them together, the rate of the whole file, the panel's
 figures with their standard errors, and seconds on this machine. What is in a photo is looked for once, for all modes.
 Below: what one row has more of similarity than another, by photo; and what the whole descriptions cost in four-bit
-consonants and, with all their letters, by the best coder of `misc text`.
+consonants and, with all their letters, by the best coder of `misc text`. With FILE, a run that was stopped goes on
+where it was: the photos that are done lie in FILE.part until all are.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from ..images import decode_image
 from ..pool import run_jobs, usual_workers
 from .metrics.catalogue import METRICS
 from .metrics.panel import Panel
+from .partial import Partial
 
 __all__ = ["ROWS", "Row", "gains", "measure", "photos_of", "prepare", "summarise"]
 
@@ -253,27 +255,24 @@ def main(
     ] = None,
 ) -> None:
     """Measure all modes."""
-    jobs = [{"path": str(path)} for path in photos_of(data, limit)]
-    answers: dict[str, Any] = {}
-    for outcome in track(
-        run_jobs(
-            "misc.eval.modes:prepare", {"profile": profile, "candidates": candidates}, jobs, workers or usual_workers()
-        ),
-        "measuring",
-        total=len(jobs),
-        transient=True,
-    ):
+    setup = {"profile": profile, "candidates": candidates}
+    partial = Partial(json_file, {**setup, "data": str(data), "rows": [row.name for row in ROWS]})
+    paths = photos_of(data, limit)
+    jobs = [{"path": str(path)} for path in paths if path.name not in partial.answers]
+    outcomes = run_jobs("misc.eval.modes:prepare", setup, jobs, workers or usual_workers())
+    for outcome in track(outcomes, "measuring", total=len(jobs), transient=True):
         name = Path(outcome.job["path"]).name
         if outcome.answer is None:
             raise InputError(f"{name}: {outcome.error}")
-        answers[name] = outcome.answer
-    answers = dict(sorted(answers.items()))
+        partial.add(name, outcome.answer)
+    answers = {path.name: partial.answers[path.name] for path in paths}
     photos = {name: answer["rows"] for name, answer in answers.items()}
     words = {key: fmean(answer["words"][key] for answer in answers.values()) for key in ("consonants", "letters")}
     result, steps = summarise(list(photos.values()), ROWS), gains(list(photos.values()))
     if json_file is not None:
         facts = {"profile": profile, "candidates": candidates, "modes": result, "gains": steps, "words": words}
         json_file.write_text(json.dumps({**facts, "photos": photos}, indent=1) + "\n")
+        partial.done()
     console = Console(width=200)
     console.print(table_of(result, f"{len(photos)} photos, profile {profile}, {candidates} candidates"))
     for name, gain in steps.items():

@@ -1,0 +1,63 @@
+"""Answers of a long measurement, kept line by line, so that one that was stopped goes on where it was.
+
+    first line: what was asked ─► a line each answer: {"name": ..., "answer": ...}
+
+The file lies beside the one for the figures, with `.part` behind its name, and is removed when those are written.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+
+__all__ = ["Partial"]
+
+
+class Partial:
+    """Answers by name. A line that a kill cut short is dropped.
+
+    Args:
+        path: of the file for the figures; None keeps nothing beyond this process.
+        asked: what the answers depend on, as JSON has it.
+
+    Raises:
+        InputError: the file is of another measurement, or cannot be read or written.
+    """
+
+    def __init__(self, path: Path | None, asked: Mapping[str, Any]) -> None:
+        self.path = None if path is None else path.with_name(f"{path.name}.part")
+        self.answers: dict[str, Any] = {}
+        if self.path is None:
+            return
+        try:
+            lines = self.path.read_bytes().split(b"\n") if self.path.exists() else []
+            if len(lines) < 2:
+                self.path.write_text(json.dumps(asked) + "\n", "utf-8")
+                return
+            if json.loads(lines[0]) != asked:
+                raise InputError(f"{self.path} is of a measurement that asked for something else: remove it")
+            for line in lines[1:-1]:
+                entry = json.loads(line)
+                self.answers[entry["name"]] = entry["answer"]
+            os.truncate(self.path, sum(len(line) + 1 for line in lines[:-1]))
+        except OSError as error:
+            raise InputError(f"{self.path}: {error.strerror}") from error
+        except (ValueError, TypeError, KeyError) as error:
+            raise InputError(f"{self.path} is damaged: remove it") from error
+
+    def add(self, name: str, answer: Any) -> None:
+        """Keep an answer, on the disk too."""
+        self.answers[name] = answer
+        if self.path is not None:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"name": name, "answer": answer}) + "\n")
+
+    def done(self) -> None:
+        """Remove the file: the figures are written."""
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
