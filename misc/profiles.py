@@ -111,6 +111,7 @@ class Profile:
     describer: Part | None = None
     locator: Part | None = None
     detector: Part | None = None
+    subjects: Part | None = None
     decoder: DecoderProfile | None = None
     cascade: CascadeProfile | None = None
     hub: dict[str, HubPart] = field(default_factory=dict)
@@ -199,6 +200,7 @@ def profile_of(name: str, table: dict[str, Any]) -> Profile:
         describer=Part(**table["describer"]) if "describer" in table else None,
         locator=Part(**table["locator"]) if "locator" in table else None,
         detector=Part(**table["detector"]) if "detector" in table else None,
+        subjects=Part(**table["subjects"]) if "subjects" in table else None,
         decoder=decoder_from(table["decoder"]) if "decoder" in table else None,
         cascade=CascadeProfile(**table["cascade"]) if "cascade" in table else None,
         hub={key: hub_part(value) for key, value in table.get("hub", {}).items()},

@@ -91,7 +91,10 @@ class Semantics:
         from .towers.tagger import load_tagger
 
         package = self.profile.packages.get("efficientnet")
-        return load_tagger(package.sound_path(), self.device) if package else None
+        if package is None:
+            return None
+        subjects = self._part("subjects").path if self.profile.subjects else None
+        return load_tagger(package.sound_path(), self.device, subjects)
 
     @functools.cached_property
     def describer(self) -> Describer:

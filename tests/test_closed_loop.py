@@ -35,14 +35,23 @@ class Painter:
     settled = 0
     tokens: object = None
 
+    def __init__(self) -> None:
+        self.looked_at: list[int] = []
+        self.drawn: list[int] = []
+
     def candidates(self, streams: Streams, count: int, tokens: object = None) -> list[int]:
         self.tokens = tokens
         return [40 * (k + 1) for k in range(count)]
+
+    def rough(self, streams: Streams) -> np.ndarray:  # type: ignore[type-arg]
+        self.looked_at.append(streams.seed)
+        return np.full((3, 4, 3), min(255, streams.seed), np.uint8)
 
     def settle(self, streams: Streams) -> Streams:
         return Streams(streams.width, streams.height, self.settled, streams.text)
 
     def draw_many(self, scenes: list, **_: object) -> list:  # type: ignore[type-arg]
+        self.drawn += [scene.streams.seed for scene in scenes]
         return [np.full((s.streams.height, s.streams.width, 3), min(255, s.streams.seed), np.uint8) for s in scenes]
 
 
@@ -92,10 +101,14 @@ def test_the_best_seed_is_written(codec: Codec, grey: int, seed: int) -> None:
 
 
 def test_few_of_a_memory_are_drawn(codec: Codec, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(closed_loop, "DRAWN", 4)
-    data = codec.encode(photo(250), mode="text", description=TEXT, candidates=6)
-    assert codec.streams(data).seed == 40 * 4
-    assert codec.decoder.tokens == "tokens"  # type: ignore[union-attr]
+    monkeypatch.setattr(closed_loop, "ROUGH", 4)
+    data = codec.encode(photo(130), mode="text", description=TEXT, candidates=6)
+    assert codec.streams(data).seed == 120
+    painter = codec.decoder
+    assert isinstance(painter, Painter)
+    assert painter.tokens == "tokens"
+    assert painter.looked_at == [40, 80, 120, 160], "the first four as they lie in the memory"
+    assert painter.drawn == [0, 120, 160], "the file as it is, and the two that are most like the photo"
 
 
 def test_a_seed_that_does_not_fit_is_not_written(codec: Codec) -> None:

@@ -109,6 +109,10 @@ class Cascade:
             return list(range(count))
         return self.recall.candidates(streams, count, tokens)
 
+    def rough(self, streams: Streams) -> Pixels:
+        """The photo of the memory that a file without pixels is drawn from, (height, width, 3), before it is sharp."""
+        return self.recall.draft(streams)
+
     def settle(self, streams: Streams) -> Streams:
         """Streams without pixels whose photo is the same on every machine."""
         return self.recall.settle(streams)

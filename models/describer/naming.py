@@ -1,8 +1,9 @@
 """Which names a description may use: those that detector and tagger are sure of, and those that they bear out.
 
-    things (detector), shares (tagger) ─► Sight ─┬─► sure names ───────────────────► first items
-                                                 └─► evidence of each word ─┬──────► captions that name nothing unseen
-                                                                            └──────► further items
+    things (detector) ─────────────┐
+    shares, subjects (tagger) ─────┴─► Sight ─┬─► sure names ──────────► first items
+                                              └─► evidence of each word ─┬─► captions that name nothing unseen
+                                                                         └─► further items
 
 The captioner has learned from photos of people and dogs, and sees them everywhere. So a noun that detector or tagger
 would know needs their evidence; a wrong noun costs more than a missing one.
@@ -13,26 +14,31 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from ..towers.detector import NAMES, PERSONS, Thing, distinct
+from ..towers.subjects import GENERAL, PLACES
 from ..towers.tagger import hedge, read_names, sum_shares
 
 __all__ = ["Sight", "plain_sentence", "same", "sight_of"]
 
-SURE, TAG_SURE = 0.35, 0.5  # score of a thing, and share of a tag, that is named
-PROBABLE, TAG_PROBABLE = 0.2, 0.3  # of the one thing that is named where nothing is sure
+SURE, TAG_SURE, SUBJECT_SURE = 0.35, 0.5, 0.5  # score of a thing, share of a tag, probability of a subject: named
+PROBABLE, TAG_PROBABLE, SUBJECT_PROBABLE = 0.2, 0.3, 0.35  # of the one that is named where nothing is sure
 SEEN = 0.2  # score or share that bears a word of a caption out
 ITEM_SEEN = 0.3  # and an item: of the boxes photos without persons, 5 of 39 have one of score 0.2, none of 0.3
 SOMEBODY = "person"
-MASSES = "food clothing furniture bread pasta meat hay wool coral soup armor pottery"
+MASSES = "trousers shorts food clothing furniture bread pasta meat hay wool coral soup armor pottery"
 WITHOUT_ARTICLE = frozenset(MASSES.split())
-SOMEBODIES = PERSONS | frozenset(
-    ["rider", "skier", "surfer", "cyclist", "runner", "skater", "couple", "crowd", "teenager", "toddler", "guitarist"]
-)
+MORE_SOMEBODIES = """
+bicyclist biker cheerleader climber couple cowboy crowd cyclist driver father guitarist hiker kayaker mother
+motorcyclist officer performer photographer policeman racer rider rollerblader runner skateboarder skater skier
+snowboarder spectator surfer swimmer teenager toddler worker wrestler
+"""
+SOMEBODIES = PERSONS | frozenset(MORE_SOMEBODIES.split())
+JUDGED = frozenset(["flower", "dandelion", "mountain", "rose", "sunflower", "tulip"])  # subjects that captions owe
 KINDS = frozenset(["animal", "vehicle", "musical instrument"])  # that a tagger names when they are there
 DETECTED_KINDS = {  # of what the detector names, as the tagger's table calls it
     "animal": "bird cat dog horse sheep cow elephant bear zebra giraffe",
@@ -51,11 +57,13 @@ class Sight:
         things: of the detector, of any score.
         shares: (1000,) of the tagger's classes.
         names: of every class.
+        subjects: probabilities of the tagger's subjects.
     """
 
     things: Sequence[Thing]
     shares: npt.NDArray[np.float64]
     names: Sequence[Sequence[str]]
+    subjects: Mapping[str, float] = field(default_factory=dict)
 
     @functools.cached_property
     def sums(self) -> Mapping[str, float]:
@@ -66,15 +74,15 @@ class Sight:
         """How sure detector or tagger are of a singular noun, 0 to 1."""
         wanted = SOMEBODY if word in SOMEBODIES else word
         scores = [thing.score for thing in self.things if same(thing.name, wanted)]
-        return max([*scores, self.sums.get(wanted, 0.0)])
+        return max([*scores, self.sums.get(wanted, 0.0), self.subjects.get(wanted, 0.0)])
 
     def sure_names(self) -> list[str]:
         """Names of what is surely there, those of tags first; no name is of the same as another, or more general."""
-        return self._names(TAG_SURE, SURE)
+        return self._names(TAG_SURE, SURE, SUBJECT_SURE)
 
     def probable_name(self) -> str | None:
         """The name of what is probably there, if anything is."""
-        return next(iter(self._names(TAG_PROBABLE, PROBABLE)), None)
+        return next(iter(self._names(TAG_PROBABLE, PROBABLE, SUBJECT_PROBABLE)), None)
 
     def unseen_nouns(self, text: str) -> list[str]:
         """Nouns of a text, in order, that detector or tagger would know and do not see."""
@@ -101,19 +109,22 @@ class Sight:
         beside = not any(same(word, name) for word in known for name in sure)
         return bool(sure) and beside and not (known and self.evidence(known[0]) >= SURE)
 
-    def _names(self, share: float, score: float) -> list[str]:
+    def _names(self, share: float, score: float, probability: float) -> list[str]:
         tags = [tag.name for tag in hedge(self.shares, self.names, share)]
+        likely = {name: value for name, value in self.subjects.items() if name not in PLACES and value >= probability}
         candidates: list[str] = []
-        for name in [*tags, *distinct(self.things, score)]:
+        for name in [*tags, *distinct(self.things, score), *sorted(likely, key=lambda name: -likely[name])]:
             if not any(same(name, other) for other in candidates):
                 candidates.append(name)
         special = {name: above(name, self.names) for name in candidates}
         return [name for name in candidates if not any(name in special[other] for other in candidates)]
 
 
-def sight_of(things: Sequence[Thing], shares: npt.NDArray[np.float64]) -> Sight:
+def sight_of(
+    things: Sequence[Thing], shares: npt.NDArray[np.float64], subjects: Mapping[str, float] | None = None
+) -> Sight:
     """What detector and tagger see, by the tagger's table."""
-    return Sight(things, shares, table())
+    return Sight(things, shares, table(), subjects or {})
 
 
 @functools.cache
@@ -126,13 +137,14 @@ def table() -> tuple[tuple[str, ...], ...]:
 def vocabulary() -> frozenset[str]:
     """Nouns of what detector or tagger would name if it were there; of names of several words the last."""
     tags = {name for chain in table() if KINDS & set(chain) for name in chain}
-    return frozenset(name.rsplit(maxsplit=1)[-1] for name in tags.union(NAMES)) - AMBIGUOUS | SOMEBODIES
+    return frozenset(name.rsplit(maxsplit=1)[-1] for name in tags.union(NAMES)) - AMBIGUOUS | SOMEBODIES | JUDGED
 
 
 def above(name: str, names: Sequence[Sequence[str]]) -> set[str]:
     """Names that are more general than a name."""
     kinds = {kind for kind, members in DETECTED_KINDS.items() if name.replace(" ", "_") in members.split()}
-    return kinds | {each for chain in names if name in chain for each in chain[chain.index(name) + 1 :]}
+    general = {each for chain in names if name in chain for each in chain[chain.index(name) + 1 :]}
+    return kinds | general | set(GENERAL.get(name, ()))
 
 
 def known_words(text: str) -> list[str]:

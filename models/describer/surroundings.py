@@ -65,7 +65,7 @@ def add_surroundings(sentence: str, image: Floats, embed: Embed, phrases: Sequen
     certain = {
         each.phrase: above
         for each, cosine in zip(phrases, cosines, strict=True)
-        if (above := (float(cosine) - each.mean) / each.deviation) > SURE
+        if (above := (float(cosine) - each.mean) / each.deviation) > SURE and not repeats(each.phrase, sentence)
     }
     texts = [sentence, *(f"{sentence} {phrase}" for phrase in certain)]
     plain, *fits = (embed(texts).float().cpu().numpy() @ image).tolist()
@@ -75,3 +75,8 @@ def add_surroundings(sentence: str, image: Floats, embed: Embed, phrases: Sequen
         if fit - plain > GAIN
     }
     return max(gains, key=gains.__getitem__, default=sentence)
+
+
+def repeats(phrase: str, sentence: str) -> bool:
+    """Whether a sentence names what a phrase ends with: a building is not in front of a building."""
+    return phrase.rsplit(maxsplit=1)[-1].removesuffix("s") in sentence.lower()

@@ -75,8 +75,12 @@ class EfficientNetLite(nn.Module):
         self.head = Convolution(width, HEAD)
         self.classifier = nn.Linear(HEAD, classes)
 
+    def features(self, pixels: Tensor) -> Tensor:
+        """(B, 1280) of (B, 3, H, W): what the classifier reads."""
+        x = functional.relu6(self.head(self.blocks(functional.relu6(self.stem(pixels)))))
+        return x.mean((2, 3))
+
     def forward(self, pixels: Tensor) -> Tensor:
         """(B, classes) of (B, 3, H, W)."""
-        x = functional.relu6(self.head(self.blocks(functional.relu6(self.stem(pixels)))))
-        logits: Tensor = self.classifier(x.mean((2, 3)))
+        logits: Tensor = self.classifier(self.features(pixels))
         return logits

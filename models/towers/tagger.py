@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from ...errors import WeightsError
 from ...weights.safe import refusing
 from .efficientnet import EfficientNetLite
+from .subjects import Subjects, load_subjects
 
 __all__ = ["CLASSES", "Tag", "Tagger", "hedge", "load_tagger", "read_names", "sum_shares"]
 
@@ -54,10 +55,11 @@ class Tagger:
     Args:
         network: of ImageNet's classes, in evaluation mode.
         names: of every class, the most special first.
+        subjects: the layer behind the features of an `EfficientNetLite`.
     """
 
-    def __init__(self, network: nn.Module, names: Names) -> None:
-        self.network, self.names = network, names
+    def __init__(self, network: nn.Module, names: Names, subjects: Subjects | None = None) -> None:
+        self.network, self.names, self.layer = network, names, subjects
 
     def tags(self, image: Image.Image, least: float) -> list[Tag]:
         """What is in an RGB image, as `hedge` has it."""
@@ -66,11 +68,25 @@ class Tagger:
     @torch.inference_mode()
     def shares(self, image: Image.Image) -> npt.NDArray[np.float64]:
         """(1000,) shares of the classes, of the whole image and of its middle square together."""
-        inputs = torch.stack([to_input(image), to_input(middle(image))])
-        device = next(self.network.parameters()).device
-        logits: Tensor = self.network(inputs.to(device))
+        logits: Tensor = self.network(self._views(image))
         mean: npt.NDArray[np.float64] = logits.float().softmax(1).mean(0).cpu().double().numpy()
         return mean
+
+    @torch.inference_mode()
+    def features(self, image: Image.Image) -> npt.NDArray[np.float32]:
+        """(1280,) features, the mean of both views; the network is an `EfficientNetLite`."""
+        assert isinstance(self.network, EfficientNetLite)
+        mean: npt.NDArray[np.float32] = self.network.features(self._views(image)).float().mean(0).cpu().numpy()
+        return mean
+
+    def subjects(self, image: Image.Image) -> dict[str, float]:
+        """Probability of each subject; none without their layer."""
+        return self.layer.probabilities(self.features(image)) if self.layer else {}
+
+    def _views(self, image: Image.Image) -> Tensor:
+        """(2, 3, 224, 224): the whole image, and its middle square."""
+        inputs = torch.stack([to_input(image), to_input(middle(image))])
+        return inputs.to(next(self.network.parameters()).device)
 
 
 def middle(image: Image.Image) -> Image.Image:
@@ -121,11 +137,14 @@ def read_names() -> list[list[str]]:
     return [line.split("\t") for line in text.splitlines() if not line.startswith("#")]
 
 
-def load_tagger(path: Path, device: str | torch.device = "cpu") -> Tagger:
+def load_tagger(path: Path, device: str | torch.device = "cpu", subjects: Path | None = None) -> Tagger:
     """The tagger of a checkpoint of EfficientNet-lite0, whose tensors lie in the order of timm's network.
 
+    Args:
+        subjects: weights of the subjects' layer.
+
     Raises:
-        WeightsError: the file is missing, damaged, or of another network.
+        WeightsError: a file is missing, damaged, or of another network.
     """
     network = EfficientNetLite(CLASSES)
     wanted = network.state_dict()
@@ -134,4 +153,5 @@ def load_tagger(path: Path, device: str | torch.device = "cpu") -> Tagger:
         if [value.shape for value in given.values()] != [value.shape for value in wanted.values()]:
             raise WeightsError(f"{path.name} does not hold the tagger that this profile expects")
         network.load_state_dict(dict(zip(wanted, given.values(), strict=True)))
-    return Tagger(network.eval().requires_grad_(False).to(device), read_names())
+    layer = load_subjects(subjects) if subjects else None
+    return Tagger(network.eval().requires_grad_(False).to(device), read_names(), layer)

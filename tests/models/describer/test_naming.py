@@ -10,8 +10,9 @@ EVERYWHERE = (0.0, 0.0, 1.0, 1.0)
 TABLE = [["macaw", "parrot", "bird", "animal"], ["dog", "animal"], ["lighthouse", "tower"], ["sports car", "car"]]
 
 
-def sight(*things: tuple[str, float], shares: tuple[float, ...] = (0, 0, 0, 0)) -> Sight:
-    return Sight([Thing(name, score, EVERYWHERE) for name, score in things], np.array(shares, float), TABLE)
+def sight(*things: tuple[str, float], shares: tuple[float, ...] = (0, 0, 0, 0), **subjects: float) -> Sight:
+    found = [Thing(name, score, EVERYWHERE) for name, score in things]
+    return Sight(found, np.array(shares, float), TABLE, subjects)
 
 
 def test_evidence_is_of_things_and_of_names_added_up() -> None:
@@ -34,6 +35,20 @@ def test_sure_names_are_special_and_different() -> None:
 def test_a_kind_is_not_named_beside_what_the_detector_finds_of_it() -> None:
     assert sight(("giraffe", 0.9), shares=(0.3, 0.3, 0, 0)).sure_names() == ["giraffe"]
     assert sight(("hot dog", 0.9), ("cup", 0.9), shares=(0.3, 0.3, 0, 0)).sure_names() == ["animal", "hot dog", "cup"]
+
+
+def test_subjects_are_named_behind_tags_and_things() -> None:
+    seen = sight(("cup", 0.9), shares=(0.8, 0, 0, 0), flower=0.6, tulip=0.55, water=0.9, mountain=0.4)
+    assert seen.sure_names() == ["macaw", "cup", "tulip"], "a tulip is a flower, water is a place, no mountain is sure"
+    assert seen.evidence("flower") == 0.6
+    assert sight(mountain=0.4).probable_name() == "mountain"
+    assert sight(mountain=0.3).probable_name() is None
+
+
+def test_captions_may_not_speak_of_flowers_and_mountains_that_are_not_there() -> None:
+    assert sight(mountain=0.1).misleads("Mountains in the snow")
+    assert not sight(mountain=0.3).misleads("Mountains in the snow")
+    assert sight(flower=0.6).misleads("A hiker walks"), "nobody is seen"
 
 
 def test_words_that_detector_or_tagger_would_know() -> None:

@@ -48,6 +48,12 @@ def test_of_two_the_better_is_added() -> None:
     assert add_surroundings("A dog", IMAGE, embed_as(cosines), [BEACH, NIGHT]) == "A dog at night"
 
 
+@pytest.mark.parametrize("sentence", ["A beach", "Two beaches and a dog"])
+def test_what_is_named_is_not_named_again(sentence: str) -> None:
+    cosines = {"on a beach": 0.9, "at night": 0.4, sentence: 0.3, f"{sentence} on a beach": 0.9}
+    assert add_surroundings(sentence, IMAGE, embed_as(cosines), [BEACH, NIGHT]) == sentence
+
+
 def test_what_is_usual_is_measured_and_written(tmp_path: Path) -> None:
     photos = np.array([[2, 0, 0, 0], [0, 1, 0, 0]], np.float32)
     [measured] = measure(["on a beach"], photos, embed_as({"on a beach": 0.6}))
