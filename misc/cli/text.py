@@ -86,7 +86,7 @@ def list_coders(
     ]
     lines = []
     for row in rows:
-        loss = "lossless" if row["lossless"] else "lossy"
+        kept = "keeps every text" if row["lossless"] else "keeps some texts"
         need = "" if row["available"] else "needs `misc pull`"
-        lines.append(f"{row['number']}  {row['name']:10} {loss:8} {need}".rstrip())
+        lines.append(f"{row['number']}  {row['name']:10} {kept} {need}".rstrip())
     report(rows, as_json, *lines, to_stdout=True)
