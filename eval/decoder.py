@@ -12,7 +12,8 @@ Every photo is described and located once. A row is the mean over the photos: bi
     draft/4 -> x4plus          the same files, their draft at a quarter of the size through Real-ESRGAN x4plus
     AVIF/4 -> x4plus           what a user can put together: AVIF at a quarter of the size, then x4plus
 
-Below them, what one row has more of CLIP likeness than another: mean over the photos and standard error.
+Below them, what one row has more of CLIP likeness than another: mean over the photos and standard error. With --json, a
+run that was stopped goes on where it was.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ from ..models.decoder.sharpen import Sharpener
 from .codecs.upsampled import Upsampled, upsample
 from .metrics import mean_of
 from .metrics.panel import Panel
+from .partial import Partial
 
 __all__ = ["files_of", "markdown_of", "measure"]
 
@@ -137,15 +139,15 @@ def gains_of(photos: list[dict[str, dict[str, float]]]) -> dict[str, dict[str, f
     return gains
 
 
-def measure(data: Path, bpp: float, limit: int, profile: str) -> dict[str, Any]:
-    """All figures of a folder of photos."""
+def measure(data: Path, bpp: float, limit: int, profile: str, partial: Partial) -> dict[str, Any]:
+    """All figures of a folder of photos; those that `partial` has are not measured again."""
     codec = Codec(profile)
     panel, x4plus = Panel(codec.semantics), Sharpener(load_x4plus(codec.profile))
     paths = sorted(path for path in data.iterdir() if path.suffix.lower() in SUFFIXES)[:limit]
-    photos = []
-    for path in track(paths, "drawing", transient=True):
+    for path in track([path for path in paths if path.name not in partial.answers], "drawing", transient=True):
         with Image.open(path) as image:
-            photos.append(measure_photo(codec, to_rgb(image).image, panel, bpp, x4plus))
+            partial.add(path.name, measure_photo(codec, to_rgb(image).image, panel, bpp, x4plus))
+    photos = [partial.answers[path.name] for path in paths]
     names = list(dict.fromkeys(name for photo in photos for name in photo))
     rows = {name: mean_of([photo[name] for photo in photos if name in photo]) for name in names}
     per_photo = {path.name: photo for path, photo in zip(paths, photos, strict=True)}
@@ -181,10 +183,12 @@ def main(
     profile: Annotated[str, typer.Option(help="profile whose decoder is measured")] = "embedded",
 ) -> None:
     """Measure the decoder."""
-    result = measure(data, bpp, limit, profile)
+    partial = Partial(json_file, {"data": str(data), "bpp": bpp, "profile": profile})
+    result = measure(data, bpp, limit, profile, partial)
     show(result, Console())
     if json_file:
         json_file.write_text(json.dumps(result, indent=1) + "\n")
+        partial.done()
 
 
 if __name__ == "__main__":

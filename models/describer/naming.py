@@ -46,6 +46,7 @@ DETECTED_KINDS = {  # of what the detector names, as the tagger's table calls it
     "furniture": "bench chair couch bed dining_table",
     "food": "banana apple sandwich orange broccoli carrot hot_dog pizza donut cake",
 }
+LANDSCAPES = frozenset(["beach", "cliff", "coast", "mountain", "river", "rock", "shore", "valley", "volcano"])
 AMBIGUOUS = frozenset(["orange", "fly", "light", "organ"])  # mostly other things than these names mean
 
 
@@ -114,7 +115,8 @@ class Sight:
         likely = {name: value for name, value in self.subjects.items() if name not in PLACES and value >= probability}
         candidates: list[str] = []
         for name in [*tags, *distinct(self.things, score), *sorted(likely, key=lambda name: -likely[name])]:
-            if not any(same(name, other) for other in candidates):
+            landscape = name in LANDSCAPES and LANDSCAPES.intersection(candidates)  # one name of it is enough
+            if not landscape and not any(same(name, other) for other in candidates):
                 candidates.append(name)
         special = {name: above(name, self.names) for name in candidates}
         return [name for name in candidates if not any(name in special[other] for other in candidates)]

@@ -41,6 +41,7 @@ def test_subjects_are_named_behind_tags_and_things() -> None:
     seen = sight(("cup", 0.9), shares=(0.8, 0, 0, 0), flower=0.6, tulip=0.55, water=0.9, mountain=0.4)
     assert seen.sure_names() == ["macaw", "cup", "tulip"], "a tulip is a flower, water is a place, no mountain is sure"
     assert seen.evidence("flower") == 0.6
+    assert sight(("cup", 0.9), mountain=0.6, rock=0.7).sure_names() == ["cup", "rock"], "one name of a landscape"
     assert sight(mountain=0.4).probable_name() == "mountain"
     assert sight(mountain=0.3).probable_name() is None
 
