@@ -24,7 +24,6 @@ import typer
 from PIL import Image
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 from ..bits import container
 from ..bits.container import SECTIONS
@@ -39,6 +38,7 @@ from ..images import decode_image
 from ..pool import run_jobs, usual_workers
 from .metrics.catalogue import METRICS
 from .metrics.panel import Panel
+from .modes_table import gains_line, table_of
 from .partial import Partial
 
 __all__ = ["ROWS", "Row", "gains", "measure", "photos_of", "prepare", "summarise"]
@@ -224,26 +224,6 @@ def summarise(photos: Sequence[Mapping[str, Any]], rows: Sequence[Row]) -> dict[
     return result
 
 
-def table_of(result: Mapping[str, Any], title: str) -> Table:
-    """The summary for people."""
-    metrics = [name for name in METRICS if any(name in row for row in result.values())]
-    table = Table(
-        "mode", "photos", *SECTIONS, "other", "bpp", *(METRICS[name].axis for name in metrics), "s", title=title
-    )
-    for name, row in result.items():
-        if "missing" in row:
-            table.add_row(name, "0")
-            continue
-        bits = [f"{row[f'{stream}_bits']:.0f}" for stream in (*SECTIONS, "overhead")]
-        cells = []
-        for metric in metrics:
-            error = row.get(f"{metric}_error")
-            cells.append(f"{row[metric]:.3f}" + ("" if error is None else f" ± {error:.3f}"))
-        seconds = f"{row['encode_s']:.1f} + {row['decode_s']:.1f}"
-        table.add_row(name, str(row["photos"]), *bits, f"{row['bpp']:.5f}", *cells, seconds)
-    return table
-
-
 def main(
     data: Annotated[Path, typer.Option(help="folder of photos")],
     limit: Annotated[int | None, typer.Option(min=1, help="number of photos, at most")] = None,
@@ -276,7 +256,7 @@ def main(
     console = Console(width=200)
     console.print(table_of(result, f"{len(photos)} photos, profile {profile}, {candidates} candidates"))
     for name, gain in steps.items():
-        console.print(f"{name}: {gain['mean']:+.3f} ± {gain['error']:.3f}, least {gain['least']:+.3f}")
+        console.print(gains_line(name, gain))
     console.print(
         f"whole descriptions: {words['consonants']:.0f} bits of consonants, {words['letters']:.0f} of letters"
     )

@@ -25,6 +25,7 @@ FILES = {  # what names a file of weights, by table
     "describer": ("weights",),
     "locator": ("weights",),
     "detector": ("weights",),
+    "subjects": ("weights",),
     "cascade": ("upsampler", "memory"),
 }
 

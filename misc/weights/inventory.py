@@ -55,7 +55,7 @@ def list_weights(profile: Profile, *, thorough: bool = False, ask: bool = False)
         ask: the model hub for the size of what is not here.
     """
     entries = []
-    for name in ("hyperprior", "small_language_model", "words", "describer", "locator", "detector"):
+    for name in ("hyperprior", "small_language_model", "words", "describer", "locator", "detector", "subjects"):
         part = getattr(profile, name)
         if part is not None:
             size = part.path.stat().st_size if part.path.is_file() else None

@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ...errors import WeightsError
 from ...weights.safe import load, refusing
 
 __all__ = ["FEATURES", "GENERAL", "PLACES", "Subjects", "load_subjects"]
@@ -62,5 +61,5 @@ def load_subjects(path: Path) -> Subjects:
         names = json.loads(weights.metadata["names"])
         subjects = Subjects(names, *(weights.tensors[key].astype(np.float32) for key in ("weight", "bias")))
         if subjects.weight.shape != (len(names), FEATURES) or subjects.bias.shape != (len(names),):
-            raise WeightsError(f"{path.name} does not hold the subjects that this profile expects")
+            raise ValueError("another layer")
     return subjects

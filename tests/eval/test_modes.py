@@ -15,11 +15,14 @@ from misc.bits import container
 from misc.bits.text.description import Description, Item
 from misc.codec import Codec
 from misc.errors import InputError
-from misc.eval.modes import ROWS, STEPS, Row, bits_of, costs_of, gains, measure, photos_of, summarise, table_of
+from misc.eval.modes import ROWS, STEPS, Row, bits_of, costs_of, gains, measure, photos_of, summarise
+from misc.eval.modes_table import gains_line, markdown_of, table_of
 from misc.modes import MODES
 from tests.support.images import sample_picture
 
 TEXT = Description("a cat on a bench", (Item("cat"),))
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_all_modes_are_measured() -> None:
@@ -71,6 +74,7 @@ def test_means_and_errors() -> None:
     assert result["b"] == {"photos": 0, "missing": "no"}
     assert summarise(photos[:1], rows[:1])["a"]["psnr_error"] is None
     assert table_of(result, "t").row_count == 2
+    assert markdown_of({"b": result["b"]}).splitlines()[2] == "| b | 0 |"
     json.dumps(result, allow_nan=False)
 
 
@@ -100,3 +104,12 @@ def test_words_cost_less_with_all_their_letters() -> None:
     bits = costs_of(TEXT, Codec().profile.text_coders)
     assert bits["consonants"] == 4 * len("ct n bnch ct")
     assert 0 < bits["letters"] < 8 * len("a cat on a bench cat")
+
+
+def test_the_page_has_the_committed_figures() -> None:
+    result = json.loads((ROOT / "docs/results/modes.json").read_text())
+    page = (ROOT / "docs/modes.md").read_text()
+    assert list(result["modes"]) == [row.name for row in ROWS]
+    assert markdown_of(result["modes"]) in page
+    assert len(result["gains"]) == len(STEPS)
+    assert all(f"- {gains_line(step, gain)}" in page for step, gain in result["gains"].items())

@@ -23,6 +23,7 @@ from misc.models.describer.network import load_describer
 from misc.models.hyperprior.weights import load_hyperprior, save_hyperprior
 from misc.models.language_model.integers import add_prefixes, write
 from misc.models.towers.graph_model import GraphModel
+from misc.models.towers.subjects import load_subjects
 from misc.models.towers.text_features import load_text_tower
 from misc.models.towers.vision import load_vision_tower
 from misc.profiles import load_profile
@@ -75,6 +76,7 @@ LOADERS: dict[str, tuple[Callable[[Path], Path], Loader]] = {
     "clip": (clip_file, load_clip_heads),
     "describer": (shipped("describer"), load_describer),
     "detector": (shipped("detector"), GraphModel),
+    "subjects": (shipped("subjects"), load_subjects),
     "vae": (int8_file, load_vae),
 }
 
