@@ -35,10 +35,12 @@ class Partial:
         if self.path is None:
             return
         try:
-            lines = self.path.read_bytes().split(b"\n") if self.path.exists() else []
-            if len(lines) < 2:
-                self.path.write_text(json.dumps(asked) + "\n", "utf-8")
+            first = json.dumps(asked).encode() + b"\n"
+            held = self.path.read_bytes() if self.path.exists() else b""
+            if first.startswith(held):  # nothing yet, or a first line that was cut short
+                self.path.write_bytes(first)
                 return
+            lines = held.split(b"\n")
             if json.loads(lines[0]) != asked:
                 raise InputError(f"{self.path} is of a measurement that asked for something else: remove it")
             for line in lines[1:-1]:

@@ -100,7 +100,7 @@ class EmbeddedDescriber:
         if self.detector is None or self.tagger is None:
             return None
         rgb = image.convert("RGB")
-        return sight_of(self.detector.find(rgb, SCORE), self.tagger.shares(rgb), self.tagger.subjects(rgb))
+        return sight_of(self.detector.find(rgb, SCORE), *self.tagger.look(rgb))
 
     @torch.inference_mode()
     def describe_patches(self, patches: Tensor, items: int = 3, sight: Sight | None = None) -> Description:

@@ -38,7 +38,7 @@ motorcyclist officer performer photographer policeman racer rider rollerblader r
 snowboarder spectator surfer swimmer teenager toddler worker wrestler
 """
 SOMEBODIES = PERSONS | frozenset(MORE_SOMEBODIES.split())
-JUDGED = frozenset(["flower", "dandelion", "mountain", "rose", "sunflower", "tulip"])  # subjects that captions owe
+JUDGED = frozenset(["flower", "dandelion", "mountain", "rose", "sunflower", "tulip"])  # named only where seen
 KINDS = frozenset(["animal", "vehicle", "musical instrument"])  # that a tagger names when they are there
 DETECTED_KINDS = {  # of what the detector names, as the tagger's table calls it
     "animal": "bird cat dog horse sheep cow elephant bear zebra giraffe",
@@ -46,7 +46,7 @@ DETECTED_KINDS = {  # of what the detector names, as the tagger's table calls it
     "furniture": "bench chair couch bed dining_table",
     "food": "banana apple sandwich orange broccoli carrot hot_dog pizza donut cake",
 }
-LANDSCAPES = frozenset(["beach", "cliff", "coast", "mountain", "river", "rock", "shore", "valley", "volcano"])
+LANDSCAPES = frozenset(["beach", "cliff", "coast", "mountain", "rock", "shore", "valley", "volcano"])
 AMBIGUOUS = frozenset(["orange", "fly", "light", "organ"])  # mostly other things than these names mean
 
 

@@ -10,6 +10,7 @@ memory, in units of their standard deviation (`surroundings.tsv`, of `misc.train
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -17,6 +18,8 @@ from importlib import resources
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
+
+from .naming import forms
 
 __all__ = ["Surroundings", "add_surroundings", "read_surroundings"]
 
@@ -79,4 +82,5 @@ def add_surroundings(sentence: str, image: Floats, embed: Embed, phrases: Sequen
 
 def repeats(phrase: str, sentence: str) -> bool:
     """Whether a sentence names what a phrase ends with: a building is not in front of a building."""
-    return phrase.rsplit(maxsplit=1)[-1].removesuffix("s") in sentence.lower()
+    last = set(forms(phrase.rsplit(maxsplit=1)[-1]))
+    return any(last & set(forms(word)) for word in re.findall("[a-z]+", sentence.lower()))

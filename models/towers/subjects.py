@@ -1,4 +1,4 @@
-"""Subjects that ImageNet has no class for, such as flowers and mountains, by one layer behind the tagger's network.
+"""Subjects that ImageNet has few classes for or none, such as flowers and mountains: a layer behind the tagger.
 
     image ─► EfficientNet-lite0 ─► 1280 features ─┬─► 1000 shares (tagger)
                                                   └─► a probability of each subject

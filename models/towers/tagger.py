@@ -75,18 +75,32 @@ class Tagger:
     @torch.inference_mode()
     def features(self, image: Image.Image) -> npt.NDArray[np.float32]:
         """(1280,) features, the mean of both views; the network is an `EfficientNetLite`."""
-        assert isinstance(self.network, EfficientNetLite)
-        mean: npt.NDArray[np.float32] = self.network.features(self._views(image)).float().mean(0).cpu().numpy()
-        return mean
+        return mean_of(self._features(image))
 
-    def subjects(self, image: Image.Image) -> dict[str, float]:
-        """Probability of each subject; none without their layer."""
-        return self.layer.probabilities(self.features(image)) if self.layer else {}
+    @torch.inference_mode()
+    def look(self, image: Image.Image) -> tuple[npt.NDArray[np.float64], dict[str, float]]:
+        """`shares`, and the probability of each subject; no subjects without their layer."""
+        if self.layer is None:
+            return self.shares(image), {}
+        features = self._features(image)
+        shares = self.network.classifier(features).float().softmax(1)  # type: ignore[operator]
+        return mean_of(shares).astype(np.float64), self.layer.probabilities(mean_of(features))
+
+    def _features(self, image: Image.Image) -> Tensor:
+        """(2, 1280) features of both views."""
+        assert isinstance(self.network, EfficientNetLite)
+        return self.network.features(self._views(image)).float()
 
     def _views(self, image: Image.Image) -> Tensor:
         """(2, 3, 224, 224): the whole image, and its middle square."""
         inputs = torch.stack([to_input(image), to_input(middle(image))])
         return inputs.to(next(self.network.parameters()).device)
+
+
+def mean_of(rows: Tensor) -> npt.NDArray[np.float32]:
+    """(N,) mean of rows (B, N)."""
+    mean: npt.NDArray[np.float32] = rows.mean(0).cpu().numpy()
+    return mean
 
 
 def middle(image: Image.Image) -> Image.Image:

@@ -42,7 +42,7 @@ def test_a_line_that_was_cut_is_measured_again(figures: Path) -> None:
     assert Partial(figures, ASKED).answers == {"a.png": {"text": {"psnr": 20.5}}, "c.png": 3}
 
 
-@pytest.mark.parametrize("damage", [b"no JSON\n{}\n", b'{"rows": ["text"], "candidates": 1}\n[]\n'])
+@pytest.mark.parametrize("damage", [b"no JSON\n{}\n", b"no line", b'{"rows": ["text"], "candidates": 1}\n[]\n'])
 def test_another_file_of_that_name_is_not_touched(figures: Path, damage: bytes) -> None:
     part(figures).write_bytes(damage)
     with pytest.raises(InputError, match="remove it"):

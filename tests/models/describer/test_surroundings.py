@@ -54,6 +54,12 @@ def test_what_is_named_is_not_named_again(sentence: str) -> None:
     assert add_surroundings(sentence, IMAGE, embed_as(cosines), [BEACH, NIGHT]) == sentence
 
 
+def test_a_word_that_only_holds_the_place_is_no_repetition() -> None:
+    at_sea = Surroundings("by the sea", 0.1, 0.1)
+    cosines = {"by the sea": 0.9, "A seal": 0.3, "A seal by the sea": 0.9}
+    assert add_surroundings("A seal", IMAGE, embed_as(cosines), [at_sea]) == "A seal by the sea"
+
+
 def test_what_is_usual_is_measured_and_written(tmp_path: Path) -> None:
     photos = np.array([[2, 0, 0, 0], [0, 1, 0, 0]], np.float32)
     [measured] = measure(["on a beach"], photos, embed_as({"on a beach": 0.6}))

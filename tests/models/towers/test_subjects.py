@@ -88,10 +88,12 @@ def test_the_tagger_asks_its_own_features() -> None:
     logits = network.classifier(torch.from_numpy(features)).softmax(0)
     assert features.shape == (FEATURES,)
     assert logits.shape == (CLASSES,)
-    assert plain.subjects(image) == {}
+    assert plain.look(image)[1] == {}
     weight = np.stack([features / np.square(features).sum(), np.zeros_like(features)])
     asked = Tagger(network, read_names(), Subjects(["all", "none"], weight, np.array([0, -50], np.float32)))
-    assert asked.subjects(image) == {"all": pytest.approx(1 / (1 + math.exp(-1))), "none": pytest.approx(0, abs=1e-9)}
+    shares, subjects = asked.look(image)
+    np.testing.assert_allclose(shares, plain.shares(image), rtol=1e-5)
+    assert subjects == {"all": pytest.approx(1 / (1 + math.exp(-1))), "none": pytest.approx(0, abs=1e-9)}
 
 
 def test_the_table_and_the_weights_have_the_same_subjects() -> None:
@@ -114,6 +116,7 @@ def test_photos_of_which_nothing_is_known_are_refused(tmp_path: Path) -> None:
 def test_a_plain_wall_is_no_flower() -> None:
     part = load_profile().subjects
     assert part is not None
-    seen = load_tagger(PACKAGE.sound_path(), subjects=part.path).subjects(Image.new("RGB", (320, 240), (180, 170, 160)))
+    wall = Image.new("RGB", (320, 240), (180, 170, 160))
+    _, seen = load_tagger(PACKAGE.sound_path(), subjects=part.path).look(wall)
     assert all(0 <= value <= 1 for value in seen.values())
     assert seen["flower"] < 0.5
