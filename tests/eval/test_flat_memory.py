@@ -17,14 +17,18 @@ from misc.eval.flat_memory import BOUND, READINGS, SIZE, drawn_here, main, make_
 
 ROOT = Path(__file__).parents[2]
 MIB = 1 << 20
-SAY = "print(before, resident_memory(), peak_memory())"
+PROGRAM = """
+import numpy as np
+from misc.eval.memory import peak_memory, resident_memory
+before = resident_memory()
+kept = np.ones(64 << 20, np.uint8)
+print(before, resident_memory(), peak_memory())
+"""
 
 
 def test_resident_memory_is_what_was_touched() -> None:
     """In a process of its own: what earlier tests left is freed at any time."""
-    read = "before = resident_memory(); kept = np.ones(64 << 20, np.uint8)"
-    program = f"import numpy as np; from misc.eval.memory import peak_memory, resident_memory; {read}; {SAY}"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
     before, now, peak = map(int, done.stdout.split())
     assert 60 * MIB < now - before < 80 * MIB
     assert now <= peak

@@ -57,10 +57,12 @@ def test_the_layer_learns_from_what_is_known_alone(tmp_path: Path) -> None:
     weights[::2, 1] = 0.0  # what is wrong counts nothing
     targets[:100, 0] = math.nan
     middle, spread = np.full(FEATURES, 3.0, np.float32), np.full(FEATURES, 2.0, np.float32)
-    write(fit(features, targets, weights), middle, spread, ["a", "b"], tmp_path / "new" / "subjects.safetensors")
+    fitted = fit(features, targets, weights)
+    write(fitted, middle, spread, ["a", "b"], tmp_path / "new" / "subjects.safetensors")
     layer = load_subjects(tmp_path / "new" / "subjects.safetensors")
     for column, name in enumerate(layer.names):
         high = np.array([layer.probabilities(2 * row.numpy() + 3)[name] for row in features])
+        np.testing.assert_allclose(high, fitted(features)[:, column].sigmoid(), rtol=0.02)  # of features as they come
         truth = features[:, column].numpy() > 0
         assert high[truth].mean() > 1.4 * high[~truth].mean(), "what is wrong and counts would level them"
 
