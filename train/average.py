@@ -18,12 +18,13 @@ from typing import Annotated
 import torch
 import typer
 
+from ..cli.app import run_alone
 from ..errors import WeightsError
 from ..models.decoder.cascade_weights import load_x4plus
 from ..models.decoder.upsampler import Upsampler
 from ..models.decoder.upsampler_weights import load_upsampler, save_upsampler
 from ..profiles import load_profile
-from .options import ProfileName, main_of
+from .options import ProfileName
 
 __all__ = ["average"]
 
@@ -65,4 +66,4 @@ def main(
 
 
 if __name__ == "__main__":
-    main_of(main)
+    run_alone(main)

@@ -24,6 +24,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..cli.app import run_alone
 from ..configs import build, read_config
 from ..models.describer.network import TIED, DescriberNetwork, load_describer
 from ..models.language_model.floats import load_floats
@@ -192,4 +193,4 @@ def main(
 
 
 if __name__ == "__main__":
-    options.main_of(main)
+    run_alone(main)

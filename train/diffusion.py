@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.utils import save_image
 
+from ..cli.app import run_alone
 from ..configs import build
 from ..models.decoder.quarter_autoencoder import QUARTER, SCALING, SHUFFLE, quarter_latents
 from ..models.decoder.text_encoders import MiniLmText, TextEncoder
@@ -195,4 +196,4 @@ def main(
 
 
 if __name__ == "__main__":
-    options.main_of(main)
+    run_alone(main)

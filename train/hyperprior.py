@@ -18,6 +18,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..cli.app import run_alone
 from ..configs import build
 from ..models.hyperprior.hyperprior import Hyperprior
 from ..models.hyperprior.weights import load_hyperprior, save_hyperprior
@@ -179,4 +180,4 @@ def main(
 
 
 if __name__ == "__main__":
-    options.main_of(main)
+    run_alone(main)

@@ -32,6 +32,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from torch import Tensor, nn
 
 from ..bits.arithmetic.transformer import Config
+from ..cli.app import run_alone
 from ..configs import build
 from ..errors import InputError
 from ..models.language_model import integers as exact
@@ -277,4 +278,4 @@ def main(
 
 
 if __name__ == "__main__":
-    options.main_of(main)
+    run_alone(main)

@@ -25,6 +25,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..cli.app import run_alone
 from ..configs import build
 from ..models.clip.embedded import ClipHeads, load_clip_heads
 from ..models.towers.text_features import load_text_tower
@@ -203,4 +204,4 @@ def main(
 
 
 if __name__ == "__main__":
-    options.main_of(main)
+    run_alone(main)

@@ -1,17 +1,15 @@
-"""Options that all trainers share, their recipes, and their command line's way to fail: one sentence, an exit code."""
+"""Options that all trainers share, and their recipes."""
 
 from __future__ import annotations
 
-import sys
 import tomllib
-from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import typer
 
-from ..errors import InputError, MiscError, WeightsError
+from ..errors import InputError, WeightsError
 
 __all__ = [
     "Data",
@@ -25,7 +23,6 @@ __all__ = [
     "Steps",
     "Workers",
     "choose_start",
-    "main_of",
     "read_recipe",
 ]
 
@@ -106,17 +103,3 @@ def fits(value: Any, kind: Any) -> bool:
     if kind is float:
         return isinstance(value, int | float) and not isinstance(value, bool)
     return type(value) is kind
-
-
-def main_of(command: Callable[..., None]) -> None:
-    """Run a trainer's command; every expected failure is one sentence and an exit code."""
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(command)
-    try:
-        app()
-    except MiscError as error:
-        print(error, file=sys.stderr)
-        sys.exit(error.exit_code)
-    except FileNotFoundError as error:
-        print(f"{error.filename} is missing" if error.filename else error, file=sys.stderr)
-        sys.exit(1)

@@ -22,8 +22,8 @@ import typer
 
 from ..bits.regions.coder import SCALE_ROW, Contexts, code_mask
 from ..bits.regions.maps import GRIDS, RegionMaps
+from ..cli.app import run_alone
 from ..maps import read_maps
-from .options import main_of
 
 __all__ = ["contexts_of", "fit", "module_text"]
 
@@ -114,4 +114,4 @@ def main(
 
 
 if __name__ == "__main__":
-    main_of(main)
+    run_alone(main)

@@ -29,13 +29,14 @@ from sklearn.metrics import average_precision_score
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..cli.app import run_alone
 from ..errors import InputError
 from ..models.towers.subjects import FEATURES
 from ..models.towers.tagger import load_tagger, read_names
 from ..profiles import load_profile
 from .data.images import named_photos
 from .data.noun_phrases import lemma
-from .options import Seed, main_of
+from .options import Seed
 
 __all__ = ["UNKNOWN", "Subject", "fit", "read_subjects", "targets_of", "write"]
 
@@ -180,4 +181,4 @@ def main(
 
 
 if __name__ == "__main__":
-    main_of(main)
+    run_alone(main)

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ..cli.app import run_alone
 from ..codec import Codec
 from ..models.describer.surroundings import Embed, Floats, Surroundings, read_surroundings
-from .options import main_of
 
 __all__ = ["measure", "write"]
 
@@ -53,4 +53,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main_of(main)
+    run_alone(main)

@@ -26,6 +26,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..cli.app import run_alone
 from ..models.decoder.cascade_weights import checkpoint, load_x4plus
 from ..models.decoder.upsampler import FACTOR, Upsampler
 from ..models.decoder.upsampler_weights import load_upsampler, save_upsampler
@@ -47,7 +48,6 @@ from .options import (
     Start,
     Steps,
     Workers,
-    main_of,
     read_recipe,
 )
 
@@ -205,4 +205,4 @@ def main(
 
 
 if __name__ == "__main__":
-    main_of(main)
+    run_alone(main)

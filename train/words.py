@@ -36,6 +36,7 @@ from ..bits.text.language_model import load_model
 from ..bits.text.model_file import ModelFile
 from ..bits.text.word_pieces import LETTERS, MORE, WordPieces
 from ..bits.text.words import END_LEFT, Words
+from ..cli.app import run_alone
 from ..configs import build
 from ..micro import word_ranks
 from ..models.language_model.llama import Llama
@@ -249,4 +250,4 @@ def main(
 
 
 if __name__ == "__main__":
-    options.main_of(main)
+    run_alone(main)

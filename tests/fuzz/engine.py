@@ -19,7 +19,7 @@ from types import FrameType
 from .mutate import mutate
 from .targets import Target
 
-__all__ = ["Fault", "fuzz", "input_of", "try_input"]
+__all__ = ["Fault", "count_inputs", "fuzz", "input_of", "try_input"]
 
 SECONDS = 5.0  # of the processor, for one input
 MEMORY = 1 << 30  # bytes beyond what the fuzzer itself has
@@ -81,13 +81,18 @@ def limited(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGPROF, before)
 
 
+def count_inputs(target: Target, numbers: int) -> int:
+    """How many inputs a target takes of those with numbers below `numbers`."""
+    return len(range(0, numbers, target.every))
+
+
 def fuzz(
     found: Sequence[Target], seed: int, seconds: float, most: int | None = None, say: Callable[[str], None] = print
-) -> list[Fault]:
-    """Faults of all targets in turn, for so many seconds or inputs of each; the first of each target and kind.
+) -> tuple[list[Fault], int]:
+    """Faults of all targets in turn, the first of each target and kind, and the number of the input that was reached.
 
     Args:
-        seed: of the inputs. most: inputs of each target, at most. say: is told what was done.
+        seed: of the inputs. seconds: how long. most: number at which to end. say: is told what was done.
     """
     faults: list[Fault] = []
     deadline, start = time.monotonic() + seconds, 0
@@ -99,8 +104,9 @@ def fuzz(
         if (fault.target, fault.kind) not in {(each.target, each.kind) for each in faults}:
             faults.append(fault)
             say(f"{fault.kind} in {fault.target}, input {fault.number} of seed {seed}: {fault.detail}")
-    say(f"{len(found)} targets, about {start} inputs of each, {len(faults)} faults")
-    return faults
+    inputs = sum(count_inputs(target, start) for target in found)
+    say(f"{inputs:,} inputs of {len(found)} targets, {len(faults)} faults")
+    return faults, start
 
 
 def in_child(
@@ -145,6 +151,8 @@ def work(
     with open(place, "r+b", buffering=0) as mark:
         while time.monotonic() < deadline and (most is None or number < most):
             for index, target in enumerate(found):
+                if number % target.every:
+                    continue
                 os.pwrite(mark.fileno(), struct.pack("qq", number, index), 0)
                 fault = try_input(target, number, input_of(target, seed, number))
                 if fault is not None:

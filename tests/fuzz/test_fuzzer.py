@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -60,7 +61,7 @@ def die() -> None:
 @pytest.mark.parametrize(("fault", "kind"), [(crash, "crash"), (allocate, "memory"), (die, "died")])
 def test_a_planted_fault_is_found_and_can_be_made_again(fault: Callable[[], object], kind: str) -> None:
     target = planted(fault)
-    (found,) = fuzz([Target("sound", CORPUS, sound), target], seed=3, seconds=60, most=60, say=LINES.append)
+    ((found,), _) = fuzz([Target("sound", CORPUS, sound), target], seed=3, seconds=60, most=60, say=LINES.append)
     assert (found.target, found.kind) == ("planted", kind)
     assert 0 in input_of(target, 3, found.number)
     assert not any(0 in data and 255 not in data for data in (input_of(target, 3, i) for i in range(found.number)))
@@ -83,7 +84,21 @@ def test_inputs_depend_on_seed_target_and_number_alone() -> None:
 
 
 def test_what_is_sound_has_no_faults() -> None:
-    assert fuzz([Target("sound", CORPUS, sound)], seed=1, seconds=60, most=50, say=LINES.append) == []
+    assert fuzz([Target("sound", CORPUS, sound)], seed=1, seconds=60, most=50, say=LINES.append) == ([], 50)
+
+
+def test_a_slow_reader_takes_each_input_whose_number_is_a_multiple(tmp_path: Path) -> None:
+    """Its faults have the numbers by which they can be made again."""
+    taken = tmp_path / "taken"
+
+    def note(data: bytes) -> None:
+        with taken.open("ab") as file:
+            file.write(data.hex().encode() + b"\n")
+
+    slow = Target("slow", CORPUS, note, every=7)
+    assert fuzz([slow, Target("sound", CORPUS, sound)], seed=1, seconds=60, most=20, say=LINES.append) == ([], 20)
+    assert taken.read_text().split("\n")[:-1] == [input_of(slow, 1, number).hex() for number in (0, 7, 14)]
+    assert LINES[-1] == "23 inputs of 2 targets, 0 faults"
 
 
 def test_the_limit_ends_with_the_input() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from misc.train.options import main_of
+from misc.cli.app import run_alone
 from misc.train.prepare.glosses import FILES, glosses, main
 
 LINES = """  1 This is a licence, and is passed over.
@@ -36,7 +36,7 @@ def test_all_files_go_into_one(
     out = tmp_path / "new" / "texts.txt"
     monkeypatch.setattr(sys, "argv", ["glosses", "--wordnet", str(tmp_path), "--out", str(out)])
     with pytest.raises(SystemExit) as stop:
-        main_of(main)
+        run_alone(main)
     assert stop.value.code == 0
     assert out.read_text() == "".join(f"one text of {name}\n" for name in FILES)
     assert capsys.readouterr().out == "4 texts\n"

@@ -9,9 +9,10 @@ from types import ModuleType
 
 import pytest
 
+from misc.cli.app import run_alone
 from misc.errors import InputError, WeightsError
 from misc.train import describer, diffusion, hyperprior, language_model, locator, upsampler
-from misc.train.options import choose_start, main_of, read_recipe
+from misc.train.options import choose_start, read_recipe
 
 
 @dataclass(frozen=True)
@@ -95,9 +96,9 @@ def test_a_mistyped_start_is_one_sentence(
     arguments = [trainer.__name__, data, tmp_path, "--out", tmp_path / "out", "--start", typo]
     monkeypatch.setattr(sys, "argv", list(map(str, arguments)))
     with pytest.raises(SystemExit) as stop:
-        main_of(trainer.main)
+        run_alone(trainer.main)
     assert stop.value.code == 4
-    assert capsys.readouterr().err == f"there are no weights at {typo}\n"
+    assert capsys.readouterr().err == f"misc: there are no weights at {typo}\n"
     assert not (tmp_path / "out").exists()
 
 
@@ -107,6 +108,6 @@ def test_missing_photos_are_one_sentence(
     arguments = ["hyperprior", "--data", str(tmp_path / "none"), "--out", str(tmp_path / "out")]
     monkeypatch.setattr(sys, "argv", arguments)
     with pytest.raises(SystemExit) as stop:
-        main_of(hyperprior.main)
+        run_alone(hyperprior.main)
     assert stop.value.code == 1
-    assert capsys.readouterr().err == f"{tmp_path / 'none'} does not exist\n"
+    assert capsys.readouterr().err == f"misc: {tmp_path / 'none'} does not exist\n"

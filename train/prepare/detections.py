@@ -14,11 +14,12 @@ from typing import Annotated
 import typer
 from rich.progress import track
 
+from ...cli.app import run_alone
 from ...models.locator import SCORE
 from ...models.towers.detector import Detector
 from ...profiles import load_profile
 from ..data.images import named_photos
-from ..options import ProfileName, main_of
+from ..options import ProfileName
 
 __all__ = ["main"]
 
@@ -44,4 +45,4 @@ def main(
 
 
 if __name__ == "__main__":
-    main_of(main)
+    run_alone(main)

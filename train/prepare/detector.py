@@ -21,9 +21,9 @@ import typer
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ...cli.app import run_alone
 from ...models.towers.detector import HEAT, IMAGES, REACH
 from ...models.towers.graph_model import OPERATIONS
-from ..options import main_of
 
 __all__ = ["convert"]
 
@@ -112,4 +112,4 @@ def main(
 
 
 if __name__ == "__main__":
-    main_of(main)
+    run_alone(main)

@@ -20,10 +20,11 @@ import torch
 import typer
 from PIL import Image
 
+from ...cli.app import run_alone
 from ...models.towers.vision import WIDTH, load_vision_tower, patch_tokens, to_input
 from ...profiles import load_profile
 from ..data.images import named_photos
-from ..options import ProfileName, main_of
+from ..options import ProfileName
 
 __all__ = ["GRID", "Features", "labelled_photos", "load_features"]
 
@@ -88,4 +89,4 @@ def main(
 
 
 if __name__ == "__main__":
-    main_of(main)
+    run_alone(main)

@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from ..options import main_of
+from ...cli.app import run_alone
 
 __all__ = ["glosses"]
 
@@ -45,4 +45,4 @@ def main(
 
 
 if __name__ == "__main__":
-    main_of(main)
+    run_alone(main)

@@ -19,7 +19,7 @@ from typing import Annotated
 import typer
 from timm.data import ImageNetInfo
 
-from ..options import main_of
+from ...cli.app import run_alone
 
 __all__ = ["Everyday", "Synset", "chains", "read_everyday", "read_nouns"]
 
@@ -118,4 +118,4 @@ def main(
 
 
 if __name__ == "__main__":
-    main_of(main)
+    run_alone(main)

@@ -19,12 +19,13 @@ import typer
 from rich.progress import track
 
 from ...bits.regions.maps import DEFAULT_GRID, GRIDS, RegionMaps
+from ...cli.app import run_alone
 from ...models.locator import EmbeddedClip, maps_of
 from ...models.semantics import Semantics
 from ...models.towers.detector import Thing
 from ...profiles import load_profile
 from ..data.noun_phrases import describe_captions
-from ..options import ProfileName, main_of
+from ..options import ProfileName
 from .features import load_features
 
 __all__ = ["real_maps"]
@@ -62,4 +63,4 @@ def main(
 
 
 if __name__ == "__main__":
-    main_of(main)
+    run_alone(main)

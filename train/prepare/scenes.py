@@ -24,6 +24,7 @@ from rich.progress import track
 
 from ...bits.regions.maps import RegionMaps
 from ...bits.text.description import Description, Item
+from ...cli.app import run_alone
 from ...errors import DescriberError
 from ...models.describer.embedded import GRID
 from ...models.locator import SCORE, maps_of
@@ -32,7 +33,7 @@ from ...models.towers.vision import patch_tokens, to_input
 from ...profiles import load_profile
 from ..data.images import named_photos
 from ..data.noun_phrases import describe_captions
-from ..options import ProfileName, main_of
+from ..options import ProfileName
 
 __all__ = ["read_scenes", "scene_of"]
 
@@ -108,4 +109,4 @@ def main(
 
 
 if __name__ == "__main__":
-    main_of(main)
+    run_alone(main)
