@@ -89,9 +89,13 @@ def load_pipeline(profile: DecoderProfile, folders: dict[str, Path], dtype: torc
     kind = getattr(diffusers, str(changes.pop("class", type(pipeline.scheduler).__name__)))
     pipeline.scheduler = kind.from_config(pipeline.scheduler.config, **changes)
     pipeline.set_progress_bar_config(disable=True)
-    for network in pipeline.components.values():  # torch multiplies by weights that could learn in another order, which
-        if isinstance(network, torch.nn.Module):  # in bfloat16 rounds otherwise; ours cannot learn either
+    # torch multiplies in another order by weights that could learn, and by those of another layout. In bfloat16 that
+    # rounds otherwise; so they are as ours.
+    for network in pipeline.components.values():
+        if isinstance(network, torch.nn.Module):
             network.requires_grad_(False)
+            if dtype != torch.float32:
+                network.to(memory_format=torch.channels_last)
     return pipeline
 
 

@@ -39,12 +39,10 @@ def correct(drawn: Pixels, reference: Pixels, method: str = "wavelet") -> Pixels
 
 def low_frequencies(field: Tensor, levels: int = LEVELS) -> Tensor:
     """What is coarser than some 2^levels pixels, of (B, C, H, W) float: the à trous transform's last approximation."""
-    channels = field.shape[1]
-    kernel = torch.tensor([0.25, 0.5, 0.25], device=field.device, dtype=field.dtype)
     for level in range(levels):
         reach = 1 << level
-        for shape, pad in (((1, 1, 3, 1), (0, 0, reach, reach)), ((1, 1, 1, 3), (reach, reach, 0, 0))):
-            padded = F.pad(field, pad, mode="replicate")
-            weight = kernel.view(shape).expand(channels, -1, -1, -1)
-            field = F.conv2d(padded, weight, dilation=reach, groups=channels)
+        for axis, pad in ((2, (0, 0, reach, reach)), (3, (reach, reach, 0, 0))):
+            padded, length = F.pad(field, pad, mode="replicate"), field.shape[axis]
+            ends = padded.narrow(axis, 0, length) + padded.narrow(axis, 2 * reach, length)
+            field = field / 2 + ends / 4  # a dilated convolution of three taps takes a CPU 60 times as long
     return field
