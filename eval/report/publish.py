@@ -1,4 +1,4 @@
-"""A run for the repository: a summary as JSON, its plots, and the README's tables with the figures of that JSON.
+"""Publish a run in the repository: a summary as JSON, plots, and the README's tables with the figures of that JSON.
 
 misc eval run KODAK --out OUT ... ─► misc eval publish OUT docs/results README.md
 """
@@ -24,7 +24,7 @@ __all__ = ["BEGIN", "END", "SUMMARY", "publish", "summary_of", "table_of", "with
 
 BEGIN, END = "<!-- results: `make results` writes what follows -->", "<!-- end of results -->"
 SUMMARY = "summary.json"
-TYPICAL = 0.024  # bits a pixel, at which the README compares
+TYPICAL = 0.024  # bits per pixel at which the README compares codecs
 PLOTTED = ("st_lpips", "clip", "vit_patch")
 
 
@@ -55,16 +55,16 @@ def table_of(summary: Mapping[str, Any]) -> str:
             row = codec["rates"][rate]
             figures = [number(row.get(m, math.nan), METRICS[m]) for m in metrics]
             rows.append([name, f"{row['bpp']:.5f}", *figures, number(row.get("decode_s", math.nan))])
-    text = f"{len(summary['run']['photos'])} photos; the file next to {TYPICAL} bpp of each codec.\n\n"
+    text = f"{len(summary['run']['photos'])} photos. For each codec, the rate nearest to {TYPICAL} bpp.\n\n"
     text += time_of(summary["run"]["seconds"])
     text += markdown(["codec", "bpp", *(METRICS[m].axis for m in metrics), "decode s"], rows)
     rates = summary["bjontegaard against best classical"]
     if rates:
         judged = [m for m in metrics if any(m in row for row in rates.values())]
         text += (
-            f"\nBjontegaard rate against the {BEST} rival of each photo, and its interval of 95 % over photos. Codecs\n"
+            f"\nBjontegaard rate against the {BEST} codec of each photo, with its 95 % confidence interval over photos.\n"
+            "A codec is left out if it reaches fewer than four of the rates on all photos:\n\n"
         )
-        text += "that reach fewer than four of the rates on all photos have none:\n\n"
         head = ["codec", *(f"{METRICS[m].label} ({METRICS[m].role})" for m in judged)]
         rows = [[name, *(row.get(m, NONE) for m in judged)] for name, row in rates.items()]
         text += markdown(head, [row for row in rows if set(row[1:]) != {NONE}])
@@ -72,9 +72,9 @@ def table_of(summary: Mapping[str, Any]) -> str:
 
 
 def time_of(seconds: Mapping[str, float]) -> str:
-    """What the run took, in minutes of one process: its codecs, what is about them, and measuring.
+    """The run's time as a sentence, in minutes of one process: the codecs, the overhead of running them, and measuring.
 
-    Empty if a part of the run was killed, whose seconds nobody noted.
+    Empty if a part of the run was killed, because its seconds are unknown.
     """
     coding = seconds.get("encoding", 0.0) + seconds.get("decoding", 0.0)
     codecs = seconds.get("codecs", 0.0)
@@ -104,7 +104,7 @@ def publish(results: Results, run: Path, folder: Path, readme: Path, draws: int 
     """Write the summary, copy the plots, and put the table into the README.
 
     Raises:
-        InputError: the README has no place for it; nothing is written then.
+        InputError: the README has no place for the table; then nothing is written.
     """
     summary = summary_of(results, draws)
     text = with_table(readme.read_text(encoding="utf-8"), table_of(json.loads(json.dumps(summary))))
