@@ -61,10 +61,8 @@ def table_of(summary: Mapping[str, Any]) -> str:
     rates = summary["bjontegaard against best classical"]
     if rates:
         judged = [m for m in metrics if any(m in row for row in rates.values())]
-        text += (
-            f"\nBjontegaard rate against the {BEST} codec of each photo, with its 95 % confidence interval over photos.\n"
-            "A codec is left out if it reaches fewer than four of the rates on all photos:\n\n"
-        )
+        text += f"\nBjontegaard rate against the {BEST} codec of each photo, with its 95 % confidence interval "
+        text += "over photos.\nA codec is left out if it reaches fewer than four of the rates on all photos:\n\n"
         head = ["codec", *(f"{METRICS[m].label} ({METRICS[m].role})" for m in judged)]
         rows = [[name, *(row.get(m, NONE) for m in judged)] for name, row in rates.items()]
         text += markdown(head, [row for row in rows if set(row[1:]) != {NONE}])
