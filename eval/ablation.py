@@ -79,7 +79,7 @@ def summarise(photos: Sequence[dict[str, dict[str, float]]]) -> dict[str, dict[s
 
 def main(
     data: Annotated[Path, typer.Option(help="folder of photos")],
-    bpp: Annotated[float, typer.Option(help="bits a pixel of the whole file, at most")] = 0.024,
+    bpp: Annotated[float, typer.Option(help="bits per pixel of the whole file, at most")] = 0.024,
     limit: Annotated[int | None, typer.Option(min=1, help="photos, at most")] = None,
     profile: str = "embedded",
     json_file: Annotated[Path | None, typer.Option("--json", help="file for the figures")] = None,

@@ -2,7 +2,7 @@
 
     python -m misc.eval.decoder --data FOLDER [--bpp 0.024] [--limit N] [--json FILE]
 
-Every photo is described and located once. A row is the mean over the photos: bits a pixel of the file and the panel
+Every photo is described and located once. A row is the mean over the photos: bits per pixel of the file and the panel
 (PSNR, ST-LPIPS `alex`, cosines of the ViT's patch tokens and of their mean, likeness by the embedded CLIP). Rows:
 
     the modes                  as `misc encode --mode` writes them
@@ -177,7 +177,7 @@ def markdown_of(result: dict[str, Any]) -> str:
 
 def main(
     data: Annotated[Path, typer.Option(help="folder of photos (Kodak)")],
-    bpp: Annotated[float, typer.Option(help="size of whole files with pixels in bits a pixel, at most")] = 0.024,
+    bpp: Annotated[float, typer.Option(help="size of whole files with pixels in bits per pixel, at most")] = 0.024,
     limit: Annotated[int, typer.Option(min=1, help="number of photos, at most")] = 1000,
     json_file: Annotated[Path | None, typer.Option("--json", help="file for the figures")] = None,
     profile: Annotated[str, typer.Option(help="profile whose decoder is measured")] = "embedded",

@@ -68,7 +68,7 @@ def lay_out(rows: list[tuple[str, Image.Image]], width: int) -> Image.Image:
 def main(
     photo: Annotated[Path, typer.Option(help="photo that is coded")],
     out: Annotated[Path, typer.Option(help="file for the sheet")],
-    bpp: Annotated[float, typer.Option(help="size of the largest file in bits a pixel")] = 0.024,
+    bpp: Annotated[float, typer.Option(help="size of the largest file in bits per pixel")] = 0.024,
     width: Annotated[int, typer.Option(help="width of each image on the sheet, in pixels")] = 400,
     profile: Annotated[str, typer.Option(help="profile that encodes and draws")] = "embedded",
 ) -> None:

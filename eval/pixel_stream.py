@@ -2,7 +2,7 @@
 
     python -m misc.eval.pixel_stream --data FOLDER [--baselines FILE] [--json FILE]
 
-Every photo is encoded for each budget in bits a pixel; tables give the means over the photos, the Bjontegaard rate
+Every photo is encoded for each budget in bits per pixel; tables give the means over the photos, the Bjontegaard rate
 against the best of AVIF, WebP and JPEG XL (`misc.eval.baselines`), seconds, and file against estimated size.
 """
 

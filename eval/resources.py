@@ -81,7 +81,7 @@ def measure(image: Image.Image, bpp: float, profile: str) -> dict[str, Any]:
 
 def main(
     image: Annotated[Path | None, typer.Option(help="photo that is scaled to the sizes")] = None,
-    bpp: Annotated[float, typer.Option(help="size of whole files with pixels in bits a pixel, at most")] = 0.024,
+    bpp: Annotated[float, typer.Option(help="size of whole files with pixels in bits per pixel, at most")] = 0.024,
     json_file: Annotated[Path | None, typer.Option("--json", help="file for the figures")] = None,
     profile: Annotated[str, typer.Option(help="profile that decodes")] = "embedded",
     file: Annotated[

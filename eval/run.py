@@ -49,7 +49,7 @@ class Plan:
 
     Attributes:
         photos, settings: of the data set and the codecs.
-        rates: bits a pixel.
+        rates: bits per pixel.
         metrics: names of `METRICS`.
         seed: of MISC's files, or None for the encoder's own choice.
         workers: processes at once.

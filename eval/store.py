@@ -154,7 +154,7 @@ def parse_rates(text: str) -> list[float]:
     except ValueError as error:
         raise UsageError(f"rates are given as 0.01,0.024 or 0.003..0.05, not {text!r}") from error
     if not rates or not all(0 < rate < 100 for rate in rates):
-        raise UsageError(f"rates are above 0 and below 100 bits a pixel, not {text!r}")
+        raise UsageError(f"rates are above 0 and below 100 bits per pixel, not {text!r}")
     return sorted({float(f"{rate:.4g}") for rate in rates})
 
 

@@ -191,7 +191,7 @@ def show(result: dict[str, Any], console: Console) -> None:
 def markdown_of(result: dict[str, Any]) -> str:
     """The table as it stands in the README; `-` where a coder carries none of the texts."""
     kinds = {"descriptions": ("bits_per_character", 3), "captions": ("bits_per_text", 1)}
-    titles = ("coder", "descriptions", "bits a character", "captions", "bits a caption")
+    titles = ("coder", "descriptions", "bits per character", "captions", "bits per caption")
     lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
     for name in dict.fromkeys(name for kind in kinds for name in result[kind]["coders"]):
         cells = []

@@ -84,7 +84,7 @@ def main(
     data: Annotated[Path, typer.Option(help="shard (.tar) or folder of photos that were not trained on")],
     weights: Annotated[list[Path], typer.Option(help="file of weights; repeat for several")],
     limit: Annotated[int, typer.Option(min=1, help="number of photos, evenly apart in the data")] = 8,
-    bpp: Annotated[float, typer.Option(help="size of the whole file in bits a pixel, at most")] = 0.024,
+    bpp: Annotated[float, typer.Option(help="size of the whole file in bits per pixel, at most")] = 0.024,
     out: Annotated[Path | None, typer.Option(help="folder for sheets to look at")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="file for the figures")] = None,
 ) -> None:

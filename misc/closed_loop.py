@@ -1,10 +1,10 @@
-"""Closed-loop encoding: the encoder draws what the decoder would draw, and keeps what is most like the original.
+"""Closed-loop encoding: the encoder draws candidates as the decoder would, and keeps the most similar to the original.
 
     file ─► decoder.candidates ─► seeds ─► the same file with each ─► decoded ─► Likeness ─► the best file
 
-Seeds are noises where a file has pixels. Where it has none, each names a photo of the memory. Those come in the order
-of their structure's likeness to the original; the first are looked at as they lie in the memory, which takes a
-fifteenth of the time, and the few that are most like the original then are drawn.
+If a file has pixels, a seed selects the decoder's noise. If it has none, a seed selects a photo of the memory. These
+photos are sorted by the similarity of their structure to the original. The first ROUGH are compared as stored in the
+memory, which takes a fifteenth of the time of drawing. The DRAWN most similar ones are then drawn and compared again.
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ if TYPE_CHECKING:
 
 __all__ = ["DRAWN", "METRICS", "Likeness", "choose_seed", "settle"]
 
-ROUGH, DRAWN = 20, 2  # candidates of a file without pixels that are looked at, and that are drawn
-METRICS = ("vit_patch", "vit_mean", "clip")  # choose, and so are no fair report of what was chosen
+ROUGH, DRAWN = 20, 2  # candidates of a file without pixels: how many are compared as stored, how many are drawn
+METRICS = ("vit_patch", "vit_mean", "clip")  # these choose the file, so they are not a fair measure of it
 GRID = 16
 
 
 @runtime_checkable
 class Rough(Protocol):
-    """A decoder that knows roughly what it would draw of a file without pixels."""
+    """A decoder that can preview a file without pixels at low cost."""
 
     def rough(self, streams: Streams) -> npt.NDArray[np.uint8]:
         """(height, width, 3), of any size."""
 
 
 class Likeness:
-    """How much images are like one original: the sum of three cosines.
+    """Similarity of images to one original: the sum of three cosine similarities.
 
-    Of ViT patch tokens (structure), of their means (content), and of CLIP embeddings.
+    They are those of the ViT patch tokens (structure), of their means (content), and of the CLIP embeddings.
 
     Args:
-        semantics: whose vision tower and CLIP look.
+        semantics: gives the vision tower and the CLIP.
         original: RGB.
     """
 
@@ -58,7 +58,7 @@ class Likeness:
 
     def look(self, image: Image.Image) -> tuple[Tensor, Tensor]:
         """Patch tokens (16, 16, 384) and embedding (256,) of an image."""
-        from .models.towers.vision import patch_tokens, to_input  # seconds, which files with pixels need not wait for
+        from .models.towers.vision import patch_tokens, to_input  # slow to import, and not needed for files with pixels
 
         tokens = patch_tokens(self.semantics.tower, to_input(image, GRID, GRID)[None])
         with torch.inference_mode():
@@ -66,29 +66,29 @@ class Likeness:
         return tokens[0].cpu(), embedding[0].cpu()
 
     def cosines(self, image: Image.Image) -> dict[str, float]:
-        """Each of the three by its name of METRICS, at most 1."""
+        """The three cosines by their names in METRICS, each at most 1."""
         tokens, embedding = self.look(image)
         structure = functional.cosine_similarity(tokens, self.tokens, dim=-1).mean()
         content = functional.cosine_similarity(tokens.mean((0, 1)), self.tokens.mean((0, 1)), dim=0)
         return dict(zip(METRICS, map(float, (structure, content, embedding @ self.embedding)), strict=True))
 
     def score(self, image: Image.Image) -> float:
-        """Their sum: at most 3, for the original itself."""
+        """Sum of the three cosines; 3 for the original itself."""
         return sum(self.cosines(image).values())
 
 
 def choose_seed(codec: Codec, data: bytes, original: Image.Image, count: int, budget: int | None) -> bytes:
-    """The same file with the seed whose image is most like the original.
+    """The same file with the seed whose image is most similar to the original.
 
     Args:
-        codec: draws.
-        data: a file of it, whose seed is 0.
+        codec: draws the candidates.
+        data: a file of the codec with seed 0.
         original: RGB, of the file's size.
-        count: seeds that are tried, 2 or more.
+        count: number of seeds to try, 2 or more.
         budget: bytes of the file, at most; a seed that does not fit is not tried.
 
     Raises:
-        WeightsError: what draws or compares is not here.
+        WeightsError: weights for drawing or comparing are missing.
     """
     likeness = Likeness(codec.semantics, original)
     content = codec.words_of(codec.streams(data))
@@ -102,7 +102,7 @@ def choose_seed(codec: Codec, data: bytes, original: Image.Image, count: int, bu
 
 
 def likeliest(decoder: Rough, content: Streams, seeds: Sequence[int], likeness: Likeness) -> list[int]:
-    """Seeds of photos of the memory, in the order of their likeness as they lie there, the most alike first."""
+    """Seeds of photos of the memory, sorted by their similarity as stored there, the most similar first."""
 
     def score(seed: int) -> float:
         return likeness.score(Image.fromarray(decoder.rough(dataclasses.replace(content, seed=seed))))
@@ -111,15 +111,15 @@ def likeliest(decoder: Rough, content: Streams, seeds: Sequence[int], likeness: 
 
 
 def settle(codec: Codec, data: bytes, content: Streams, budget: int | None) -> bytes:
-    """The same file without pixels, which means one photo of the memory on every machine.
+    """The same file without pixels, changed so that it means the same photo of the memory on every machine.
 
-    Its seed becomes the number of the likeliest photo where floats might decide otherwise elsewhere. Where what finds
-    photos is not here, or two bytes more are too many, the file stays as it is.
+    If another machine's float rounding could select another photo, the seed becomes the number of the likeliest photo.
+    The file stays unchanged if the weights for the search are missing, or if it has no room for two more bytes.
 
     Args:
-        codec: draws.
-        data: a file of it, whose seed is 0.
-        content: the streams in it.
+        codec: finds the photo.
+        data: a file of the codec with seed 0.
+        content: its streams.
         budget: bytes of the file, at most.
     """
     if codec.profile.decoder is not None or codec.profile.cascade is None or content.text is None:

@@ -46,19 +46,20 @@ Pixels = npt.NDArray[np.uint8]
 
 
 def warn(notice: str) -> None:
-    """Give a notice as a warning of Python's."""
+    """Give a notice as a Python warning."""
     warnings.warn(notice, stacklevel=3)
 
 
 class Codec:
-    """Encodes and decodes with one profile's models, loaded when first needed.
+    """Encoder and decoder with the models of one profile. A model is loaded when it is first needed.
 
     Args:
         profile: a name of `misc.profiles.profile_names`, or the path of a TOML file of your own.
-        device: a torch device; the GPU when there is one, else the CPU.
-        describer: who describes, as `misc.models.describer.describer.describer_for`; the profile's own if None.
+        device: a torch device; if None, the GPU if there is one, else the CPU.
+        describer: name of a describer, as in `misc.models.describer.describer.describer_for`; the profile's own if
+            None.
         max_pixels: the largest image that is encoded or decoded.
-        notice: called with a sentence where a file holds or an image shows less than it could.
+        notice: called with one sentence if something was left out of a file or an image.
     """
 
     def __init__(
@@ -93,7 +94,7 @@ class Codec:
 
     @functools.cached_property
     def decoder(self) -> Decoder | Cascade:
-        """What draws images, if the profile has one: the embedded decoder or a diffusion model."""
+        """The network that draws images, if the profile has one: the embedded decoder or a diffusion model."""
         import_torch()
         if self.profile.decoder is None:
             from .models.decoder.cascade_weights import load_cascade
@@ -115,12 +116,12 @@ class Codec:
 
         Args:
             image: any mode of Pillow.
-            items: how many things to name and to locate, at most.
+            items: largest number of items to name and to locate.
             grid: number of cells of the region maps on the image's shorter side, one of GRIDS.
 
         Raises:
             DescriberError: the describer found no words.
-            WeightsError: describer or locator are not here.
+            WeightsError: weights of the describer or the locator are missing.
         """
         return self.semantics.see(upright(image), items, check_grid(grid))
 
@@ -143,31 +144,30 @@ class Codec:
         trace: Path | None = None,
         verify: bool = True,
     ) -> bytes:
-        """Bytes of a `.misc` file. Text and regions that it needs and that are not given are described and located.
+        """Bytes of a `.misc` file. If the file needs text or regions that are not given, they are made from the image.
 
         Args:
             image: any mode of Pillow; turned upright as its EXIF data say.
-            mode: as `misc.modes`: `dlsvc`, `micro`, `text`, `text+map`, `pixel`, `auto`, or `misc`, the default.
+            mode: as in `misc.modes`: `dlsvc`, `micro`, `text`, `text+map`, `pixel`, `auto`, or `misc`, the default.
             streams: instead of a mode, which of `text`, `regions` and `pixels` the file holds.
-            bpp: bits of the whole file a pixel, at most (0.024 unless another limit is given).
-            ubpp: the same in millionths of a bit; in mode micro, of the text's code alone, as its paper counts.
-            max_bytes: bytes of the whole file, at most.
+            bpp: largest bitrate of the whole file, in bits per pixel (0.024 unless another limit is given).
+            ubpp: the same in millionths of a bit per pixel; in mode micro, of the text's code alone, as in its paper.
+            max_bytes: largest size of the whole file in bytes.
             quality: of the pixel stream, 0 to 255, instead of a limit.
-            description: the text stream, which is shortened where it does not fit.
-            regions: the region stream, one map for each of the text's items, if it has any; left out when no cell is
-                set.
-            grid: as `see`, of maps that are made here.
-            seed: of the decoder's noise, 0 to 2^32 - 1; if not given, 0 or what the encoder chooses.
-            candidates: seeds that the encoder tries; it writes the one whose image is most like the original.
-            reflect: rounds of reflection on the text; one in mode micro above 500 ubpp, else none, unless given.
+            description: the text stream; it is shortened if it does not fit.
+            regions: the region stream, one map for each of the text's items, if it has any; left out if no cell is set.
+            grid: as in `see`, for maps that are made here.
+            seed: of the decoder's noise, 0 to 2^32 - 1; if None, 0 or the encoder's choice.
+            candidates: number of seeds to try; the file gets the seed whose image is most similar to the original.
+            reflect: rounds of reflection on the text; if None, one in mode micro above 500 ubpp, else none.
             trace: folder for a page about the rounds.
-            verify: decode the file's symbols again and compare them, before it is returned.
+            verify: decode the file's symbols again and compare them before it is returned.
 
-        Raises:
-            InputError: options that do not fit.
-            LimitError: the image is too large.
-            BudgetError: no file is as small as demanded; the message names the least.
-            WeightsError: a stream cannot be made (mode misc leaves it out), or the file decodes to something else.
+            Raises:
+                InputError: options contradict each other.
+                LimitError: the image is too large.
+                BudgetError: no file is small enough; the message gives the smallest size.
+                WeightsError: a stream cannot be made (mode misc leaves it out), or the file decodes to other symbols.
             DescriberError: the describer found no words.
         """
         self._check_size(image.size)
@@ -200,14 +200,14 @@ class Codec:
         """The image of a `.misc` file.
 
         Args:
-            data: of the file.
-            seed: of the noise, instead of the file's.
-            draft: the pixel stream's own image, without a generator; all that a profile without a decoder draws.
-            partial: draw a file that was cut at the end of a section from the sections that it still has.
-            progress, sampling: as `draw`.
+            data: bytes of the file.
+            seed: of the noise, instead of the seed in the file.
+            draft: return the pixel stream's own image. A profile without a decoder always does so.
+            partial: if the file was cut at the end of a section, draw it from the sections that are left.
+            progress, sampling: as in `draw`.
 
-        Raises:
-            BitstreamError, LimitError, ModelMismatchError: as `misc.bits.streams.decode`; and as `draw`.
+            Raises:
+                BitstreamError, LimitError, ModelMismatchError: as in `misc.bits.streams.decode`; others as in `draw`.
         """
         content = self.streams(data, partial=partial)
         return self.draw(content, seed=seed, draft=draft, progress=progress, sampling=sampling)
@@ -228,14 +228,14 @@ class Codec:
         """The image of streams.
 
         Args:
-            content: of `streams`.
-            seed, draft: as `decode`.
-            progress: called with the steps done and all steps.
-            sampling: what is to be other than the profile says.
+            content: as returned by `streams`.
+            seed, draft: as in `decode`.
+            progress: called with the number of finished steps and of all steps.
+            sampling: changes of the profile's sampling.
 
-        Raises:
-            InputError: a change is out of its range, or the profile has nothing that it could be of.
-            WeightsError: the streams need a part that the profile does not have, or whose weights are not here.
+            Raises:
+                InputError: a change is out of its range, or the profile has no sampling.
+                WeightsError: the streams need a part that the profile does not have, or whose weights are missing.
         """
         return self.draw_many([content], seed=seed, draft=draft, progress=progress, sampling=sampling)[0]
 
@@ -248,7 +248,7 @@ class Codec:
         progress: Progress | None = None,
         sampling: SamplingChanges | None = None,
     ) -> list[Image.Image]:
-        """Images of many streams, each as `draw` alone; a GPU draws those of one size together."""
+        """Images of many streams, each the same as by `draw`; a GPU draws images of one size in a batch."""
         given = {} if sampling is None else sampling.values()
         if given and self.profile.decoder is None and not draft:
             raise InputError(f"profile {self.profile.name} has no generator, so no {', '.join(given)}")
@@ -267,7 +267,7 @@ class Codec:
         return self.hyperprior.synthesise(content.pixels, content.width, content.height)
 
     def _scene(self, content: Streams, seed: int | None) -> Scene:
-        """What the decoder is given of streams: the text in words, and the draft."""
+        """The decoder's input: the streams with their text in words, and the draft."""
         from .models.decoder.scene import Scene
 
         content = self.words_of(content)
@@ -276,7 +276,7 @@ class Codec:
         return Scene(content, None if content.pixels is None else self._draft(content))
 
     def words_of(self, content: Streams) -> Streams:
-        """Streams whose text is in words, not in skeletons; as they are where no model finds the words."""
+        """Streams whose skeletons are expanded into words; unchanged if the model for that is missing."""
         if content.text is None or not content.text.consonants:
             return content
         from .models.language_model.skeleton import expand_description
@@ -296,5 +296,5 @@ class Codec:
 
 @functools.cache
 def default_codec() -> Codec:
-    """The embedded profile's codec, of which `misc.encode` and `misc.decode` are."""
+    """The embedded profile's codec, which `misc.encode` and `misc.decode` use."""
     return Codec()

@@ -1,9 +1,9 @@
-"""Colours of any profile to sRGB, by Little CMS.
+"""Colours of any ICC profile to sRGB, with Little CMS.
 
     samples, ICC profile ─► relative colorimetric, black points matched ─► sRGB
 
-A profile is untrusted input too: one that is damaged, or of another kind of colours than the image, is ignored, which
-is said.
+A profile is untrusted input, too. If it is damaged or belongs to another colour space than the image, it is ignored,
+and a notice says so.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ PLAIN = ("1", "P", "PA", "RGBX", "YCbCr", "HSV", "La", "RGBa")
 
 @functools.cache
 def srgb_profile() -> bytes:
-    """The profile of sRGB, the same bytes every time: without the hour in which it was made."""
+    """The profile of sRGB, always the same bytes: without the time at which it was made."""
     profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     profile[DATE] = bytes((7, 0xD0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0))  # 1 January 2000
     return bytes(profile)
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, tuple[str, ...]]:
-    """The image in sRGB, and what had to be said.
+    """The image in sRGB, and notices.
 
     Args:
         image: of 8-bit samples.
         profile: the bytes of its ICC profile, if it has one.
 
     Returns:
-        an image of mode RGB or RGBA where there was a profile that fits; else with the samples that it had.
+        an image of mode RGB or RGBA if there was a valid profile; otherwise the image with its samples unchanged.
     """
     plain = without_palette(image)
     if not profile or not isinstance(profile, bytes):
@@ -79,7 +79,7 @@ def without_palette(image: Image.Image) -> Image.Image:
 
 
 def is_identity(transform: ImageCms.ImageCmsTransform) -> bool:
-    """Whether a transform of RGB changes no sample by more than one: then the image is sRGB already."""
+    """Whether a transform of RGB changes no sample by more than one, so that the image is already sRGB."""
     levels = np.array(list(itertools.product(range(0, 256, 17), repeat=3)), np.uint8)[None]
     probe = ImageCms.applyTransform(Image.fromarray(levels), transform)
     return bool(np.abs(np.asarray(probe).astype(int) - levels).max() <= 1)

@@ -2,7 +2,7 @@
 
     models/configs/NAME.json ─► read_config ─► build(kind, ...) ─► a network with random weights
 
-A file holds the arguments of a network's class by name. Weights that say their own shape are not read with these.
+A file holds the arguments of a network's class by name. Some weights store their own shape; they need no such file.
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ def read_config(name: str) -> dict[str, Any]:
 
 
 def build(kind: Callable[..., N], config: str | Mapping[str, Any]) -> N:
-    """What a class or a function makes of a shape.
+    """The network that a class or a function builds from a shape.
 
     Args:
-        kind: takes the arguments that the shape names.
-        config: the shape, or what `read_config` finds it by.
+        kind: the class or function; it takes the arguments in the shape.
+        config: the shape, or a name or path for `read_config`.
 
     Raises:
         InputError: the shape cannot be read, or belongs to another network.

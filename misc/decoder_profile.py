@@ -1,4 +1,4 @@
-"""What a profile says of its decoder: which weights, from where, and how to sample. Imports no torch."""
+"""The decoder's part of a profile: its weights, their sources, and the sampling. Imports no torch."""
 
 from __future__ import annotations
 
@@ -35,19 +35,18 @@ MAX_STEPS = 1000
 
 @dataclass(frozen=True)
 class HubPart:
-    """Weights of a model hub.
+    """Weights from a model hub.
 
     Attributes:
         repository: its name on the hub; also an absolute path, or a path below misc/checkpoints that begins with
             `misc.checkpoints/`.
-        revision: a commit; empty for whichever is newest at the first fetch.
-        files: patterns of the files that are wanted; all if empty.
-        subfolder: where a model lies in it.
+        revision: a commit; if empty, the newest at the first download.
+        files: patterns of the files to fetch; all if empty.
+        subfolder: folder of the model in the repository.
         variant: of the file names, such as fp16.
         mirrors: repositories with the same files, as name@commit, tried in turn.
         sha256: SHA-256 of files, by their names.
-        terms: address of terms that must be accepted before it is fetched; empty where the licence asks for nothing
-            beforehand.
+        terms: address of terms that the user must accept before the download; empty if there are none.
     """
 
     repository: str
@@ -67,10 +66,10 @@ class Control:
     """A ControlNet.
 
     Attributes:
-        kind: what it is shown: `draft`, the pixel stream's image; `canny` or `hed`, the edges in that.
-        scale: by which its residuals are multiplied.
-        optional: left out where its weights are not here.
-        detector: weights that find the edges, if any are needed.
+        kind: its input: `draft`, the pixel stream's image; `canny` or `hed`, the edges in that image.
+        scale: factor of its residuals.
+        optional: leave it out if its weights are missing.
+        detector: weights of the edge detector, if it needs any.
     """
 
     part: HubPart
@@ -87,13 +86,13 @@ class Sampling:
     Attributes:
         steps: calls of the network.
         guidance: scale of classifier-free guidance; 1 is none.
-        strength: noise in the draft that sampling starts from, above 0 to 1 (1: noise alone).
-        fusion: `regional`, everything in one pass; `sequential`, a few steps an item, then a pass over the whole, as in
-            MISC (arXiv 2402.16749).
+        strength: share of noise in the draft from which sampling starts, above 0 and up to 1 (1: only noise).
+        fusion: `regional`, everything in one pass; `sequential`, a few steps for each item, then a pass over the whole
+            image, as in MISC (arXiv 2402.16749).
         colour: how colours are taken from the pixel stream: wavelet, adain or none.
-        negative: what shall not be in the image.
-        eta: share of new noise in a step, 0 to 1, of schedulers that let it be chosen: DDIM's eta (arXiv 2010.02502),
-            TCD's gamma (arXiv 2402.19159). diffusers' pipelines take 0 unless they are told otherwise.
+        negative: the negative prompt.
+        eta: share of new noise in a step, 0 to 1, for schedulers with such a parameter: DDIM's eta (arXiv 2010.02502),
+            TCD's gamma (arXiv 2402.19159). The default of diffusers' pipelines is 0.
 
     Raises:
         InputError: a value is out of its range.
@@ -124,7 +123,7 @@ class Sampling:
 
 @dataclass(frozen=True)
 class SamplingChanges:
-    """What is to be other than a profile's `Sampling` says; None leaves a value as it is."""
+    """Changes of a profile's `Sampling`; None leaves a value as it is."""
 
     steps: int | None = None
     guidance: float | None = None
@@ -149,17 +148,17 @@ class DecoderProfile:
     Attributes:
         base: UNet, VAE, scheduler, and tokenizers and text encoders unless `text` is `minilm`, in diffusers' layout.
         text: `clip`, or `minilm` of the profile's packages.
-        vae: one to take instead of the base's.
-        lora: one safetensors file that is added to the UNet's weights.
-        scheduler: {"class": a scheduler of diffusers, ...what to change in its configuration}; the base's if empty.
-        native: side of the images that it was trained on.
-        tile: the longest side that is drawn in one piece.
-        condition: what ControlNets and the noised start see of the pixel stream: `draft`, its own image, or
-            `upsampled`, that image drawn sharp by the profile's upsampler first.
-        text_steps: calls of the network for a file without pixels, if not as many as for one with.
-        dtype: in which the networks run; empty for float16 on a GPU and float32 elsewhere.
-        offload: keep only the network at work on the GPU: slower, and needs less of its memory.
-        compile: mode of torch.compile, empty for none.
+        vae: a VAE to use instead of the base's.
+        lora: a safetensors file that is added to the UNet's weights.
+        scheduler: {"class": a scheduler of diffusers, ...changes of its configuration}; the base's if empty.
+        native: side of the training images in pixels.
+        tile: the longest side that is drawn in one piece, in pixels.
+        condition: input of the ControlNets and of the noised start: `draft`, the pixel stream's own image, or
+            `upsampled`, that image after the profile's upsampler.
+        text_steps: number of steps for a file without pixels, if it differs from `steps`.
+        dtype: data type of the networks; if empty, float16 on a GPU and float32 elsewhere.
+        offload: keep only the active network on the GPU; this is slower and needs less GPU memory.
+        compile: mode of torch.compile; empty for none.
 
     Raises:
         InputError: there is no such condition, data type or mode.
@@ -189,7 +188,7 @@ class DecoderProfile:
             raise InputError(f"torch.compile has no mode {self.compile!r}; there is {', '.join(COMPILE_MODES)}")
 
     def hub_parts(self) -> list[tuple[HubPart, bool]]:
-        """All that is fetched, and whether it can be done without."""
+        """All parts to fetch, and whether each is optional."""
         parts = [(part, False) for part in (self.base, self.vae, self.lora) if part]
         for control in self.controls:
             parts += [(part, control.optional) for part in (control.part, control.detector) if part]
@@ -201,8 +200,8 @@ class CascadeProfile:
     """The embedded decoder's weights, below misc/checkpoints.
 
     Attributes:
-        upsampler: a file, or `x4plus` for Real-ESRGAN x4plus as it comes, of the profile's packages.
-        memory: a file, which draws files without pixels; without it they cannot be drawn.
+        upsampler: a file, or `x4plus` for unmodified Real-ESRGAN x4plus from the profile's packages.
+        memory: a file with the photos for files without pixels; without it such files cannot be drawn.
         licence: of both files.
     """
 

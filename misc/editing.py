@@ -1,4 +1,4 @@
-"""Changes of a file's text, and streams left out, without touching the bytes of the other sections.
+"""Change a file's text or drop streams, and keep the bytes of all other sections.
 
 file ─► streams, checked ─► sections ─┬─ new text ─► packed by the coder of the old one ─┐
                                       └─ the others, as they are ────────────────────────┴─► file, decoded again
@@ -31,18 +31,18 @@ def edit_file(
 ) -> bytes:
     """The file with another text, or without some of its streams.
 
-    A text of skeletons or in LZW's letters stays one. A file without pixels whose text is new gives up its seed, which
-    would name the image of the old text.
+    The new text is written by the old text's coder if that was `consonants` or `lzw`. If a file without pixels gets a
+    new text, its seed is removed, because it selects a photo for the old text.
 
     Args:
         data: a file.
-        models: that it was written with.
+        models: those that wrote the file.
         text: the new text, also for a file that has none.
-        drop: names of streams that are left out.
+        drop: names of streams to leave out.
         max_pixels: the largest image that is accepted.
 
     Raises:
-        InputError: the file would not fit together, or would be empty.
+        InputError: the streams would contradict each other, or none would be left.
         BitstreamError, LimitError, ModelMismatchError: as `misc.bits.streams.decode`.
     """
     content = streams.decode(data, models, max_pixels=max_pixels)
@@ -60,7 +60,7 @@ def edit_file(
 
 
 def check_edit(content: Streams, sections: Collection[str], text: Description | None, drop: Collection[str]) -> None:
-    """Raise InputError, in one sentence, for an edit that a file does not admit; arguments as `edit_file`."""
+    """Raise InputError if an edit is not possible for a file; arguments as in `edit_file`."""
     unknown = sorted(set(drop) - set(SECTIONS))
     if unknown:
         raise InputError(f"there is no stream {unknown[0]!r}; there is {', '.join(SECTIONS)}")
@@ -77,7 +77,7 @@ def check_edit(content: Streams, sections: Collection[str], text: Description | 
         raise InputError("no stream would be left in the file")
     if content.regions is None or "regions" in drop:
         return
-    # The regions' bytes say how many items there are where, and only where, no text does.
+    # The region section codes the number of items only if the text has no items.
     if "text" in drop:
         raise InputError("the regions belong to the text's items: drop both, or the regions alone")
     if text is not None and content.text is None:
@@ -90,7 +90,7 @@ def check_edit(content: Streams, sections: Collection[str], text: Description | 
 
 
 def text_section(text: Description, old: Section | None, models: ExactModels) -> Section:
-    """The section of a text; in the way of the old one where that keeps letters or skeletons alone."""
+    """The section of a text; by the old text's coder if that was `lzw` or `consonants`."""
     name = "" if old is None else coder_of(old.payload[0], models.coders).name
     if name == "consonants":
         words = skeletons(" ".join(text.fields())).split()

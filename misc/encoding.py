@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FileMaker", "Wishes", "encode_file"]
 
-SEED_BYTES = 2  # of the seeds that a closed loop tries, at most
+SEED_BYTES = 2  # largest size of a seed that a closed loop tries
 REFLECTED_UBPP = 500  # above it mode micro reflects once, unless told otherwise
 
 MakeFile = Callable[[int, int | None], bytes]
@@ -43,21 +43,21 @@ MakeFile = Callable[[int, int | None], bytes]
 
 @dataclass(frozen=True)
 class Wishes:
-    """What a file is to be, beside what is in it.
+    """Requirements for a file, apart from its content.
 
     Attributes:
         plan: which streams it holds, and which of them may be left out.
         limit: bytes of the whole file, and in mode micro bits of the text's code.
-        quality: of the pixel stream where there is no limit, 0 to 255.
+        quality: of the pixel stream, 0 to 255, if there is no limit.
         seed: of the decoder's noise; None lets the encoder choose.
-        candidates: seeds that it tries.
+        candidates: number of seeds to try.
         verify: decode the file's symbols again and compare them.
-        reflect: rounds of reflection; None for the mode's own number.
+        reflect: rounds of reflection; None for the mode's default.
         trace: folder for a page about the rounds.
-        share: of the limit, at most, for text and regions that are optional and do not change the image.
+        share: largest share of the limit for text and regions, if they are optional and do not change the image.
 
     Raises:
-        UsageError: they do not fit together.
+        UsageError: the requirements contradict each other.
     """
 
     plan: Plan
@@ -86,9 +86,9 @@ class Fit:
     """A file within the limit.
 
     Attributes:
-        place: of its form of text and regions, 0 for the whole one.
+        place: index of its form of text and regions, 0 for the complete one.
         data: its bytes.
-        most: bytes that text and regions could have.
+        most: bytes that were available for text and regions.
     """
 
     place: int
@@ -97,12 +97,12 @@ class Fit:
 
 
 class FileMaker:
-    """Makes files of one image within one limit; the pixels of a quality are coded once.
+    """Makes files of one image within one limit. The pixel stream of each quality is coded only once.
 
     Args:
-        codec: whose models code.
+        codec: gives the models.
         image: upright, RGB.
-        wishes: what the files are to be.
+        wishes: requirements for the files.
     """
 
     def __init__(self, codec: Codec, image: Image.Image, wishes: Wishes) -> None:
@@ -115,10 +115,10 @@ class FileMaker:
 
         Args:
             full: text and regions of the image, before anything is left out.
-            missing: words that matter more in mode micro.
+            missing: words with a higher weight in mode micro.
 
-        Raises:
-            BudgetError: no file is as small as demanded.
+            Raises:
+                BudgetError: no file is small enough.
             InputError: nothing is left of the text.
             WeightsError: the file does not decode to what was encoded.
         """
@@ -152,7 +152,7 @@ class FileMaker:
         return self._verify(fit.data), dataclasses.replace(content, text=form.text, regions=form.regions)
 
     def make_settled(self, full: Streams, missing: Collection[str] = ()) -> bytes:
-        """As `make`; without pixels, the seed that means one image everywhere, unless one was asked for."""
+        """As `make`; unless a seed was given, a file without pixels gets one that means the same photo everywhere."""
         from .closed_loop import settle
 
         data, content = self.make(full, missing)
@@ -162,9 +162,9 @@ class FileMaker:
         return settle(self.codec, data, content, wishes.limit.file)
 
     def _share_out(self, count: int, file: MakeFile, cost: Callable[[int], int], limit: int) -> Fit:
-        """A file with pixels: text and regions have at most a share of the limit, pixels what is left.
+        """A file with pixels: text and regions get at most a share of the limit, pixels the rest.
 
-        Where even the lowest quality does not fit beside them, they get shorter until it does.
+        If not even the lowest quality fits, text and regions are shortened until it does.
 
         Args:
             count: number of forms.
@@ -185,7 +185,7 @@ class FileMaker:
         return Fit(place, data, share)
 
     def _longest_fit(self, count: int, file: MakeFile, limit: int, quality: int | None) -> Fit:
-        """The longest of `count` forms that fits; BudgetError, with the bytes of the shortest, if none does."""
+        """The longest of `count` forms that fits; BudgetError with the bytes of the shortest if none fits."""
         place = first_that_fits(count, lambda each: len(file(each, quality)), limit)
         if place is None:
             check_budget(len(file(count - 1, quality)), limit, self.image.size)
@@ -193,14 +193,14 @@ class FileMaker:
         return Fit(place, file(place, quality), limit)
 
     def _forms(self, whole: Form) -> list[Form]:
-        """The forms that the plan admits, the longest first."""
+        """The forms that the plan allows, the longest first."""
         plan = self.wishes.plan
         if plan.coder == "consonants":
             return [whole]
         return shorter_forms(whole, spare_regions="regions" in plan.optional, spare_text="text" in plan.optional)
 
     def _has_share(self) -> bool:
-        """Whether text and regions are optional, and do not change the image: words for people and programs."""
+        """Whether text and regions are optional and do not change the image, so that a share limits them."""
         return "text" in self.wishes.plan.optional and self.codec.profile.decoder is None
 
     def _sections(self, content: Streams, form: Form) -> dict[str, Section]:
@@ -230,7 +230,7 @@ class FileMaker:
         return skeleton_text(text, symbols, ranks, missing)
 
     def _verify(self, data: bytes) -> bytes:
-        """The bytes, once their symbols are decoded and found to be those that were encoded."""
+        """The bytes, after checking that they decode to the symbols that were encoded."""
         try:
             if self.wishes.verify:
                 self.codec.streams(data)
@@ -261,7 +261,7 @@ def encode_file(codec: Codec, image: Image.Image, full: Streams, wishes: Wishes)
 
 
 def own_rounds(wishes: Wishes, size: tuple[int, int]) -> int:
-    """Rounds of reflection where none are asked for: one in mode micro whose limit is above REFLECTED_UBPP."""
+    """Default number of reflection rounds: one in mode micro with a limit above REFLECTED_UBPP, else none."""
     if wishes.plan.coder != "consonants":
         return 0
     bits = wishes.limit.code if wishes.limit.file is None else 8 * wishes.limit.file
@@ -269,7 +269,7 @@ def own_rounds(wishes: Wishes, size: tuple[int, int]) -> int:
 
 
 def reflect_on(maker: FileMaker, full: Streams, data: bytes, rounds: int) -> bytes:
-    """The best file of some rounds of reflection; the first where reflection was not asked for and cannot be had."""
+    """The best file after reflection; the first file if reflection is only the default and not possible."""
     from .closed_loop import Likeness
     from .reflection import reflect
 

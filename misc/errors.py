@@ -26,7 +26,7 @@ class InputError(MiscError):
 
 
 class UsageError(InputError):
-    """An option is out of its range, names what there is not, or contradicts another, whatever the image."""
+    """An option is wrong for any image: out of its range, an unknown name, or in contradiction to another option."""
 
     exit_code = 2
 
@@ -52,12 +52,12 @@ class LimitError(MiscError):
 
 
 class ModelMismatchError(MiscError):
-    """The data is intact but was written with other models than the ones at hand."""
+    """The data is intact but was written with other models than those of the profile."""
 
     exit_code = 4
 
 
 class WeightsError(MiscError):
-    """Weights that a profile needs are missing or not the ones it names."""
+    """Weights that a profile needs are missing, or are not those that it names."""
 
     exit_code = 4

@@ -2,8 +2,8 @@
 
     bytes ─► open: size and format alone, checked ─► load ─► upright ─► 8 bits ─► sRGB ─► on white ─► RGB
 
-Input files are untrusted: the size is compared with the limit before memory is allocated, whatever Pillow raises
-becomes one error, and no format is opened whose reader starts another program.
+Input files are untrusted. The size is compared with the limit before memory is allocated. Every exception of Pillow
+becomes one error. Formats whose reader starts another program are refused.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ SAVE_OPTIONS: dict[str, dict[str, int | bool]] = {
     "WEBP": {"lossless": True},
     "AVIF": {"quality": 90},
 }
-REFUSED = ("BUFR", "EPS", "FPX", "GRIB", "HDF5", "MIC", "MISC", "MPEG", "WMF")  # run programs, or have no reader
-BAND = 1 << 22  # samples that are reduced to 8 bits at once
+REFUSED = ("BUFR", "EPS", "FPX", "GRIB", "HDF5", "MIC", "MISC", "MPEG", "WMF")  # they run programs, or have no reader
+BAND = 1 << 22  # number of samples that are reduced to 8 bits at a time
 
 
 @dataclass(frozen=True)
 class InputImage:
-    """An RGB image and what had to be said about its conversion."""
+    """An RGB image and notices about its conversion."""
 
     image: Image.Image
     notices: tuple[str, ...] = ()
@@ -64,7 +64,7 @@ def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> InputImage:
         with Image.open(io.BytesIO(data), formats=formats) as image:
             check_size(image.size, max_pixels)
             image.load()
-            check_size(image.size, max_pixels)  # some formats know it only now
+            check_size(image.size, max_pixels)  # some formats give their size only after decoding
             animated = is_animated(image)
             rgb = to_rgb(ImageOps.exif_transpose(image))
     notice = ("only the first frame is encoded",) if animated else ()
@@ -73,7 +73,7 @@ def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> InputImage:
 
 @contextmanager
 def one_error() -> Iterator[None]:
-    """Turn whatever Pillow raises about a file into one error; its readers raise nearly every kind of exception."""
+    """Turn every exception of Pillow about a file into one error; its readers raise nearly all kinds."""
     try:
         yield
     except MiscError:
@@ -93,7 +93,7 @@ def check_size(size: tuple[int, int], max_pixels: int) -> None:
 
 
 def webp_size(data: bytes) -> tuple[int, int]:
-    """Size in the header of an extended WebP file, whose canvas Pillow allocates when it opens it; else 0, 0."""
+    """Size in the header of an extended WebP file, whose canvas Pillow allocates on opening; else 0, 0."""
     if len(data) < 30 or data[:4] != b"RIFF" or data[8:16] != b"WEBPVP8X":
         return 0, 0
     width, height = (int.from_bytes(data[at : at + 3], "little") + 1 for at in (24, 27))
@@ -101,7 +101,7 @@ def webp_size(data: bytes) -> tuple[int, int]:
 
 
 def is_animated(image: Image.Image) -> bool:
-    """Whether there is a second frame; damage behind the first does not matter."""
+    """Whether there is a second frame; damage after the first does not matter."""
     try:
         return bool(getattr(image, "is_animated", False))
     except (OSError, SyntaxError, ValueError, EOFError, LookupError, struct.error):
@@ -129,7 +129,7 @@ def upright(image: Image.Image) -> Image.Image:
 
 
 def to_8_bits(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
-    """An image of 8-bit samples, and what had to be said."""
+    """An image of 8-bit samples, and notices."""
     mode = image.mode
     if mode == "I" or mode.startswith("I;16"):
         scale = 1 / 257 if mode != "I" or largest_sample(image) > 255 else 1.0
@@ -146,7 +146,7 @@ def largest_sample(image: Image.Image) -> float:
 
 
 def reduce_depth(image: Image.Image, scale: float) -> Image.Image:
-    """An image of one wide channel, times the scale, as 8-bit grey; in bands, for they are wide in memory."""
+    """An image of one wide channel, times the scale, as 8-bit grey; converted in bands to save memory."""
     samples = np.asarray(image)
     grey = np.empty(samples.shape, np.uint8)
     rows = max(1, BAND // image.width)
@@ -160,7 +160,7 @@ def format_of(path: Path) -> str:
     """Pillow's name of the format of an output file.
 
     Raises:
-        InputError: the extension is not of a format that is written.
+        InputError: no format with this extension is written.
     """
     name = FORMATS.get(path.suffix.lower())
     if name is None:
@@ -169,7 +169,7 @@ def format_of(path: Path) -> str:
 
 
 def encode_image(image: Image.Image, format_name: str = "PNG") -> bytes:
-    """An image's file in sRGB, which it says: PNG and WebP without loss, JPEG and AVIF at high quality.
+    """An image file marked as sRGB: PNG and WebP lossless, JPEG and AVIF at high quality.
 
     Raises:
         InputError: the format cannot hold it.

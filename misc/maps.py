@@ -1,4 +1,4 @@
-"""Region maps from files: 0 and 1 or boxes in JSON by hand, truth values in .npy and .npz."""
+"""Region maps from files: JSON with rows of 0 and 1 or with boxes, and .npy or .npz files with boolean arrays."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .errors import InputError, MiscError
 
 __all__ = ["from_json", "load_maps", "rasterise", "read_maps"]
 
-FINE = 8  # parts of a cell's side in which the area of boxes is counted
+FINE = 8  # the area of a box in a cell is counted on FINE x FINE points
 MAX_VALUES = 1 << 22
 MAX_UNPACKED = 1 << 26  # bytes of all arrays of a .npz file
 MAX_BOXES = 4096
@@ -54,11 +54,11 @@ def read_maps(data: bytes) -> list[RegionMaps]:
 
 
 def members(archive: bytes) -> list[bytes]:
-    """The files in an archive; none is unpacked further than all of them may have."""
+    """The files in an archive; together they are unpacked up to a limit."""
     pieces: list[bytes] = []
     left = MAX_UNPACKED
     with zipfile.ZipFile(io.BytesIO(archive)) as files:
-        if sum(member.file_size for member in files.infolist()) > MAX_UNPACKED:  # a header may say less than there is
+        if sum(member.file_size for member in files.infolist()) > MAX_UNPACKED:  # headers may understate the sizes
             raise InputError(f"the region maps have more than {MAX_UNPACKED} bytes when they are unpacked")
         for name in files.namelist():
             with files.open(name) as file:
@@ -70,7 +70,7 @@ def members(archive: bytes) -> list[bytes]:
 
 
 def array_of(data: bytes) -> npt.NDArray[Any]:
-    """The array of a .npy file; its header is compared with the bytes that are there before memory is allocated."""
+    """The array of a .npy file; its header is compared with the length of the file before memory is allocated."""
     file = io.BytesIO(data)
     npy: Any = np.lib.format  # which has no types
     read_header = npy.read_array_header_1_0 if npy.read_magic(file) == (1, 0) else npy.read_array_header_2_0
@@ -87,8 +87,8 @@ def array_of(data: bytes) -> npt.NDArray[Any]:
 def from_json(value: Any, width: int, height: int) -> RegionMaps:
     """From {"masks": [ROWS OF 0 AND 1, ...]} or {"boxes": [[[x, y, width, height], ...], ...], "grid": one of GRIDS}.
 
-    There is one entry an item; boxes are in pixels of the image, and `grid`, 8 if it is missing, is the number
-    of cells on its shorter side.
+    There is one entry for each item. Boxes are in pixels of the image. `grid` is the number of cells on its shorter
+    side, by default 8.
 
     Raises:
         InputError: another shape or beyond the limits.
@@ -110,7 +110,7 @@ def from_json(value: Any, width: int, height: int) -> RegionMaps:
 
 
 def masks_of(masks: Any) -> RegionMaps:
-    """From lists of rows of 0 and 1, checked before numpy sees them: texts and deep lists cost it much memory."""
+    """From lists of rows of 0 and 1, checked before numpy: strings and deep lists would cost it much memory."""
     rows = [row for mask in masks if isinstance(mask, list) for row in mask] if isinstance(masks, list) else []
     if not rows or not all(isinstance(mask, list) for mask in masks) or not all(isinstance(row, list) for row in rows):
         raise InputError('"masks" is a list of items of rows of 0 and 1')
@@ -138,9 +138,9 @@ def maps_of(array: npt.NDArray[Any]) -> RegionMaps:
 def rasterise(
     boxes: Sequence[Sequence[float]], width: int, height: int, shape: tuple[int, int]
 ) -> npt.NDArray[np.bool_]:
-    """(rows, columns) of `shape`: the cells that boxes [x, y, width, height] cover at least by half.
+    """(rows, columns) of `shape`: the cells of which boxes [x, y, width, height] cover at least half.
 
-    If there are none, those that are covered most: a small thing has a place too.
+    If there are none, the cells that are covered most, so that a small object is not lost.
     """
     rows, columns = shape
     fine = np.zeros((rows * FINE, columns * FINE))

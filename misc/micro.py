@@ -1,12 +1,13 @@
-"""Mode micro: which words of a text a file keeps, as a knapsack over their skeletons.
+"""Mode micro: choose the words of a text that a file keeps, as a knapsack problem over their skeletons.
 
-    Description ─► words with weights ─► knapsack of as many four-bit symbols as the limit admits ─► skeletons
+    Description ─► words with weights ─► knapsack of as many four-bit symbols as the limit allows ─► skeletons
 
-Semantic compression at micro-bits (arXiv 2402.13536) keeps the words that matter. Here an item's name matters most, a
-stop word or a repeated word least, and between them a rare word more than a usual one, by the order of a language
-model's vocabulary. A word counts by its weight and its length, so that short words are not preferred. Words keep the
-text's order. Sets of words that fill the limit to FILL go before all others. Where not all fit, a word counts the same
-by a synonym with fewer consonants (`misc.synonyms`), and takes less room.
+A skeleton is a word without its vowels. Semantic compression at micro-bits (arXiv 2402.13536) keeps the important
+words. Here an item's name has the largest weight, and a stop word or a repeated word the smallest. Between them, a rare
+word has more weight than a usual one, by the order of a language model's vocabulary. The value of a word is its weight
+times its length, so that short words are not preferred. Words keep their order. Sets of words that fill the limit to
+FILL are preferred to all others. If not all words fit, a synonym with fewer consonants (`misc.synonyms`) has the same
+value at a lower cost.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ from .synonyms import shorter_words
 
 __all__ = ["FILL", "choose_words", "least_symbols", "skeleton_text", "weigh", "word_ranks"]
 
-FILL = 0.98  # of a limit that is to be filled, where the words admit it
-NAME, USUAL, RARE, STOP, REPEATED = 16.0, 4.0, 8.0, 0.5, 0.25  # weights of a symbol
-EMPHASIS = 4.0  # times the weight of a word that was missed in the image
+FILL = 0.98  # least share of the limit that the words should fill, if possible
+NAME, USUAL, RARE, STOP, REPEATED = 16.0, 4.0, 8.0, 0.5, 0.25  # weight per symbol
+EMPHASIS = 4.0  # factor for the weight of a word that was missing in the drawn image
 
 
 def skeleton_text(
@@ -38,9 +39,9 @@ def skeleton_text(
     """The skeletons of the text's words that matter most.
 
     Args:
-        symbols: of four bits, at most, spaces too; None for as many as a text may have.
-        ranks: word to its place in a vocabulary, 0 (usual) to 1 (rare).
-        missing: words that are to weigh more.
+        symbols: largest number of four-bit symbols, with spaces; None for the format's limit.
+        ranks: word to its rank in a vocabulary, 0 (usual) to 1 (rare).
+        missing: words with a higher weight.
     """
     words = [word for field in text.fields() for word in fold(field).split() if skeleton(word)]
     kept = choose_words(words, weigh(text, words, ranks, missing), symbols, shorter_words())
@@ -62,7 +63,7 @@ def least_symbols(text: Description) -> int:
 def weigh(
     text: Description, words: list[str], ranks: Mapping[str, float], missing: Collection[str] = ()
 ) -> list[float]:
-    """What a symbol of each word is worth; arguments as `skeleton_text`."""
+    """The weight per symbol of each word; arguments as in `skeleton_text`."""
     names = {word for item in text.items for word in fold(item.name).split()}
     weights: list[float] = []
     known: set[str] = set()
@@ -83,21 +84,21 @@ def weigh(
 def choose_words(
     words: list[str], weights: list[float], symbols: int | None, shorter: Mapping[str, str] | None = None
 ) -> list[str]:
-    """The words of the largest sum of weight times length that fit, in their order, each as it is or shorter.
+    """The words that fit with the largest sum of weight times length, in their order, some replaced by synonyms.
 
     Args:
         words: each has a skeleton.
-        weights: of a symbol of each, above 0.
-        symbols: at most, a space between two words included; None for as many as a text may have.
-        shorter: word to a synonym of fewer symbols, which is worth as much.
+        weights: weight per symbol of each word, above 0.
+        symbols: largest number, with a space between two words; None for the format's limit.
+        shorter: word to a synonym with fewer symbols and the same value.
     """
-    room = 1 + (MAX_LETTERS if symbols is None else min(symbols, MAX_LETTERS))  # the last word has no space behind it
+    room = 1 + (MAX_LETTERS if symbols is None else min(symbols, MAX_LETTERS))  # the last word has no space after it
     if sum(map(symbols_of, words)) <= room:
         return words
     forms = [list(dict.fromkeys((word, (shorter or {}).get(word, word)))) for word in words]
     best = np.full(room + 1, -math.inf)
     best[0] = 0.0
-    taken = np.zeros((len(words), room + 1), np.int8)  # 0 for none, else which form, from 1
+    taken = np.zeros((len(words), room + 1), np.int8)  # 0: not taken; k: taken in form k
     for k, weight in enumerate(weights):
         worth = weight * symbols_of(words[k])
         without = best.copy()
@@ -120,19 +121,19 @@ def choose_words(
 
 
 def symbols_of(word: str) -> int:
-    """Symbols of a word and of the space behind it."""
+    """Symbols of a word and of the space after it."""
     return len(skeleton(word)) + 1
 
 
 @functools.cache
 def word_ranks(path: Path) -> Mapping[str, float]:
-    """Whole words of a language model's vocabulary, whose numbers follow their frequency: 0 is usual, 1 rare.
+    """Rank of each whole word in a language model's vocabulary, which is sorted by frequency: 0 is usual, 1 rare.
 
     Args:
         path: of the model's file.
 
     Raises:
-        WeightsError: it is not here or damaged.
+        WeightsError: the file is missing or damaged.
     """
     tokens = list(load_model(path).vocabulary.texts())
     ranks: dict[str, float] = {}

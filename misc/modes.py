@@ -1,13 +1,13 @@
-"""Modes: what a file holds, what each mode needs and what it leaves out.
+"""Modes: the streams of each, those that it requires and those that it may leave out.
 
 mode      streams                 text
-dlsvc     text                    the whole in 26 letters, by LZW
-micro     text                    skeletons of as many words as the limit admits
+dlsvc     text                    the overall sentence in 26 letters, by LZW
+micro     text                    skeletons of as many words as the limit allows
 text      text                    as it is
 text+map  text, regions           as it is
 pixel     pixels
-misc      text, regions, pixels   as it is; without text or regions where they cannot be had or do not fit
-auto      text, regions below AUTO_BPP of `misc.rate_control`, the streams of misc from there on
+misc      text, regions, pixels   as it is; text and regions are left out if they cannot be made or do not fit
+auto      text, regions below AUTO_BPP of `misc.rate_control`, else the streams of misc
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Notice = Callable[[str], None]
 
 
 class Mode(StrEnum):
-    """What a file holds, by name."""
+    """The modes by name."""
 
     DLSVC = "dlsvc"
     MICRO = "micro"
@@ -50,12 +50,12 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True)
 class Plan:
-    """What a file is to hold.
+    """The streams of a file.
 
     Attributes:
         streams: names of its streams, of text, regions and pixels.
-        optional: those of them that are left out where the models that make them are not here, or the limit is small.
-        coder: name of the text coder; empty for whichever needs the fewest bytes.
+        optional: those that may be left out if their models are missing or the limit is small.
+        coder: name of the text coder; if empty, the coder that needs the fewest bytes.
     """
 
     streams: frozenset[str]
@@ -78,10 +78,10 @@ MODES = tuple(str(mode) for mode in PLANS)
 
 
 def plan_of(mode: str | None = None, streams: Collection[str] | None = None, rate: float | None = None) -> Plan:
-    """The plan of a mode, or of streams by name, which are all needed then; mode misc if neither is given.
+    """The plan of a mode (misc if nothing is given), or of streams by name, which are then all required.
 
     Args:
-        rate: bits a pixel that the file may have, if that is known; for mode auto.
+        rate: largest bitrate of the file in bits per pixel, if known; only for mode auto.
 
     Raises:
         UsageError: both are given, or there is no such mode or stream.
@@ -109,12 +109,12 @@ def see_missing(
     semantics: Semantics,
     notice: Notice,
 ) -> tuple[Description | None, RegionMaps | None]:
-    """Text and regions that a plan needs: those that are given, the others by describer and locator.
+    """Text and regions for a plan: those that are given, and the others from describer and locator.
 
     Args:
         image: RGB.
         grid: cells of the maps on the shorter side.
-        notice: is told of streams that are left out.
+        notice: called about streams that are left out.
 
     Raises:
         WeightsError, DescriberError: a stream that the plan needs cannot be made.
@@ -140,11 +140,11 @@ def see_missing(
 
 
 def select_streams(plan: Plan, full: Streams, notice: Notice) -> Streams:
-    """Streams as the plan has them: only its own, folded for LZW, no maps in which no cell is set.
+    """Only the streams of the plan: the text folded for LZW if needed, and no maps without any set cell.
 
     Args:
         full: text and regions of the image, before anything is left out.
-        notice: is told of words that are left out.
+        notice: called about words that are left out.
 
     Raises:
         InputError: nothing is left of the text.
@@ -162,10 +162,10 @@ def select_streams(plan: Plan, full: Streams, notice: Notice) -> Streams:
 
 
 def fold_text(text: Description, notice: Notice) -> Description:
-    """The description of the whole in letters a to z and spaces, at most 64 words."""
+    """The overall sentence in letters a to z and spaces, at most 64 words."""
     words = fold(text.overall).split()
     if not words:
         raise InputError("mode dlsvc keeps letters from a to z, and this text has none")
-    if len(words) > MAX_WORDS:  # a hyphen parts two words here
+    if len(words) > MAX_WORDS:  # folding splits words at hyphens
         notice(f"mode dlsvc keeps the first {MAX_WORDS} of {len(words)} words")
     return Description(" ".join(words[:MAX_WORDS]))

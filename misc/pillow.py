@@ -1,8 +1,8 @@
 """Pillow plugin: after `import misc.pillow`, `Image.open("x.misc")` and `image.save("x.misc", bpp=0.024)` work.
 
-Opening reads the container alone, and Pillow compares the size with `Image.MAX_IMAGE_PIXELS`; the image is drawn when
-its pixels are first asked for. Errors are those that Pillow's users expect: OSError for a file, TypeError and
-ValueError for options, each with the codec's own error as its cause.
+Opening a file reads only the container, and Pillow compares the size with `Image.MAX_IMAGE_PIXELS`. The image is drawn
+when its pixels are first used. Errors have Pillow's usual types: OSError for a file, TypeError and ValueError for
+options. The codec's own error is their cause.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 __all__ = ["MiscImageFile"]
 
-ALL_PIXELS = MAX_SIDE * MAX_SIDE  # Pillow has its own limit
+ALL_PIXELS = MAX_SIDE * MAX_SIDE  # Pillow's own limit applies instead
 
 
 @functools.cache
 def codec() -> Codec:
-    """The embedded profile's codec, which admits what Pillow admitted."""
+    """The embedded profile's codec, without a pixel limit of its own."""
     from .codec import Codec
 
     return Codec(max_pixels=ALL_PIXELS)
@@ -51,7 +51,7 @@ class MiscImageFile(ImageFile.ImageFile):
         try:
             header, sections = container.read(self._data, max_pixels=ALL_PIXELS)
         except MiscError as error:
-            raise SyntaxError(str(error)) from error  # what Pillow takes for "not this format"
+            raise SyntaxError(str(error)) from error  # means "not this format" to Pillow
         self._size = (header.width, header.height)
         self._mode = "RGB"
         self.info["sections"] = list(sections)
@@ -60,7 +60,7 @@ class MiscImageFile(ImageFile.ImageFile):
         """Decode every stream, without drawing, and compare the checks.
 
         Raises:
-            OSError: one is damaged, or was written with other models.
+            OSError: a stream is damaged, or was written with other models.
         """
         if self._data is None:
             raise RuntimeError("verify must be called directly after open")
@@ -78,7 +78,7 @@ class MiscImageFile(ImageFile.ImageFile):
         """Draw the image.
 
         Raises:
-            OSError: the file is damaged, or models that it needs are not here.
+            OSError: the file is damaged, or models that it needs are missing.
         """
         if self._data is not None:
             try:
@@ -96,8 +96,8 @@ def save(image: Image.Image, target: IO[bytes], filename: str | bytes) -> None:
 
     Raises:
         TypeError: there is no such option.
-        ValueError: options that do not fit.
-        OSError: no file is as small as demanded, or the image is too large.
+        ValueError: options contradict each other.
+        OSError: no file is small enough, or the image is too large.
     """
     given: dict[str, Any] = getattr(image, "encoderinfo", {})
     known = [name for name in inspect.signature(codec().encode).parameters if name != "image"]

@@ -3,9 +3,9 @@
     jobs ─► queue ─┬─► process: prepare(setup), then work(job), work(job) ... ─┬─► outcomes, as they come
                    └─► process: ...                                           ─┘
 
-A job that fails, fails alone. A process that dies, by a signal or for lack of memory, loses only its attempt: a new
-process takes the same job once more. Jobs and answers are JSON, a line each. When the parent is gone, a process ends
-after its job.
+A failing job does not affect the others. If a process dies, by a signal or for lack of memory, a new process tries the
+same job once more. Jobs and answers are JSON, one per line. If the parent process ends, each process ends after its
+current job.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job.
+    """The outcome of a job.
 
     Attributes:
         job: as it was given.
-        answer: what `work` gave, or None if the job failed.
+        answer: the result of `work`, or None if the job failed.
         error: one sentence about the failure.
         kind: the name of its class, or `died`.
     """
@@ -56,21 +56,21 @@ Runner = Callable[[str, Json, Sequence[Json], int], Iterator[Outcome]]
 
 
 def usual_workers() -> int:
-    """How many processes this machine has cores for."""
+    """The default number of processes, from the number of cores."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def run_jobs(
     target: str, setup: Json, jobs: Sequence[Json], workers: int = 1, log: Path | None = None
 ) -> Iterator[Outcome]:
-    """Outcomes of all jobs, in the order in which they end.
+    """Outcomes of all jobs, in the order in which the jobs end.
 
     Args:
-        target: `module:function`, called once in each process with the setup; it gives `work`, which takes a job and
-            gives an answer.
-        jobs: in the order in which they are begun.
-        workers: processes, at most.
-        log: a file that what the processes print is added to; without one it is lost.
+        target: `module:function`, called once in each process with the setup; it returns `work`, which takes a job and
+            returns an answer.
+        jobs: in the order in which they are started.
+        workers: largest number of processes.
+        log: file to which the output of the processes is appended; without one it is lost.
 
     Raises:
         MiscError: a process could not be prepared; the error is the one that was raised in it.
@@ -97,7 +97,7 @@ def run_jobs(
 
 
 class Tender(threading.Thread):
-    """Gives the jobs of a queue to one process, and to another when that one dies."""
+    """Gives the jobs of a queue to one process, and starts a new process if that one dies."""
 
     def __init__(
         self,
@@ -130,7 +130,7 @@ class Tender(threading.Thread):
         self.stop()
 
     def outcome_of(self, job: Json) -> Outcome:
-        """What becomes of a job, by as many processes as it may cost."""
+        """The outcome of a job, with as many processes as it may use."""
         died = "the process died"
         for _ in range(ATTEMPTS):
             process = self.process or self.begin()
@@ -164,7 +164,7 @@ class Tender(threading.Thread):
         return process
 
     def stop(self) -> None:
-        """End the process, whatever it does."""
+        """End the process, whatever it is doing."""
         self.stopped = True
         if self.process is not None:
             self.process.kill()
@@ -200,7 +200,7 @@ def serve(target: str, questions: IO[str], answers: IO[str]) -> None:
                 reply({})
             else:
                 reply({"answer": work(json.loads(line))})
-        except Exception as error:  # whatever a job does, the next one gets its turn
+        except Exception as error:  # after any error, the next job must still run
             traceback.print_exc()
             reply({"error": sentence(error), "kind": type(error).__name__})
             if work is None:
@@ -208,7 +208,7 @@ def serve(target: str, questions: IO[str], answers: IO[str]) -> None:
 
 
 def sentence(error: Exception) -> str:
-    """What to say of an error: its own words where it was raised on purpose."""
+    """An error as a sentence: its own message if MISC raised it on purpose."""
     if isinstance(error, MiscError):
         return str(error)
     if isinstance(error, OSError) and error.strerror:

@@ -1,9 +1,9 @@
-"""The TOML files of profiles: those that come with MISC, and a user's own, which changes one of them.
+"""The TOML files of profiles: those that come with MISC, and a user's own file, which changes one of them.
 
-base = "embedded"          # own.toml: everything that it does not say is as the base says it
+base = "embedded"          # own.toml: values that it does not set are those of the base
 
 [cascade]
-memory = "own.safetensors" # of `misc memory build`; beside own.toml
+memory = "own.safetensors" # made by `misc memory build`; beside own.toml
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def profile_names() -> list[str]:
 
 
 def read_table(name: str) -> Table:
-    """A profile that comes with MISC; what it does not say is as in the profile that it names as its base.
+    """A profile that comes with MISC, with the values of its base for all that it does not set.
 
     Raises:
         UsageError: there is none.
@@ -53,7 +53,7 @@ def read_table(name: str) -> Table:
 
 
 def read_own(path: Path) -> Table:
-    """A user's own profile over its base. Files beside it are named as they are there, others below misc/checkpoints.
+    """A user's own profile over its base. Its file names are relative to it, those of the base to misc/checkpoints.
 
     Raises:
         InputError: the file is missing, is not TOML, or names no base.
@@ -68,7 +68,7 @@ def read_own(path: Path) -> Table:
         raise InputError(f'the profile {path} must name a base, such as base = "embedded"')
     try:
         base = read_table(table["base"])
-    except UsageError as error:  # the option is right, its file is not
+    except UsageError as error:  # the option is valid, but the content of its file is not
         raise InputError(f"the profile {path} has a base that cannot be: {error}") from error
     for part, keys in FILES.items():
         own = table.get(part)
@@ -78,7 +78,7 @@ def read_own(path: Path) -> Table:
 
 
 def located(table: Table, keys: tuple[str, ...], folder: Path) -> Table:
-    """A table whose files beside the profile have whole paths; a digest of the base does not hold for another file."""
+    """A table with absolute paths for files beside the profile, and without the base's digests of replaced files."""
     changed = dict(table)
     for key in keys:
         if isinstance(changed.get(key), str) and (folder / changed[key]).is_file():
@@ -89,7 +89,7 @@ def located(table: Table, keys: tuple[str, ...], folder: Path) -> Table:
 
 
 def merge(base: Table, changes: Table) -> Table:
-    """Tables over those of a base; what lies in a table is merged too, but in a scheduler, which belongs to a class."""
+    """A table merged over that of a base, with nested tables. A scheduler is replaced as a whole."""
     merged = base | changes
     for name, value in changes.items():
         if isinstance(value, dict) and isinstance(base.get(name), dict) and name != "scheduler":

@@ -1,4 +1,4 @@
-"""Profiles: which weights each part uses, from where and under which licence. Imports no torch."""
+"""Profiles: the weights of each part, their source and their licence. Imports no torch."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Part:
     """One part's weights: a path below misc/checkpoints, and their licence.
 
     Attributes:
-        sha256: of the file; pinned where symbols are read by it, so that a damaged one writes no files.
+        sha256: of the file; pinned if it decodes symbols, so that a damaged file is never used to encode.
     """
 
     weights: str
@@ -44,15 +44,15 @@ class Part:
         return Path(str(resources.files("misc.checkpoints"))) / self.weights
 
     def sound_path(self) -> Path:
-        """The path, once the file is found to be sound.
+        """The path, after checking that the file is sound.
 
         Raises:
-            WeightsError: it is pinned, and missing or damaged.
+            WeightsError: the file is pinned, and missing or damaged.
         """
         return require(self.path, self.sha256) if self.sha256 else self.path
 
     def state(self, *, thorough: bool = False) -> State:
-        """Whether it is here and sound; a file that is not pinned is sound if it is here."""
+        """Whether the file exists and is sound; without a pinned digest, existence is enough."""
         if self.sha256:
             return state_of(self.path, self.sha256, thorough=thorough)
         return State.HERE if self.path.is_file() else State.MISSING
@@ -72,20 +72,20 @@ class Derived:
         return cache_folder() / f"{self.name}-{self.digest[:12]}.safetensors"
 
     def sound_path(self) -> Path:
-        """The path, once the file is found to be sound.
+        """The path, after checking that the file is sound.
 
         Raises:
-            WeightsError: it is missing or damaged.
+            WeightsError: the file is missing or damaged.
         """
         return require(self.path, self.digest, whole=digest_of)
 
     def state(self, *, thorough: bool = False) -> State:
-        """Whether it is here and sound. thorough: look at all of it, whatever its stamp says."""
+        """Whether the file exists and is sound. thorough: read all of it, whatever its stamp says."""
         return state_of(self.path, self.digest, whole=digest_of, thorough=thorough)
 
 
 def digest_of(path: Path) -> str:
-    """The digest of a file's arrays: how they lie in the file depends on the version of safetensors."""
+    """The digest of a file's arrays. Their order in the file depends on the version of safetensors."""
     with refusing(path, "a language model"):
         return digest(load(path).tensors)
 
@@ -95,10 +95,9 @@ class Profile:
     """One set of parts.
 
     Attributes:
-        describer, locator: the embedded models that see what is in an image and where.
-        decoder, cascade: what draws images, a diffusion model or the embedded decoder; without either, the draft is
-            all there is.
-        hub: models of a hub that the profile names for other parts, such as a describer.
+        describer, locator: the embedded models that describe an image and locate its items.
+        decoder, cascade: a diffusion decoder or the embedded decoder; without either, images are drafts.
+        hub: models from a hub for other parts, such as a describer.
     """
 
     name: str
@@ -118,11 +117,11 @@ class Profile:
 
     @property
     def draws(self) -> bool:
-        """Whether it has more to draw than drafts."""
+        """Whether the profile has a decoder, so that images are more than drafts."""
         return self.decoder is not None or self.cascade is not None
 
     def hub_parts(self) -> list[tuple[HubPart, bool]]:
-        """All that comes from a model hub, and whether it can be done without."""
+        """All parts from a model hub, and whether each is optional."""
         return [*(self.decoder.hub_parts() if self.decoder else []), *((part, False) for part in self.hub.values())]
 
     @functools.cached_property
@@ -143,12 +142,12 @@ class Profile:
 
     @property
     def exact_models(self) -> ExactModels:
-        """Every model that reads symbols, and a memory of the user's own, whose photos seeds count."""
+        """Every model that reads symbols, and the user's own memory, if any: seeds are numbers of its photos."""
         return ExactModels(self.entropy_model, self.text_coders, self.own_memory)
 
     @functools.cached_property
     def own_memory(self) -> bytes:
-        """SHA-256 of the memory; empty for the one that comes with MISC.
+        """SHA-256 of the user's memory; empty for the one that comes with MISC.
 
         Raises:
             WeightsError: the file cannot be read.
@@ -163,21 +162,21 @@ class Profile:
 
 
 def load_profile(name: str = "embedded") -> Profile:
-    """A profile; the same object each time that it is asked for by one name.
+    """A profile; the same object for the same name.
 
     Args:
         name: of `profile_names`, or path of a TOML file of the user's own (`misc.profile_files`).
 
     Raises:
-        UsageError: there is none of that name.
-        InputError: there is no such file, or it says what no profile can say.
+        UsageError: there is no profile of that name.
+        InputError: the file does not exist, or is not a valid profile.
     """
     return read_profile(name)
 
 
 @functools.cache
 def read_profile(name: str) -> Profile:
-    """As `load_profile`: a cache around a default would hold two profiles for it, one for each way to ask."""
+    """As `load_profile`, without a default argument: with one, the cache would hold the default profile twice."""
     if not name.endswith(ENDING):
         return profile_of(name, read_table(name))
     table = read_own(Path(name))
@@ -208,18 +207,18 @@ def profile_of(name: str, table: dict[str, Any]) -> Profile:
 
 
 def readers(fingerprint: int, *own: str) -> list[str]:
-    """Profiles whose models read the files of a fingerprint: all that come with MISC, and some of the user's own.
+    """The profiles that can read files with a fingerprint, among those of MISC and the user's own.
 
-    Profiles differ in who describes and who draws; those of the same models for symbols share files.
+    Profiles with the same exact models can read each other's files; they may differ in describer and decoder.
 
     Args:
-        own: names or paths, as of `load_profile`.
+        own: names or paths, as for `load_profile`.
     """
     names = list[str]()
     for name in (*profile_names(), *(each for each in own if each.endswith(ENDING))):
         try:
             if fingerprint in load_profile(name).exact_models.fingerprints:
                 names.append(name)
-        except WeightsError:  # its weights are missing or damaged, so it reads nothing now
+        except WeightsError:  # its weights are missing or damaged, so it cannot read files now
             continue
     return names

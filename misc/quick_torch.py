@@ -1,7 +1,7 @@
-"""torch, imported without pauses.
+"""Import torch without garbage collection.
 
-Importing torch makes some hundred thousand objects, none of which is garbage; looking for garbage among them again and
-again takes a sixth of the two seconds.
+Importing torch creates some hundred thousand objects, none of which is garbage. Repeated garbage collection takes a
+sixth of the two seconds of the import.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ __all__ = ["import_torch"]
 
 
 def import_torch() -> None:
-    """Import torch now, while the collector of garbage rests; nothing if it is imported already."""
+    """Import torch with the garbage collector off; do nothing if it is already imported."""
     if "torch" in sys.modules:
         return
     resting = not gc.isenabled()

@@ -1,7 +1,7 @@
 """Rate control: the limit of a file, and the best pixel stream within it.
 
 bpp, ubpp or bytes ─► Limit ─┬─► length of text and regions: `misc.shortening`, in mode micro `misc.micro`
-                             └─► quality of the pixel stream, by bracketing along the usual curve of rates
+                             └─► quality of the pixel stream: a bracketing search that starts at typical rates
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ __all__ = ["AUTO_BPP", "DEFAULT_BPP", "TEXT_SHARE", "Limit", "best_within", "che
 
 DEFAULT_BPP = 0.024
 AUTO_BPP = 0.005  # from here on mode auto writes pixels: `misc eval crossing` measured 0.0048 on 8 COCO photos
-TEXT_SHARE = 1 / 20  # of a file, at most, for text and regions that do not change the image, by `misc eval share`
-LARGEST = 1e12  # rate that is accepted as a limit
+TEXT_SHARE = 1 / 20  # largest share of a file for text and regions that do not change the image; see `misc eval share`
+LARGEST = 1e12  # largest rate that is accepted as a limit
 MILLION = 1e6
 QUALITIES = 256
-TYPICAL_QUALITY = (0, 77, 153, 191, 255)  # where the search for a quality looks first, and no more than that:
+TYPICAL_QUALITY = (0, 77, 153, 191, 255)  # only the start of the search for a quality:
 TYPICAL_BPP = (0.0025, 0.008, 0.021, 0.029, 0.044)  # usual rates at these qualities
 
 
 @dataclass(frozen=True)
 class Limit:
-    """What a file may have, at most; None is no limit.
+    """The size limits of a file; None means no limit.
 
     Attributes:
-        file: bytes of the whole file.
-        code: bits of the text's code alone, which mode micro counts as its paper does.
+        file: largest number of bytes of the whole file.
+        code: largest number of bits of the text's code alone, which mode micro limits, as in its paper.
     """
 
     file: int | None = None
     code: int | None = None
 
     def rate(self, size: tuple[int, int]) -> float | None:
-        """Bits of the whole file a pixel, at most; None if there is no limit."""
+        """The limit in bits per pixel of the whole file; None if there is no limit."""
         return None if self.file is None else 8 * self.file / (size[0] * size[1])
 
 
@@ -57,9 +57,9 @@ def limit_of(
 
     Args:
         size: width and height of the image.
-        bpp, ubpp: bits, or millionths of a bit, of the whole file a pixel.
+        bpp, ubpp: bits per pixel of the whole file, or millionths of it.
         max_bytes: of the whole file.
-        quality: of the pixel stream, 0 to 255, which stands for no limit.
+        quality: of the pixel stream, 0 to 255; it means that there is no limit.
         pixels: whether the file has a pixel stream; then DEFAULT_BPP is the limit unless another is given.
         of_code: whether `ubpp` counts the bits of the text's code alone.
 
@@ -70,7 +70,7 @@ def limit_of(
         raise UsageError("give one of bpp, ubpp, bytes and quality")
     for name, rate in (("bpp", bpp), ("ubpp", ubpp)):
         if rate is not None and not 0 <= rate <= LARGEST:
-            raise UsageError(f"{name} is a number of bits a pixel from 0 to {LARGEST:g}, not {rate:g}")
+            raise UsageError(f"{name} is a number of bits per pixel from 0 to {LARGEST:g}, not {rate:g}")
     if max_bytes is not None and max_bytes < 0:
         raise UsageError(f"max_bytes is a number of bytes from 0 up, not {max_bytes}")
     if quality is not None and not 0 <= quality < QUALITIES:
@@ -86,10 +86,10 @@ def limit_of(
 
 
 def best_within(code: Callable[[int], bytes], budget: int, size: tuple[int, int]) -> bytes:
-    """The file of the highest quality that has at most `budget` bytes; every quality that is tried is coded once.
+    """The file of the highest quality with at most `budget` bytes. Each quality that is tried is coded once.
 
     Args:
-        code: gives the file of a quality, 0 to 255.
+        code: returns the file of a quality, 0 to 255.
         size: width and height of the image.
 
     Raises:
@@ -112,7 +112,7 @@ def best_within(code: Callable[[int], bytes], budget: int, size: tuple[int, int]
 
 
 def typical_octave(quality: int) -> float:
-    """Binary logarithm of the usual rate at a quality."""
+    """Binary logarithm of the typical rate at a quality."""
     return float(np.interp(quality, TYPICAL_QUALITY, np.log2(TYPICAL_BPP)))
 
 
@@ -122,7 +122,7 @@ def typical_quality(octave: float) -> int:
 
 
 def check_budget(least: int, budget: int | None, size: tuple[int, int]) -> None:
-    """Raise BudgetError, which names the bytes of the smallest file, if they are more than the budget."""
+    """Raise BudgetError, which gives the size of the smallest file, if that exceeds the budget."""
     if budget is not None and least > budget:
         bpp = 8 * least / (size[0] * size[1])
         raise BudgetError(f"the smallest file of this image has {least} bytes ({bpp:.4f} bpp); {budget} were allowed")

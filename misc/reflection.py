@@ -1,10 +1,10 @@
-"""Reflection: the encoder draws from its text, describes that image, and names first what is missing there.
+"""Reflection: the encoder draws an image from the text, describes it, and moves missing words to the front.
 
     text ─► file ─► image ─► described again ─► words that are missing ─┐
                       └─► Likeness to the original   mended text ◄──────┘ ─► file ─► image ─► ... the better is kept
 
-After semantic compression at micro-bits (arXiv 2402.13536). A mended text names what is missing first; the limit holds
-for it too. What is kept is never less like the original than the first image was.
+This follows semantic compression at micro-bits (arXiv 2402.13536). A mended text begins with the missing words and has
+the same limit. The file that is kept is at least as similar to the original as the first one.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Round", "Scorer", "mend", "missing_words", "reflect"]
 
-MOST_NAMED = 4  # missing words that are named again
+MOST_NAMED = 4  # largest number of missing words that are moved to the front
 
 MakeFile = Callable[[Streams, tuple[str, ...]], bytes]
 
 
 class Scorer(Protocol):
-    """What tells how much an image is like the original, as `misc.closed_loop.Likeness`."""
+    """A measure of similarity to the original, such as `misc.closed_loop.Likeness`."""
 
     def score(self, image: Image.Image) -> float:
         """Similarity of a drawn image to the original; more is better."""
@@ -43,11 +43,11 @@ class Round:
     """One file of the loop.
 
     Attributes:
-        content: text and regions that it was made of.
+        content: text and regions in the file.
         data: the file.
-        image: as it is drawn.
-        score: likeness to the original.
-        missing: words of the text that the drawn image was not described with.
+        image: the image drawn from it.
+        score: similarity to the original.
+        missing: words of the text that the description of the drawn image lacks.
     """
 
     content: Streams
@@ -65,13 +65,13 @@ def reflect(
     Args:
         codec: draws and describes.
         content: text and regions of the original.
-        first: the file that was made of them.
-        rounds: texts that are tried after the first, at most.
-        make: the file of a text, given the words that were missing.
-        likeness: to the original.
+        first: the file made from them.
+        rounds: largest number of further texts to try.
+        make: returns the file of a text, given the missing words.
+        likeness: similarity to the original.
 
-    Raises:
-        WeightsError: what draws, describes or compares is not here.
+        Raises:
+            WeightsError: weights for drawing, describing or comparing are missing.
     """
     assert content.text is not None
     best = look(codec, content, first, likeness, content.text)
@@ -93,17 +93,17 @@ def reflect(
 
 
 def look(codec: Codec, content: Streams, data: bytes, likeness: Scorer, wanted: Description) -> Round:
-    """Draw a file, and see what of the wanted text is missing in its image."""
+    """Draw a file, and find the words of the wanted text that the description of its image lacks."""
     image = codec.decode(data)
     try:
         missing = missing_words(wanted, codec.semantics.describe(image))
-    except DescriberError:  # nothing can be history of the image, so nothing is known to be missing
+    except DescriberError:  # the image has no description, so no word is known to be missing
         missing = ()
     return Round(content, data, image, likeness.score(image), missing)
 
 
 def missing_words(wanted: Description, drawn: Description) -> tuple[str, ...]:
-    """Words of one text that another does not have, names of items first; plurals and stop words do not count."""
+    """Words of one text that another lacks, item names first; plurals and stop words are ignored."""
     known = {stem(word) for field in drawn.fields() for word in fold(field).split()}
     names = [word for item in wanted.items for word in fold(item.name).split()]
     words = [*names, *(word for field in wanted.fields() for word in fold(field).split())]
@@ -117,7 +117,7 @@ def stem(word: str) -> str:
 
 
 def mend(text: Description, missing: tuple[str, ...]) -> Description:
-    """The text, which names the first of the missing words before all others; its items stay."""
+    """The text with the first missing words in front of its sentence; the items stay."""
     named = " ".join(missing[:MOST_NAMED])
     if text.overall.startswith(f"{named}: "):
         return text

@@ -1,9 +1,9 @@
-"""Shorter forms of text and regions, for a limit: the least important items go first, then details, then words.
+"""Shorter forms of text and regions for a limit: drop the least important items first, then details, then words.
 
-    text, regions ─► forms, each shorter than the one before ─► the first that fits, each looked at once
+    text, regions ─► forms, each shorter than the one before ─► the first that fits, each coded at most once
 
-Items come in the order of their importance, and an item's region goes with it. A sentence is cut from its end and does
-not end with a stop word.
+Items are sorted by importance. An item's region is dropped with it. A sentence is cut at its end, and never after a
+stop word.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["NOTHING", "Form", "first_that_fits", "shorter_forms", "tell_shortene
 
 @dataclass(frozen=True)
 class Form:
-    """Text and regions as a file may have them."""
+    """One version of text and regions for a file."""
 
     text: Description | None = None
     regions: RegionMaps | None = None
@@ -52,7 +52,7 @@ def shorter_forms(whole: Form, *, spare_regions: bool, spare_text: bool) -> list
 
 
 def shorter_texts(text: Description, items: int) -> list[Description]:
-    """Shorter texts, the longest first, which have so many items at least."""
+    """Shorter texts with at least `items` items, the longest first."""
     kept = text.items
     shorter: list[Description] = []
     for count in reversed(range(max(items, 1), len(kept))):
@@ -81,11 +81,11 @@ def first_masks(maps: RegionMaps | None, count: int) -> RegionMaps | None:
 
 
 def first_that_fits(count: int, size: Callable[[int], int], most: int) -> int | None:
-    """The place of the longest form of at most so many bytes, or None; by halving, and each form is looked at once.
+    """Index of the longest form with at most `most` bytes, or None. It bisects and measures each form at most once.
 
     Args:
         count: number of forms.
-        size: bytes of the form at a place; the longest is at 0.
+        size: returns the bytes of the form at an index; the longest is at 0.
     """
     if size(0) <= most:
         return 0
@@ -99,7 +99,7 @@ def first_that_fits(count: int, size: Callable[[int], int], most: int) -> int | 
 
 
 def tell_shortened(whole: Form, kept: Form, most: int) -> str:
-    """A sentence that tells what was left out; empty if nothing was."""
+    """A sentence about what was left out; empty if nothing was."""
     left: list[str] = []
     if whole.text is not None and kept.text is None:
         left.append("the text")

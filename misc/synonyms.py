@@ -1,7 +1,7 @@
 """Shorter words for mode micro: pairs that mean the same, in `synonyms.toml`.
 
-A pair's second word has a shorter skeleton, so it stands for the first wherever bits are few. Nothing is lost for the
-one who reads or draws the words; the letters of the first word are, which mode micro never kept.
+The second word of a pair has a shorter skeleton, so it replaces the first if there are too few bits. The meaning stays
+the same.
 """
 
 from __future__ import annotations
@@ -19,5 +19,5 @@ SYNONYMS_FILE = Path(__file__).with_name("synonyms.toml")
 
 @functools.cache
 def shorter_words() -> Mapping[str, str]:
-    """Word to a word of the same meaning whose skeleton is shorter."""
+    """Word to a synonym with a shorter skeleton."""
     return MappingProxyType(tomllib.loads(SYNONYMS_FILE.read_text(encoding="utf-8"))["words"])

@@ -3,7 +3,7 @@
     folder ─► files ─► bytes ─► pixel stream ─► draft ─► transform ─┐
                           └───► text, if wanted ─► Record ─► target ┴─► (image, label)
 
-Files are decoded where they are asked for: in the workers of a `DataLoader`, each of which loads the models once.
+The workers of a `DataLoader` decode the files; each worker loads the models once.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ __all__ = ["MiscDataset", "Record"]
 
 @dataclass(frozen=True)
 class Record:
-    """What is known of a file beside its image.
+    """Facts about a file, for making its label.
 
     Attributes:
         index: the file's place in the dataset.
         path: of the file.
         width, height: of its image.
-        text: what is in the image; None if the file does not say, or if texts are not wanted.
+        text: the description; None if the file has none or `texts` is False.
     """
 
     index: int
@@ -47,23 +47,22 @@ class Record:
 
 
 def index_of(record: Record) -> int:
-    """The label of a file unless another is wanted."""
+    """The default label of a file: its index."""
     return record.index
 
 
 class MiscDataset(Dataset[tuple[Any, Any]]):
-    """Images of `.misc` files: `dataset[i]` is a pair of image and label, as torchvision's datasets give it.
+    """Images of `.misc` files: `dataset[i]` is a pair of image and label, as in torchvision's datasets.
 
-    It can be pickled when its functions can, and holds no models: each process loads its own.
+    The dataset can be pickled if its functions can. It holds no models: each process loads its own.
 
     Args:
-        files: a folder, whose `.misc` files are taken in the order of their names, with those of its subfolders; or
-            the files themselves.
-        transform: called with the image, an RGB image of Pillow, and gives what stands for it.
-        target: called with the file's Record, and gives the label; the file's index unless given.
-        draft: give drafts, the pixel stream's own images, which are quick; else what the decoder draws.
-        texts: decode texts too, for `target` to use. A text by a language model takes longer than a draft.
-        profile: name, or TOML file, of the profile that the files were written with.
+        files: a folder, whose `.misc` files (also those in subfolders) are sorted by name; or a list of files.
+        transform: maps the image, an RGB image of Pillow, to the value that is returned.
+        target: maps the file's Record to the label; the default is the file's index.
+        draft: return drafts, the pixel stream's own images, which are fast; if False, draw with the decoder.
+        texts: decode texts too, for `target`. A text of a language model takes longer to decode than a draft.
+        profile: name, or TOML file, of the profile that wrote the files.
         device: a torch device for drawing.
         max_pixels: the largest image that is decoded.
 
@@ -96,7 +95,7 @@ class MiscDataset(Dataset[tuple[Any, Any]]):
 
         Raises:
             IndexError: there is no such file.
-            MiscError: it does not decode; the message begins with its name.
+            MiscError: the file does not decode; the message begins with its name.
         """
         index = range(len(self.files))[index]
         path = self.files[index]
@@ -134,7 +133,7 @@ def list_files(files: str | Path | Sequence[str | Path]) -> list[Path]:
 
 
 def read(path: Path) -> bytes:
-    """A file's bytes, no more than a `.misc` file may have."""
+    """A file's bytes, up to the largest size of a `.misc` file."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
@@ -147,7 +146,7 @@ def read(path: Path) -> bytes:
 
 @functools.lru_cache(maxsize=2)
 def codec_of(profile: str, device: str, max_pixels: int, process: int) -> Codec:
-    """A process's codec: a forked one does not go on with its parent's models, whose threads it does not have."""
+    """The codec of a process. A forked process needs new models, because it does not have its parent's threads."""
     from .codec import Codec
 
     return Codec(profile, device=device, max_pixels=max_pixels)

@@ -1,4 +1,4 @@
-"""What reflection did, as a small page: each round's text, image and score."""
+"""A small page about reflection: text, image and score of each round."""
 
 from __future__ import annotations
 

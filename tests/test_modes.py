@@ -131,9 +131,9 @@ def test_hyphens_part_words_of_dlsvc() -> None:
     [
         ({"seed": 2**32}, "seed"),
         ({"seed": -1}, "seed"),
-        ({"bpp": float("nan")}, "bits a pixel"),
-        ({"bpp": float("inf")}, "bits a pixel"),
-        ({"bpp": -1.0}, "bits a pixel"),
+        ({"bpp": float("nan")}, "bits per pixel"),
+        ({"bpp": float("inf")}, "bits per pixel"),
+        ({"bpp": -1.0}, "bits per pixel"),
         ({"max_bytes": -1}, "bytes"),
         ({"grid": 5}, "cells on the shorter side, not 5"),
         ({"mode": None, "streams": []}, "streams are"),

@@ -215,7 +215,7 @@ class LanguageModelTask:
                 * len(documents)
                 / sum(map(len, self.held_out))
             )
-            print(f"held-out descriptions: {bits:.3f} bits a character", file=sys.stderr, flush=True)
+            print(f"held-out descriptions: {bits:.3f} bits per character", file=sys.stderr, flush=True)
         export(model, self.tokenizer, folder / WEIGHTS)
 
 

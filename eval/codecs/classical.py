@@ -72,7 +72,7 @@ class Classical:
         self._image: Image.Image | None = None
 
     def encode(self, image: Image.Image, bpp: float) -> bytes:
-        """The file of the highest quality that has at most `bpp` bits a pixel of the original.
+        """The file of the highest quality that has at most `bpp` bits per pixel of the original.
 
         Raises:
             BudgetError: the file of the lowest quality is larger.

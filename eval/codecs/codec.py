@@ -18,7 +18,7 @@ class Codec(Protocol):
     """
 
     def encode(self, image: Image.Image, bpp: float) -> bytes:
-        """The best file of an RGB image that has at most `bpp` bits a pixel.
+        """The best file of an RGB image that has at most `bpp` bits per pixel.
 
         Raises:
             BudgetError: no file is as small.

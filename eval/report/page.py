@@ -22,7 +22,7 @@ __all__ = ["page"]
 
 QUALITY = 92
 SHOWN = 8  # photos, so that the page stays small enough to open
-TYPICAL = 0.024  # bits a pixel, at which the page opens
+TYPICAL = 0.024  # bits per pixel, at which the page opens
 
 
 def page(results: Results, folder: Path, tables: str, plots: dict[str, str], photos: int = SHOWN) -> str:

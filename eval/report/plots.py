@@ -39,7 +39,7 @@ def draw(results: Results, metric: Metric, published: list[Row]) -> Figure:
             axes.plot([1e6 * row.bpp], [row.value], marker="D", markerfacecolor="none", linestyle="none", color="k")
             axes.annotate(f"{row.codec} (published, {row.dataset})", (1e6 * row.bpp, row.value), fontsize=7)
     axes.set_xscale("log")
-    axes.set_xlabel("µbpp: millionths of a bit a pixel, whole files")
+    axes.set_xlabel("µbpp: millionths of a bit per pixel, whole files")
     axes.set_ylabel(metric.axis)
     axes.set_title(f"{metric.label}, {len(results.run['photos'])} photos ({metric.role})")
     axes.grid(visible=True, which="both", alpha=0.3)

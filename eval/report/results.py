@@ -28,7 +28,7 @@ class Point:
     """One photo by one codec at one rate.
 
     Attributes:
-        bpp: bits a pixel of the whole file.
+        bpp: bits per pixel of the whole file.
         streams: bytes of its parts.
         values: figures by metric.
         missing: reasons of the metrics that could not run.

@@ -1,11 +1,11 @@
-"""The `.misc` file: a header, the sections that are there, a checksum. docs/FORMAT.md has it byte by byte.
+"""The `.misc` file: a header, one section for each stream, a checksum. docs/FORMAT.md describes every byte.
 
     magic | version, flags | size | fingerprint | [seed] | [check of all this] | text | regions | pixels | CRC-8
                                                                                   └─ [length] payload, check
 
-Every section but the file's last has its length in front. The CRC covers all bytes before it, so no change of a
-single byte goes unnoticed; a section's check covers what its payload decodes to, so a drifting model is noticed.
-The header of a file that can be cut, one of two or more sections, has a check of its own.
+Every section but the last begins with its length. The CRC covers all bytes before it, so it detects every change of a
+single byte. A section's check covers the decoded symbols, so it detects a model that decodes differently. A file of two
+or more sections can be cut at a section's end; its header therefore has a check of its own.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Header:
-    """What stands in front of the sections.
+    """The part of a file before the sections.
 
     Attributes:
         width, height: of the image, 1 to 65,535.
@@ -103,11 +103,10 @@ def read(
     """Header and sections of a file, the sections by name and in its order.
 
     Args:
-        fingerprints: those that the models at hand read; none accept every file.
+        fingerprints: of the files that the loaded models can read; if empty, every file is accepted.
         max_pixels: the largest image that is accepted.
-        partial: accept a file of two or more sections whose checksum does not fit if its header's check does, as
-            the sections before its last, from the first on, that are whole; whether what they hold is right must
-            then be seen from their own checks.
+        partial: accept a file of two or more sections whose checksum is wrong, if its header's check is right. The
+            result has the sections from the first on that are complete, without the last. Compare their own checks.
 
     Raises:
         BitstreamError: not a MISC file, damaged, or cut.
@@ -138,7 +137,7 @@ def read(
 
 
 def check_fingerprint(header: Header, fingerprints: Collection[int]) -> None:
-    """Compare a file's fingerprint with those of the models at hand; ModelMismatchError if none of them is it."""
+    """Raise ModelMismatchError if a file's fingerprint is none of those that the loaded models can read."""
     if header.fingerprint not in fingerprints:
         own = " or ".join(f"{each:04x}" for each in sorted(fingerprints))
         raise ModelMismatchError(
@@ -157,7 +156,7 @@ def read_sections(body: bytes, position: int, names: Sequence[str]) -> dict[str,
 
 
 def read_leading_sections(data: bytes, position: int, names: Sequence[str]) -> dict[str, Section]:
-    """The first of the sections with a length that a cut file still has; BitstreamError if it has none."""
+    """The complete sections of a cut file, which begin with their length; BitstreamError if there is none."""
     sections: dict[str, Section] = {}
     for name in names:
         try:
@@ -271,7 +270,7 @@ def crc_table(polynomial: int) -> bytes:
 
 
 FILE_CRC = crc_table(0x07)
-HEADER_CRC = crc_table(0x2F)  # another one: the CRC of bytes that end in their own CRC is no longer theirs
+HEADER_CRC = crc_table(0x2F)  # another one, because the CRC of bytes followed by their own CRC is constant
 
 
 def crc8(data: bytes | bytearray, table: bytes) -> int:

@@ -1,4 +1,4 @@
-"""What a file says of an image, to bytes and back: the border between the neural and the exact layer.
+"""The content of a file to bytes and back: the border between the neural and the exact layer.
 
 Streams ─► pack each ─► sections ─► container ─► bytes
 bytes ─► container ─► sections ─► unpack each, check its symbols ─► the same Streams
@@ -40,7 +40,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Streams:
-    """What a file says of an image, in the order of the file; any subset of the three streams.
+    """The content of a file, in the file's order: any subset of the three streams.
 
     Attributes:
         width, height: of the image, 1 to 65,535.
@@ -69,7 +69,7 @@ class ExactModels:
     Attributes:
         latents: the pixel stream's.
         coders: the text coders by their numbers.
-        memory: SHA-256 of a memory that is not MISC's own; the seed of a file without pixels counts its photos.
+        memory: SHA-256 of a user's memory, because the seed of a file without pixels is the number of a photo in it.
     """
 
     latents: LatentModel
@@ -78,21 +78,21 @@ class ExactModels:
 
     @functools.cached_property
     def fingerprint(self) -> int:
-        """0 to 65,535: the low bytes of a CRC-32 over what tells these models, and the region tables, from others."""
+        """0 to 65,535: the low bytes of a CRC-32 over the checksums of these models and the region tables."""
         return self._fingerprint()
 
     @property
     def fingerprints(self) -> frozenset[int]:
-        """Those of all files that these models read: `fingerprint`, and one for each coder of LATER that is here."""
+        """Fingerprints of all files that these models read: `fingerprint`, and one for each coder in LATER."""
         return frozenset(self.fingerprint_with(number) for number in (0, *self.coders))
 
     @functools.cached_property
     def _later(self) -> dict[int, int]:
-        """The fingerprints of files whose text is by a coder of LATER, by its number."""
+        """Fingerprints of files whose text a coder of LATER wrote, by the coder's number."""
         return {number: self._fingerprint(number) for number in self.coders if number in LATER}
 
     def fingerprint_with(self, coder: int) -> int:
-        """The fingerprint of a file whose text is by the coder of this number; 0 for a file without text."""
+        """The fingerprint of a file by the number of its text coder; 0 stands for a file without text."""
         return self._later.get(coder, self.fingerprint)
 
     def _fingerprint(self, coder: int = 0) -> int:
@@ -105,7 +105,7 @@ class ExactModels:
 
 
 def encode(streams: Streams, models: ExactModels) -> bytes:
-    """Bytes of a `.misc` file; text by whichever of the coders needs the fewest.
+    """Bytes of a `.misc` file; the text is coded by the coder that needs the fewest bytes.
 
     Args:
         streams: what the file is to hold.
@@ -118,10 +118,10 @@ def encode(streams: Streams, models: ExactModels) -> bytes:
 
 
 def pack(streams: Streams, models: ExactModels, *, coder: str = "") -> dict[str, Section]:
-    """The sections of those streams that are there, by name; raises as `encode`.
+    """The section of each stream that is not None, by name; raises as `encode`.
 
     Args:
-        coder: name of the text's coder; empty for whichever needs the fewest bytes.
+        coder: name of the text's coder; if empty, the coder that needs the fewest bytes.
     """
     sections: dict[str, Section] = {}
     if streams.text is not None:
@@ -163,7 +163,7 @@ def reseed(data: bytes, seed: int) -> bytes:
 
 
 def count_items(text: Description | None) -> int:
-    """Number of the text's items, which need not be sent with the regions then."""
+    """Number of the text's items; the region stream does not code it again."""
     return 0 if text is None else len(text.items)
 
 
@@ -179,11 +179,11 @@ def decode(
 
     Args:
         data: the whole file.
-        models: those that the file was written with, by its fingerprint.
+        models: must be those that wrote the file, as its fingerprint says.
         max_pixels: the largest image that is accepted.
-        partial: accept a file that was cut behind its first section, as the smaller file.
-        wanted: names of the streams that are decoded; others are not, nor are they checked beyond the file's checksum.
-            Regions need the text.
+        partial: accept a file that was cut after its first section, and return the streams that are left.
+        wanted: names of the streams to decode. The others are covered only by the file's checksum. Regions need the
+            text.
 
     Raises:
         BitstreamError, LimitError, ModelMismatchError: as `container.read`; also where symbols fail their check.

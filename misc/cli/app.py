@@ -65,19 +65,19 @@ def run(program: Callable[[], object] = app) -> None:
     atexit.register(end_at_once_when_interrupted)
     code = exit_code_of(program)
     code = exit_code_of(flush) or code
-    gc.freeze()  # Python's end looks through all objects of torch once more, for 0.3 s; they go with the process
+    gc.freeze()  # otherwise a last collection at exit visits all of torch's objects, which takes 0.3 s
     sys.exit(code)
 
 
 def exit_code_of(step: Callable[[], object]) -> int:
-    """Run a step; say what failed."""
+    """The exit code of a step; prints its error."""
     try:
         step()
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:  # who reads no more wants no message either
+    except BrokenPipeError:  # the reader is gone, so no message is needed
         return 1
     except (MiscError, OSError, MemoryError) as error:
         say(sentence(error))
@@ -86,7 +86,7 @@ def exit_code_of(step: Callable[[], object]) -> int:
 
 
 def sentence(error: MiscError | OSError | MemoryError) -> str:
-    """What a failure is, for people."""
+    """A failure as one sentence."""
     if isinstance(error, MemoryError):
         return "there is not enough memory for this image"
     if isinstance(error, OSError) and error.strerror:
@@ -95,7 +95,7 @@ def sentence(error: MiscError | OSError | MemoryError) -> str:
 
 
 def flush() -> None:
-    """Write what standard output still holds; if that fails, drop it: else Python tries it again at its end."""
+    """Flush standard output; if that fails, drop its content, because Python would try again at exit."""
     if sys.stdout is None:
         return
     try:
@@ -106,6 +106,6 @@ def flush() -> None:
 
 
 def end_at_once_when_interrupted() -> None:
-    """Ctrl-C while Python ends is no traceback."""
+    """End without a traceback on Ctrl-C while Python exits."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)

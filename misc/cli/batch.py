@@ -34,7 +34,7 @@ def encode(
     profile: ProfileOption = "embedded",
 ) -> None:
     """Compress every image of a folder."""
-    limit_of((1, 1), bpp=bpp, pixels=True)  # once, not as a fault of every image
+    limit_of((1, 1), bpp=bpp, pixels=True)  # checked once, so that a wrong value is not an error of every image
     work("encode", source, target, {"mode": mode, "bpp": bpp, "seed": seed, "profile": profile}, workers, ray)
 
 

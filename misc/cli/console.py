@@ -1,6 +1,7 @@
-"""What the commands share: output for people and programs, the standard streams, common options.
+"""Output of the commands for people and programs, the standard streams, and progress.
 
-All that people read goes through `shown`: a file, a server or a file's name cannot command the terminal.
+All text for people goes through `printable`, so a file, a server or a file's name cannot send control codes to the
+terminal.
 """
 
 from __future__ import annotations
@@ -37,12 +38,12 @@ Input = Annotated[str, typer.Argument(metavar="IN", help="a file, or - for stand
 ProfileOption = Annotated[str, typer.Option("--profile", help="the set of models: a name, or a TOML file of your own")]
 Json = Annotated[bool, typer.Option("--json", help="print the result as JSON on standard output")]
 
-COMMANDING = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")  # Unicode's categories of what is no visible character
-JOINERS = "\u200c\u200d"  # which letters of some scripts, and emoji, need between them
+COMMANDING = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")  # Unicode categories without visible characters
+JOINERS = "\u200c\u200d"  # needed between letters of some scripts, and between emoji
 
 
 def printable(text: str) -> str:
-    r"""The text as one line that commands no terminal: control and format characters as \n, \x1b or \u202e."""
+    r"""The text as one line without control or format characters: they are written as \n, \x1b or \u202e."""
     return "".join(escape(c) if is_commanding(c) else c for c in text)
 
 
@@ -91,22 +92,22 @@ def print_line(line: str) -> None:
 
 
 def say(line: str) -> None:
-    """A line for people on standard error; that nobody can read it is no failure."""
+    """Print a line on standard error; a closed stream is not an error."""
     with contextlib.suppress(OSError):
         print(f"misc: {printable(line)}", file=sys.stderr)
 
 
 def open_standard_streams() -> None:
-    """Where a standard stream is closed, put the null device: no file that is opened later takes its place.
+    """Replace each closed standard stream by the null device, so that a file opened later does not get its number.
 
-    `sys.stdin` and `sys.stdout` stay None then, which tells that nothing can be read or written. Characters that a
-    stream's encoding does not have are written as escapes.
+    `sys.stdin` and `sys.stdout` stay None in this case, which shows that they cannot be used. Characters that a
+    stream's encoding lacks are written as escapes.
     """
     for handle in range(3):
         try:
             os.fstat(handle)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest handle that is free: this one
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free handle, which is this one
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - as long as the process lives
     for stream in (sys.stdout, sys.stderr):

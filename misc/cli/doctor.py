@@ -68,7 +68,7 @@ def version_of(name: str) -> str:
 
 
 def advice(profile: str, entries: list[Entry]) -> list[str]:
-    """What to do about what is missing or damaged."""
+    """Advice about missing or damaged weights."""
     from ..weights.checks import State
 
     wrong = [each for each in entries if each.needed and each.state is not State.HERE]

@@ -1,4 +1,4 @@
-"""`misc edit`: another text for a file, or fewer streams."""
+"""`misc edit`: replace a file's text, or drop streams."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ __all__ = ["EncodeOptions", "compress", "encode", "file_facts"]
 
 @dataclass(frozen=True)
 class EncodeOptions:
-    """What the command line says of encoding; the names are those of `misc encode`."""
+    """Options of encoding; the names are those of `misc encode`."""
 
     mode: Mode | None
     streams: str | None
@@ -166,7 +166,7 @@ def read_description(name: str) -> Description:
 
 
 def file_facts(data: bytes, codec: Codec) -> dict[str, Any]:
-    """What a report says of a file."""
+    """Facts about a file for a report."""
     from ..bits import container
 
     header, sections = container.read(data, max_pixels=codec.max_pixels)

@@ -36,7 +36,7 @@ def run(
         str, typer.Option(help="names of codecs, separated by commas; `rivals` are all of today's formats")
     ] = ("misc:text,misc:pixel,misc:misc,rivals"),
     bpp: Annotated[
-        str, typer.Option(help="rates in bits a pixel: 0.01,0.024 or 0.003..0.05 or 0.003..0.05:9")
+        str, typer.Option(help="rates in bits per pixel: 0.01,0.024 or 0.003..0.05 or 0.003..0.05:9")
     ] = "0.003..0.05",
     codec_cmd: Annotated[
         list[str] | None, typer.Option(help="a codec by its commands: 'name: enc {in} {out} {bpp} / dec {in} {out}'")
@@ -161,7 +161,7 @@ def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
     """Progress by codec and stage: a bar when a person is watching, else a line when a stage is done.
 
     Yields:
-        a function to be called with what is done, how many photos of it are, and how many there are.
+        a function to be called with the step's name, the number of finished photos, and the number of all photos.
     """
     if not sys.stderr.isatty():
         yield lambda what, done, total: say(f"{what}: {total} photos") if done == total else None

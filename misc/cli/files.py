@@ -1,7 +1,7 @@
 """Reading and writing by name, `-` for the standard streams.
 
-A target is checked before the work begins: it is not one of the inputs, it can be written, and what is replaced is of
-the kind that the command writes.
+A target is checked before the work begins: it must not be one of the inputs, it must be writable, and an existing file
+must be of the kind that the command writes.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ HEAD = 64
 
 @dataclass(frozen=True)
 class Kind:
-    """What a command writes, and so replaces without being asked twice.
+    """A kind of file that a command writes and may replace without `--force`.
 
     Attributes:
         name: for messages.
@@ -64,7 +64,7 @@ def read_bytes(name: str, limit: int) -> bytes:
 
     Raises:
         InputError: it cannot be read.
-        LimitError: it has more bytes than the limit; one more than that is read.
+        LimitError: it has more bytes than the limit; at most one byte more is read.
     """
     try:
         if name == "-":
@@ -82,7 +82,7 @@ def read_bytes(name: str, limit: int) -> bytes:
 
 
 def read_at_most(file: BinaryIO, most: int) -> bytes:
-    """The file's bytes, up to as many; memory grows with what is there, not with what may be."""
+    """The file's bytes, up to a limit; memory grows with the actual size, not with the limit."""
     parts: list[bytes] = []
     while most > 0 and (part := file.read(min(most, CHUNK))):
         parts.append(part)
@@ -91,7 +91,7 @@ def read_at_most(file: BinaryIO, most: int) -> bytes:
 
 
 def check_target(name: str, sources: Iterable[str | None], kind: Kind = ANY_FILE, force: bool = False) -> None:
-    """Whether a result can be written, before work begins; removes what killed commands left beside it.
+    """Check before the work begins that a result can be written; remove files that killed commands left beside it.
 
     Args:
         name: of the file to write.
@@ -100,7 +100,7 @@ def check_target(name: str, sources: Iterable[str | None], kind: Kind = ANY_FILE
         force: replace anything that is a file, and read-only files.
 
     Raises:
-        InputError: it cannot, or should not.
+        InputError: it cannot or must not be written.
     """
     try:
         there = status(name, "stdout")
@@ -115,7 +115,7 @@ def check_target(name: str, sources: Iterable[str | None], kind: Kind = ANY_FILE
 
 
 def check_place(name: str, there: os.stat_result | None, kind: Kind, force: bool) -> None:
-    """The part of `check_target` that is about what is at the target's name."""
+    """The part of `check_target` about an existing file of the target's name."""
     path = Path(os.path.realpath(name))
     if there is not None:
         if stat.S_ISDIR(there.st_mode):
@@ -136,11 +136,11 @@ def check_place(name: str, there: os.stat_result | None, kind: Kind, force: bool
 
 
 def write_bytes(name: str, data: bytes) -> None:
-    """Write all bytes: to standard output, to a pipe or device, or as a whole file; through a symbolic link.
+    """Write all bytes: to standard output, to a pipe or device, or to a file as a whole, following a symbolic link.
 
     Raises:
         InputError: it cannot be written.
-        BrokenPipeError: nobody reads any more.
+        BrokenPipeError: the reader of the pipe is gone.
     """
     try:
         if name == "-":
@@ -166,7 +166,7 @@ def write_bytes(name: str, data: bytes) -> None:
 
 
 def write_all(handle: int, data: bytes) -> None:
-    """Write until nothing is left: a pipe takes as much as it has room for."""
+    """Write until nothing is left: one call to a pipe writes only as much as it has room for."""
     rest = memoryview(data)
     while rest:
         try:
@@ -176,7 +176,7 @@ def write_all(handle: int, data: bytes) -> None:
 
 
 def status(name: str, stream: str) -> os.stat_result | None:
-    """What is at a name, or behind `-` on `stdin` or `stdout`; None if there is nothing."""
+    """The status of the file at a name, or of `stdin` or `stdout` for `-`; None if there is none."""
     try:
         if name != "-":
             return os.stat(name)
@@ -196,5 +196,5 @@ def first_bytes(path: Path) -> bytes:
 
 
 def reason(error: OSError | ValueError) -> str:
-    """Why something cannot be read or written, as the system says it."""
+    """The system's reason why something cannot be read or written."""
     return (isinstance(error, OSError) and error.strerror) or str(error)

@@ -1,4 +1,4 @@
-"""`misc info` and `misc verify`: what a file holds, and whether it is whole, without drawing."""
+"""`misc info` and `misc verify`: a file's content, and whether it is intact, without drawing."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def info(
         lines += [f"text: {text.overall}", *(f"  {item.name}: {item.detail}" for item in text.items)]
     if "regions" in sections:
         facts["regions"] = {"bits": 8 * len(sections["regions"].payload)}
-        if text is not None or "text" not in sections:  # a text's items say how many maps there are
+        if text is not None or "text" not in sections:  # the text's items give the number of maps
             maps = regions.unpack(sections["regions"].payload, header.width, header.height, count_items(text))
             facts["regions"] |= region_facts(maps)
         lines.append(region_line(facts["regions"]))
@@ -100,11 +100,11 @@ def verify(
 
 
 def code_facts(facts: dict[str, Any], coder: str, payload: bytes, text: Description) -> dict[str, Any]:
-    """What the authors of two modes report of their codes, which lie in files of ours.
+    """The sizes of two modes as their authors count them.
 
-    Semantic compression at micro-bits (arXiv 2402.13536) counts four bits a symbol, in millionths a pixel; DLSVC (2022)
-    the bits of the caption, and how many times fewer they are than those of raw pixels, 24 each. Both leave out what a
-    file needs beside them.
+    Semantic compression at micro-bits (arXiv 2402.13536) reports four bits per symbol, in millionths of a bit per
+    pixel. DLSVC (2022) reports the bits of the caption and the compression ratio to raw pixels of 24 bits. Neither
+    counts the rest of a file.
     """
     pixels = facts["width"] * facts["height"]
     file = {"file_bits": 8 * facts["bytes"], "file_ubpp": round(8e6 * facts["bytes"] / pixels, 2)}
@@ -140,7 +140,7 @@ def region_line(facts: dict[str, int]) -> str:
 
 
 def rate(data: bytes, header: Header) -> float:
-    """Bits of the whole file a pixel."""
+    """Bits per pixel of the whole file."""
     return round(8 * len(data) / (header.width * header.height), 6)
 
 

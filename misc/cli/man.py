@@ -1,8 +1,8 @@
-r"""The man page, from what the commands say of themselves.
+r"""The man page, generated from the commands' own help.
 
     python -m misc.cli.man > docs/misc.1
 
-click-man would do, but it knows the options of click alone, and typer has a click of its own.
+click-man does not work here: it knows only click's options, and typer contains its own click.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def leaves(group: Any, path: list[str]) -> list[tuple[list[str], Any]]:
 
 
 def man_page() -> str:
-    """The page in roff, all commands on it."""
+    """The page in roff, with all commands."""
     group: Any = get_command(app)
     what = escape(group.help.rstrip("."))
     lines = [f'.TH MISC 1 "" "misc {version("misc-codec")}" "MISC"', ".SH NAME", rf"misc \- {what}"]
@@ -61,7 +61,7 @@ def command_lines(path: list[str], command: Any) -> list[str]:
 
 
 def escape(text: str) -> str:
-    """A text in one line that roff takes as it is."""
+    """A text in one line, escaped for roff."""
     line = " ".join(text.split()).replace("\\", r"\e").replace("-", r"\-")
     return rf"\&{line}" if line.startswith((".", "'")) else line
 

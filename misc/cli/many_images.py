@@ -1,9 +1,9 @@
-"""Many images: every image of a folder to a file, or back, by processes that load their models once.
+"""Many images: every image of a folder to a file, or back, in processes that load their models once.
 
     DIR/a.jpg, DIR/sub/b.png ─► processes ─► OUT/a.jpg.misc, OUT/sub/b.png.misc and OUT/manifest.csv
 
-What is there is not done again, so a batch that was stopped goes on. An image that fails costs nobody else's.
-The manifest is written at the end from what is there: one row an image, with checksums, or with what failed.
+Existing results are not made again, so the same command continues a stopped batch. A failing image does not affect the
+others. The manifest is written at the end from the existing files: one row per image, with checksums or the error.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Batch:
     options: Json
 
     def target_of(self, path: Path) -> Path:
-        """Where an image's file goes: the whole name and an ending, so that a.png and a.jpg are two."""
+        """The path of an image's file: the whole name plus an ending, so that a.png and a.jpg give two files."""
         relative = path.relative_to(self.source)
         name = f"{relative}{ENDING}" if self.action == "encode" else f"{str(relative).removesuffix(ENDING)}.png"
         return self.target / name
@@ -59,7 +59,7 @@ def find_jobs(batch: Batch) -> list[dict[str, str]]:
     """{"source", "target"} of every image or file below the source, by name.
 
     Raises:
-        InputError: there is no such folder, or nothing in it to work on.
+        InputError: the folder does not exist, or has nothing to work on.
     """
     if not batch.source.is_dir():
         raise InputError(f"there is no folder {batch.source}")
@@ -73,15 +73,15 @@ def find_jobs(batch: Batch) -> list[dict[str, str]]:
 def run_batch(
     batch: Batch, workers: int, progress: Callable[[int, int], None], runner: Runner = run_jobs
 ) -> dict[str, str]:
-    """Do what is not done yet and write the manifest; first remove what a killed batch left.
+    """Do the jobs that are not done yet and write the manifest; first remove files that a killed batch left.
 
     Args:
-        workers: processes at once.
-        progress: called with the images done and all that were to be done.
-        runner: where jobs run; `misc.pool.run_jobs`, or many machines.
+        workers: number of processes.
+        progress: called with the number of finished images and of all images to do.
+        runner: runs the jobs; `misc.pool.run_jobs`, or many machines.
 
     Returns:
-        {source: what failed}.
+        {source: error}.
 
     Raises:
         InputError: as `find_jobs`.
@@ -109,7 +109,7 @@ def run_batch(
 
 
 def write_manifest(batch: Batch, jobs: Sequence[Mapping[str, str]], failed: Mapping[str, str]) -> None:
-    """One row an image: `done` with checksums, `failed` with what failed, or `open`."""
+    """One row per image: `done` with checksums, `failed` with the error, or `open`."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n", restval="")
     writer.writeheader()
@@ -129,7 +129,7 @@ def write_manifest(batch: Batch, jobs: Sequence[Mapping[str, str]], failed: Mapp
 
 
 def worker(setup: Json) -> Work:
-    """What encodes or decodes one image after another, for `misc.pool`."""
+    """The function that encodes or decodes one image, for `misc.pool`."""
     from ..codec import Codec
 
     options = dict(setup["options"])

@@ -75,13 +75,13 @@ Grid = Annotated[
     ),
 ]
 Bpp = Annotated[
-    float | None, typer.Option(min=0, help="size of the whole file in bits a pixel, at most [default: 0.024]")
+    float | None, typer.Option(min=0, help="size of the whole file in bits per pixel, at most [default: 0.024]")
 ]
 Ubpp = Annotated[
     float | None,
     typer.Option(
         min=0,
-        help="size of the whole file in millionths of a bit a pixel, at most; in mode micro, of the text's code alone",
+        help="the same limit in millionths of a bit per pixel; in mode micro, for the text's code alone",
     ),
 ]
 Bytes = Annotated[int | None, typer.Option("--bytes", min=0, help="size of the whole file in bytes, at most")]

@@ -1,4 +1,4 @@
-"""Jobs on a Ray cluster, with the outcomes of `misc.pool`: actors load their models once; one that dies is replaced."""
+"""Jobs on a Ray cluster, with the outcomes of `misc.pool`. Actors load their models once; a dead actor is replaced."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ class Actor:
             return {"problem": self.problem}
         try:
             return {"answer": self.work(job)}
-        except Exception as error:  # whatever a job does, the next one gets its turn
+        except Exception as error:  # after any error, the next job must still run
             traceback.print_exc()
             return {"error": sentence(error), "kind": type(error).__name__}
 
 
 def runner_at(address: str, gpus: float = 0) -> Runner:
-    """What runs jobs on a cluster.
+    """The function that runs jobs on a cluster.
 
     Args:
-        address: of the cluster; `local` begins one on this machine.
-        gpus: share of a GPU that an actor holds.
+        address: of the cluster; `local` starts one on this machine.
+        gpus: share of a GPU for each actor.
 
     Raises:
         InputError: Ray is not installed, or the cluster does not answer.
@@ -58,7 +58,7 @@ def runner_at(address: str, gpus: float = 0) -> Runner:
             ray.init(address=None if address == "local" else address, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise InputError(f"the Ray cluster at {address} does not answer") from error
-    remote: Any = ray.remote(num_cpus=1, num_gpus=gpus)(Actor)  # its types know no methods of actors
+    remote: Any = ray.remote(num_cpus=1, num_gpus=gpus)(Actor)  # Ray's types lack the methods of actors
 
     def run(target: str, setup: Json, jobs: Sequence[Json], workers: int) -> Iterator[Outcome]:
         waiting = [(job, 1) for job in reversed(jobs)]
@@ -79,7 +79,7 @@ def runner_at(address: str, gpus: float = 0) -> Runner:
                     continue
                 outcome = Outcome(job, error="the process died", kind="died")
             else:
-                if "problem" in answer:  # the models cannot be loaded: on no other machine either
+                if "problem" in answer:  # the models cannot be loaded, which would also happen on other machines
                     raise answer["problem"]
                 outcome = Outcome(job, **answer)
                 idle.append(actor)

@@ -66,7 +66,7 @@ def unpack(
         from ..models.language_model.skeleton import expand_line
 
         text = expand_line(text, chosen.language_model.sound_path())
-    if sys.stdout is not None and sys.stdout.isatty():  # for eyes; a program gets the text as it is
+    if sys.stdout is not None and sys.stdout.isatty():  # for people; a program gets the text unchanged
         print_line(printable(text))
         return
     write_bytes("-", f"{text}\n".encode())

@@ -1,9 +1,9 @@
-"""Files that appear whole or not at all.
+"""Files that appear complete or not at all.
 
     bytes ─► .misc-XXXXXXXX.part beside the target, locked ─► fsync ─► renamed to the target
 
-The lock lives as long as the process that writes. So a part without one was left by a process that was killed, and the
-next command that writes into the folder removes it.
+The lock ends with the process that writes. A part without a lock was therefore left by a killed process, and the next
+command that writes into the folder removes it.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ PREFIX, SUFFIX = ".misc-", ".part"
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Make or replace a regular file; one that is replaced keeps its permissions.
+    """Create or replace a regular file; a replaced file keeps its permissions.
 
     Raises:
-        OSError: the folder or the disk does not take it; a file that was there is as it was.
+        OSError: the folder or the disk does not accept it; an existing file is then unchanged.
     """
     mode = stat.S_IMODE(path.stat().st_mode) & 0o777 if path.exists() else 0o666 & ~current_umask()
     handle, part = locked_part(path.parent)
@@ -41,7 +41,7 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 def remove_litter(folder: Path) -> None:
-    """Remove the parts of processes that were killed; what cannot be removed stays."""
+    """Remove the parts left by killed processes; a part that cannot be removed stays."""
     with contextlib.suppress(OSError):
         for entry in list(os.scandir(folder)):
             if entry.name.startswith(PREFIX) and entry.name.endswith(SUFFIX) and entry.is_file(follow_symlinks=False):
@@ -63,7 +63,7 @@ def locked_part(folder: Path) -> tuple[int, Path]:
     while True:
         handle, name = tempfile.mkstemp(prefix=PREFIX, suffix=SUFFIX, dir=folder)
         lock(handle)
-        if is_at(handle, Path(name)):  # else another command took it for litter before it was locked
+        if is_at(handle, Path(name)):  # otherwise another command removed it before it was locked
             return handle, Path(name)
         os.close(handle)
 
@@ -79,7 +79,7 @@ def is_at(handle: int, path: Path) -> bool:
 if sys.platform == "win32":
 
     def lock(handle: int) -> bool:
-        """Nothing to do: Windows removes no open file."""
+        """Nothing to do: Windows does not remove open files."""
         return True
 
 else:

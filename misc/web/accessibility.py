@@ -1,8 +1,8 @@
 """Names for screen readers that Gradio's parts lack, and colours that can be read.
 
-Gradio 6 gives the button of an upload a name without the words on it, the button around an image none, and what is
-empty a name that its role may not have. Its parts are drawn again as values change, so the script looks at the page
-after each change.
+In Gradio 6, the accessible name of the upload button does not contain its visible words, the button around an image has
+no name, and empty elements have a name that their role does not allow. Gradio renders its components again when values
+change, so the script checks the page after each change.
 """
 
 from __future__ import annotations

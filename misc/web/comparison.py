@@ -1,10 +1,11 @@
-"""All modes beside each other, at one limit of the whole file.
+"""All modes side by side, with the same limit for the whole file.
 
 photo ─► what is in it, once ─┬─► dlsvc ───► file ─► image ─► likeness ─┐
                               ├─► ...                                   ├─► one row of the page
                               └─► misc ────► file ─► image ─► likeness ─┘
 
-Nothing is padded: a mode without pixels may need far less than the limit. One that does not fit says why.
+Files are not padded: a mode without pixels may need far less than the limit. If a mode does not fit, its entry says
+why.
 """
 
 from __future__ import annotations
@@ -45,9 +46,9 @@ class Entry:
 
     Attributes:
         mode: its name.
-        content: its file and what that holds; None if there is none.
-        image: what the file is drawn as.
-        likeness: cosines to the original by name, at most 1, and `psnr` in dB.
+        content: its file with the decoded streams; None if there is none.
+        image: the image drawn from the file.
+        likeness: cosine similarities to the original by name, at most 1, and `psnr` in dB.
         notices: what was left out or shortened, and why.
         problem: why there is no file or no image.
     """
@@ -62,11 +63,11 @@ class Entry:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the comparison is.
+    """Progress of the comparison.
 
     Attributes:
-        entries: modes that are done.
-        next: what is done next, in words.
+        entries: finished modes.
+        next: the next step, in words.
     """
 
     entries: tuple[Entry, ...]
@@ -74,12 +75,12 @@ class Progress:
 
 
 def compare(codec: Codec, photo: Image.Image, wish: Wish) -> Iterator[Progress]:
-    """Files and images of all modes, told before each step; the last tells of no other.
+    """Files and images of all modes. Yields the progress before each step, and once at the end.
 
     Args:
-        codec: codes and draws; its notices go to the entries meanwhile.
+        codec: codes and draws; its notices go to the entries.
         photo: RGB.
-        wish: whose limit and candidates hold for every mode; its mode does not matter.
+        wish: its limit and candidates hold for every mode; its mode is ignored.
 
     Raises:
         InputError: the limit or the candidates are out of their ranges.
@@ -102,13 +103,13 @@ def compare(codec: Codec, photo: Image.Image, wish: Wish) -> Iterator[Progress]:
 
 @dataclass(frozen=True)
 class Seen:
-    """What is in the photo, and what measures likeness to it.
+    """Text and regions of the photo, and the measure of similarity to it.
 
     Attributes:
         photo: RGB.
-        text, regions: as `Codec.see`; None where they cannot be had.
-        problem: why not.
-        likeness: None where the towers are not here.
+        text, regions: as in `Codec.see`; None if they cannot be made.
+        problem: why they cannot be made.
+        likeness: None if the towers' weights are missing.
     """
 
     photo: Image.Image
@@ -119,7 +120,7 @@ class Seen:
 
 
 def look_at(codec: Codec, photo: Image.Image) -> Seen:
-    """What is in a photo, looked for once for all modes."""
+    """Describe and locate once for all modes."""
     from ..closed_loop import Likeness
 
     text, regions, problem, likeness = None, None, "", None
@@ -147,7 +148,7 @@ def encode_one(codec: Codec, photo: Image.Image, wish: Wish, seen: Seen) -> Entr
 
 
 def draw_one(codec: Codec, entry: Entry, seen: Seen) -> Entry:
-    """The entry with its image and what that is like."""
+    """The entry with its image and its similarity to the original."""
     assert entry.content is not None
     notices = list(entry.notices)
     with telling(codec, notices):
@@ -163,7 +164,7 @@ def draw_one(codec: Codec, entry: Entry, seen: Seen) -> Entry:
 
 @contextmanager
 def telling(codec: Codec, notices: list[str]) -> Iterator[None]:
-    """Meanwhile a codec's notices go to a list."""
+    """A block in which a codec's notices go to a list."""
     usual, codec.notice = codec.notice, notices.append
     try:
         yield
@@ -172,7 +173,7 @@ def telling(codec: Codec, notices: list[str]) -> Iterator[None]:
 
 
 def row_html(photo: Image.Image, entries: Sequence[Entry]) -> str:
-    """HTML: the original, and each mode's image with its bytes and its likeness, or why it has none."""
+    """HTML of the original and of each mode's image, with bytes and similarity, or the reason for having none."""
     original = figure("original", photo, [f"{photo.width}x{photo.height}"])
     cards = "".join(f"<li>{each}</li>" for each in [original, *map(card, entries)])
     return f'<div class="modes" role="region" aria-label="All modes" tabindex="0"><ul>{cards}</ul></div>'
@@ -184,7 +185,7 @@ def card(entry: Entry) -> str:
     lines = []
     if content is not None:
         sizes = ", ".join(f"{name} {size}" for name, size in content.sizes.items() if size)
-        lines = [kind_of(content), f"{len(content.data)} bytes, {content.bpp:.5f} bits a pixel", sizes]
+        lines = [kind_of(content), f"{len(content.data)} bytes, {content.bpp:.5f} bits per pixel", sizes]
     if entry.likeness:
         cosines = [f"{name} {entry.likeness[key]:.3f}" for key, name in LIKENESS.items() if key in entry.likeness]
         lines += [", ".join(cosines), f"PSNR {entry.likeness['psnr']:.2f} dB"]
@@ -193,7 +194,7 @@ def card(entry: Entry) -> str:
 
 
 def kind_of(content: Content) -> str:
-    """What a file is drawn from, in a word."""
+    """What a file is drawn from, in a few words."""
     streams = content.streams
     if streams.pixels is None:
         return "semantic only"

@@ -1,8 +1,8 @@
-"""What stands between the network and the page: it passes what the page needs and nothing else.
+"""A filter between the network and the page: it passes only requests that the page needs.
 
 request ─► known host? ─► known route? ─► few enough? ─► small enough? ─► names no file of the server? ─► Gradio
 
-Gradio has its own checks of uploads and of files that it serves; these hold whatever its version does.
+Gradio checks uploads and served files, too. These checks do not depend on its version.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ API = "/gradio_api/"
 PAGES = frozenset({"/", "/config", "/theme.css", "/favicon.ico", "/manifest.json", "/robots.txt"})
 FOLDERS = ("/assets/", "/static/", "/svelte/")
 GETS = ("queue/data", "heartbeat/", "upload_progress", "startup-events", "theme.css", "info", "file=")
-JSON_POSTS = ("queue/join", "run/predict", "cancel", "reset")  # run/predict is Stop, which waits for nobody
+JSON_POSTS = ("queue/join", "run/predict", "cancel", "reset")  # run/predict is Stop, which does not wait in the queue
 POSTS = (*JSON_POSTS, "upload")
-JOBS = ("queue/join", "run/predict", "upload")  # of which one client may ask a limited number
+JOBS = ("queue/join", "run/predict", "upload")  # limited for each client
 MAX_JSON = 1 << 18  # bytes
 
 SAFE = {
@@ -59,7 +59,7 @@ class RateLimit:
         self.times: dict[str, deque[float]] = {}
 
     def admits(self, client: str) -> bool:
-        """Whether one more request is let in; it counts if it is."""
+        """Whether one more request is allowed; if so, it is counted."""
         now = self.clock()
         for name in [name for name, times in self.times.items() if times[-1] <= now - self.seconds]:
             del self.times[name]
@@ -76,9 +76,9 @@ class Guard:
     """The ASGI application in front of another.
 
     Args:
-        app: what is guarded.
-        folder: the only one whose files are served or named in requests.
-        hosts: names that the page is asked for by, without port; None for any.
+        app: the application behind the filter.
+        folder: the only folder whose files are served or may be named in requests.
+        hosts: allowed host names of requests, without port; None for any.
         limit: of jobs and uploads of one client.
         max_upload: bytes of a file, at most.
     """
@@ -117,7 +117,7 @@ class Guard:
         """The request's route below the API, or an empty text for parts of the page itself.
 
         Raises:
-            RefusedError: it is of another host, of an unknown route, or one too many.
+            RefusedError: the host or the route is not allowed, or the client sent too many requests.
         """
         headers = {name.decode().lower(): value.decode("latin-1") for name, value in scope["headers"]}
         if self.hosts is not None and host_of(headers.get("host", "")) not in self.hosts:
@@ -139,7 +139,7 @@ class Guard:
         return route
 
     async def check_body(self, route: str, scope: Mapping[str, Any], receive: Receive) -> Receive:
-        """What gives the application its request's body: an upload as it comes and counted, JSON once it was read.
+        """The receive function for the request's body: an upload is counted while it arrives, JSON is read first.
 
         Raises:
             RefusedError: it is too large, or names a file that is not the page's.
@@ -147,7 +147,7 @@ class Guard:
         if scope["method"] != "POST":
             return receive
         if not begins(route, *JSON_POSTS):
-            return limit_body(receive, self.max_upload + (1 << 16))  # room for the form around the file
+            return limit_body(receive, self.max_upload + (1 << 16))  # room for the multipart form around the file
         take, body = limit_body(receive, MAX_JSON), b""
         while True:
             message = await take()
@@ -184,12 +184,12 @@ def host_of(header: str) -> str:
 
 
 def begins(route: str, *known: str) -> bool:
-    """Whether a route is one of those, or begins with one that ends in / or =."""
+    """Whether a route is one of `known`, or begins with one of them that ends in / or =."""
     return any(route.rstrip("/") == each or (each[-1] in "/=" and route.startswith(each)) for each in known)
 
 
 def limit_body(receive: Receive, most: int) -> Receive:
-    """What receives a body of at most so many bytes."""
+    """A receive function for a body of at most `most` bytes."""
     taken = 0
 
     async def take() -> Message:
@@ -204,7 +204,7 @@ def limit_body(receive: Receive, most: int) -> Receive:
 
 
 def foreign_paths(body: bytes) -> list[str]:
-    """All that a request's JSON names as the path of a file.
+    """All file paths in a request's JSON.
 
     Raises:
         RefusedError: it is not JSON.

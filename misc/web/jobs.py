@@ -1,8 +1,8 @@
-"""Jobs of the page, which their visitors can stop between two steps.
+"""Jobs of the page, which a visitor can stop between two steps.
 
     visitor's Stop ─► Stops ─► asked before each step and each image that is drawn ─► StoppedError ─► the next job
 
-A job that still waits for its turn ends when that comes: what counts is whether it was asked for before the Stop.
+A waiting job that was requested before the Stop ends when its turn comes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ REMEMBERED = 1000  # visitors whose last Stop is known
 
 
 class StoppedError(Exception):
-    """The visitor wants no more of this job."""
+    """The visitor has stopped this job."""
 
 
 class Stops:
@@ -33,7 +33,7 @@ class Stops:
         self._moments: OrderedDict[str, float] = OrderedDict()
 
     def stop(self, visitor: str, moment: float) -> None:
-        """End all that a visitor asked for until a moment."""
+        """End all jobs that a visitor requested up to a moment."""
         self._moments[visitor] = max(moment, self._moments.pop(visitor, moment))
         while len(self._moments) > REMEMBERED:
             self._moments.popitem(last=False)
@@ -45,7 +45,7 @@ class Stops:
 
 @dataclass(frozen=True)
 class Job:
-    """What a visitor asked for at a moment."""
+    """A visitor's request at a moment."""
 
     stops: Stops
     visitor: str
@@ -58,9 +58,9 @@ class Job:
 
 
 class PageCodec(Codec):
-    """A codec that asks before each image that it draws, candidates of the encoder too, whether to go on.
+    """A codec that can be stopped before each image that it draws, also before the encoder's candidates.
 
-    `check` raises StoppedError if not; it is of the one job that is at work.
+    `check`, which the running job sets, raises StoppedError to stop.
     """
 
     check: Callable[[], None] = staticmethod(lambda: None)
@@ -74,6 +74,6 @@ class PageCodec(Codec):
         progress: Callable[[int, int], None] | None = None,
         sampling: SamplingChanges | None = None,
     ) -> list[Image.Image]:
-        """As `Codec.draw_many`; StoppedError if the job is to end."""
+        """As `Codec.draw_many`; StoppedError if the job was stopped."""
         self.check()
         return super().draw_many(contents, seed=seed, draft=draft, progress=progress, sampling=sampling)

@@ -1,4 +1,4 @@
-"""The page: what stands where, and which step a button starts."""
+"""The page: its layout, and the step that each button starts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["CSS", "Settings", "build_page"]
 
 IMAGES = [".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".bmp"]
 KEPT = 600  # seconds that a visitor's last file is remembered
-SHADE = 0.6  # how much of a region's colour covers the photo
+SHADE = 0.6  # opacity of a region's colour over the photo
 SHOWN = 8  # values that a job shows beside its status
 SWEPT = (60, 300)  # seconds between two sweeps of temporary files, and their age
 INTRODUCTION = """# MISC
@@ -61,7 +61,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Visit:
-    """What a visitor has at hand: a file, and the photo that it was made from, if the page has seen it."""
+    """A visitor's current file, and its photo if the page has it."""
 
     data: bytes
     profile: str
@@ -114,8 +114,8 @@ def build_page(settings: Settings) -> gr.Blocks:
         again.click(actions.job(actions.draw_again, shown), [visit, overall, items, moment], **queued)
         queued["outputs"] = [status, row]
         beside.click(actions.job(actions.compare, [status, row]), [*wish, moment], **queued)
-        # Not by the queue, which may be full; not by Gradio's `cancels`, which frees the place of a job that is still
-        # at work on a step, so that the next would run beside it.
+        # Not through the queue, which may be full. Not with Gradio's `cancels`: it frees the place of a job that is
+        # still running a step, so that the next would run beside it.
         stop.click(actions.stop, moment, status, js="() => Date.now()", queue=False, api_visibility="private")
         page.unload(actions.leave)
     page.queue(max_size=settings.waiting, default_concurrency_limit=1, api_open=False)
@@ -123,25 +123,25 @@ def build_page(settings: Settings) -> gr.Blocks:
 
 
 class Actions:
-    """What buttons start. Each gives values for all that is shown, a step at a time, so that it can be stopped."""
+    """The buttons' actions. Each yields values for the outputs step by step, so that it can be stopped."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings, self.stops = settings, Stops()
-        self.at_work = ""  # whose job it is
+        self.at_work = ""  # the visitor of the running job
         self.profiles = tuple(dict.fromkeys([settings.profile, *profile_names()]))
         self._codec = functools.lru_cache(maxsize=1)(self._open_codec)
 
     def compress(
         self, job: Job, data: bytes | None, mode: str, bpp: float | None, candidates: int | None, profile: str
     ) -> Iterator[list[Any]]:
-        """From a photo to all that is shown."""
+        """Encode a photo and show the file."""
         codec, photo = self.codec(profile, job), self.photo(data)
         yield [tell("compressing"), *[gr.skip()] * SHOWN]
         file = steps.encode_photo(codec, photo, Wish(mode, bpp or 0, candidates or 0))
         yield from self.show(job, Visit(file, profile, photo))
 
     def open(self, job: Job, data: bytes | None, profile: str) -> Iterator[list[Any]]:
-        """From a file to all that is shown."""
+        """Show a file."""
         yield from self.show(job, Visit(need(data, "choose a .misc file first"), profile, None))
 
     def draw_again(self, job: Job, visit: Visit | None, overall: str, items: str) -> Iterator[list[Any]]:
@@ -153,7 +153,7 @@ class Actions:
     def compare(
         self, job: Job, data: bytes | None, mode: str, bpp: float | None, candidates: int | None, profile: str
     ) -> Iterator[list[Any]]:
-        """From a photo to the row of all modes; each appears when it is done."""
+        """Show a photo in all modes in one row; each mode appears when it is finished."""
         codec, photo = self.codec(profile, job), self.photo(data)
         done = -1
         for progress in compare(codec, photo, Wish(mode, bpp or 0, candidates or 0)):
@@ -162,7 +162,7 @@ class Actions:
             yield [tell(progress.next or "all modes are done; they are at the end of the page"), row]
 
     def show(self, job: Job, visit: Visit) -> Iterator[list[Any]]:
-        """What is shown of a file: at once what it holds, then the image."""
+        """Show a file: its content at once, then the image."""
         codec = self.codec(visit.profile, job)
         content = steps.look(codec, visit.data)
         draft = None if content.streams.pixels is None else codec.draw(content.streams, draft=True)
@@ -173,21 +173,21 @@ class Actions:
         yield [tell("done"), *first, (visit.photo or draft or drawn, drawn), download]
 
     def stop(self, moment: float | None, request: gr.Request) -> str:
-        """End what the visitor asked for until now."""
+        """End all jobs that the visitor has requested."""
         visitor = str(request.session_hash)
         self.stops.stop(visitor, moment or 0)
         return tell("stopping at the next step" if visitor == self.at_work else "stopped")
 
     def leave(self, request: gr.Request) -> None:
-        """End all that a visitor who left asked for."""
+        """End all jobs of a visitor who left the page."""
         self.stops.stop(str(request.session_hash), math.inf)
 
     def job(self, steps_of: Steps, outputs: Sequence[Any]) -> Steps:
-        """Steps as a job of the queue, which can be stopped between them; its faults are sentences on the page.
+        """Run steps as a job of the queue. It can be stopped between steps; errors are shown on the page.
 
         Args:
-            steps_of: gives values for the outputs.
-            outputs: the status, and what else the job shows.
+            steps_of: yields values for the outputs.
+            outputs: the status and the other outputs of the job.
         """
 
         def run(request: gr.Request, *arguments: Any) -> Iterator[list[Any]]:
@@ -215,20 +215,20 @@ class Actions:
         return steps.read_photo(need(data, "choose a photo first"), self.settings.max_pixels)
 
     def codec(self, profile: str, job: Job) -> PageCodec:
-        """A profile's codec, which draws for the one job that is at work."""
+        """A profile's codec for the running job."""
         codec = self._codec(profile)
         codec.check = job.check
         return codec
 
     def _open_codec(self, profile: str) -> PageCodec:
-        """A profile's codec; what it has to say appears on the page."""
-        if profile not in self.profiles:  # or a visitor could name a file of the server
+        """A profile's codec; its notices appear on the page."""
+        if profile not in self.profiles:  # otherwise a visitor could name a file of the server
             raise InputError("there is no such profile on this page")
         return PageCodec(profile, max_pixels=self.settings.max_pixels, notice=gr.Info)
 
 
 def tell(sentence: str) -> str:
-    """HTML of what the page is at, which screen readers say."""
+    """HTML of the status, which screen readers announce."""
     return f'<p role="status">{html.escape(sentence)}</p>'
 
 
@@ -255,7 +255,7 @@ def parts_of(visit: Visit, content: Content, draft: Image.Image | None) -> list[
 
 
 def write_download(data: bytes, folder: Path) -> str:
-    """A file for the visitor to take, in a folder of its own that the sweep removes."""
+    """A file for download, in a folder of its own that the sweep removes."""
     place = Path(tempfile.mkdtemp(dir=folder)) / "photo.misc"
     place.write_bytes(data)
     return str(place)

@@ -1,4 +1,4 @@
-"""The server: the page, guarded, on one address. It keeps nothing and calls no other host."""
+"""The server: the page behind its filter, on one address. It keeps no data and calls no other host."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def make_app(
     """The page as an ASGI application.
 
     Args:
-        folder: an empty folder for files on their way; whoever calls removes it.
-        profile: name or TOML file of the one that is chosen at first.
+        folder: an empty folder for temporary files; the caller removes it.
+        profile: name or TOML file of the profile that is selected at first.
         max_pixels: the largest image that is accepted.
         hosts: as `Guard`.
         limit: as `Guard`.
@@ -55,7 +55,7 @@ def serve(host: str, port: int, profile: str, max_pixels: int, ready: Callable[[
         port: to listen on.
         profile: as `make_app`.
         max_pixels: as `make_app`.
-        ready: is told the page's address.
+        ready: called with the page's address.
     """
     import uvicorn
 

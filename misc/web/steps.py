@@ -1,4 +1,4 @@
-"""What the page does, as plain functions: no Gradio, no files.
+"""The page's steps as plain functions: no Gradio, no files.
 
 photo's bytes ─► read_photo ─► encode_photo ─► file's bytes ─► look ─► Content ─┬─► bar, region masks, text fields
                                                    ▲                            └─► draft, drawn image
@@ -42,7 +42,7 @@ __all__ = [
     "stream_bar",
 ]
 
-MAX_UPLOAD = 20 * 1000 * 1000  # bytes of a file that the page takes
+MAX_UPLOAD = 20 * 1000 * 1000  # largest file that the page accepts, in bytes
 MAX_CANDIDATES = 64
 COLOURS = {"text": "#1565c0", "regions": "#2e7d32", "pixels": "#6a1b9a", "header": "#616161"}
 
@@ -51,12 +51,12 @@ Mask = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Wish:
-    """How a photo is to be compressed.
+    """A visitor's choices for encoding.
 
     Attributes:
         mode: of `misc.modes`.
-        bpp: bits of the whole file a pixel, at most.
-        candidates: images that the encoder tries.
+        bpp: largest bitrate of the whole file in bits per pixel.
+        candidates: number of images that the encoder tries.
     """
 
     mode: str
@@ -66,20 +66,20 @@ class Wish:
     def check(self) -> None:
         """Raise InputError if a number is out of its range."""
         if not 0 < self.bpp < math.inf:
-            raise InputError("the budget is a number of bits a pixel above 0")
+            raise InputError("the budget is a number of bits per pixel above 0")
         if not 1 <= self.candidates <= MAX_CANDIDATES:
             raise InputError(f"the number of candidates is 1 to {MAX_CANDIDATES}")
 
 
 @dataclass(frozen=True)
 class Content:
-    """What a file holds.
+    """A file and its content.
 
     Attributes:
         data: the file.
-        streams: what it decodes to.
+        streams: its decoded streams.
         sizes: bytes of each stream, and of the header with all checks.
-        bpp: bits of the whole file a pixel.
+        bpp: bits per pixel of the whole file.
     """
 
     data: bytes
@@ -93,7 +93,7 @@ def read_photo(data: bytes, max_pixels: int) -> Image.Image:
 
     Raises:
         LimitError: the file or the image is too large.
-        InputError: it is no image.
+        InputError: it is not an image.
     """
     if len(data) > MAX_UPLOAD:
         raise LimitError(f"the file has more than {MAX_UPLOAD // 1_000_000} MB")
@@ -107,7 +107,7 @@ def encode_photo(
     text: Description | None = None,
     regions: RegionMaps | None = None,
 ) -> bytes:
-    """The file of a photo; raises as `Codec.encode`, which looks for text and regions that are not given."""
+    """The file of a photo; raises as `Codec.encode`, which makes text and regions that are not given."""
     wish.check()
     return codec.encode(
         photo, mode=wish.mode, bpp=wish.bpp, candidates=wish.candidates, description=text, regions=regions
@@ -115,7 +115,7 @@ def encode_photo(
 
 
 def look(codec: Codec, data: bytes) -> Content:
-    """What a file holds; raises as `Codec.streams`."""
+    """The content of a file; raises as `Codec.streams`."""
     if len(data) > container.MAX_BYTES:
         raise LimitError(f"a .misc file has at most {container.MAX_BYTES} bytes")
     streams = codec.streams(data)
@@ -138,7 +138,7 @@ def items_as_lines(text: Description | None) -> str:
 
 
 def items_from_lines(lines: str) -> tuple[Item, ...]:
-    """The items of lines; empty lines are none."""
+    """The items from lines of text; empty lines are skipped."""
     items = []
     for line in filter(None, map(str.strip, lines.splitlines())):
         name, _, detail = line.partition(":")
@@ -147,7 +147,7 @@ def items_from_lines(lines: str) -> tuple[Item, ...]:
 
 
 def region_masks(streams: Streams) -> list[tuple[Mask, str]]:
-    """A mask (height, width) of 0 and 1 for each item that is somewhere, and its name, or its number without a text."""
+    """For each item with a set cell: a mask (height, width) of 0 and 1, and its name, or its number without a text."""
     if streams.regions is None:
         return []
     names = [item.name for item in streams.text.items] if streams.text else []
@@ -178,5 +178,5 @@ def stream_bar(content: Content) -> str:
     size = f"{content.streams.width}x{content.streams.height}"
     return (
         f'<div role="img" aria-label="bytes: {html.escape(words)}" style="display:flex;gap:2px">{boxes}</div>'
-        f"<p>{legend}</p><p>{size}, {total} bytes, {content.bpp:.5f} bits a pixel</p>"
+        f"<p>{legend}</p><p>{size}, {total} bytes, {content.bpp:.5f} bits per pixel</p>"
     )

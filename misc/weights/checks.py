@@ -1,9 +1,9 @@
-"""Whether a weights file is what it must be: cheaply at every loading, thoroughly when it may have changed.
+"""Check whether a weights file is sound: a quick check at each loading, a full check if it may have changed.
 
     file ─► size, time of change, samples ─┬─ as in its stamp ──► sound
-                                           └─ else: the whole ──► as pinned: sound, a new stamp; else damaged
+                                               └─ else: its digest ──► as pinned: sound, a new stamp; else damaged
 
-A stamp says that a file was checked whole; stamps lie in MISC's cache, so that folders of weights stay as they are.
+A stamp records a full check of a file. Stamps are kept in MISC's cache, so that folders of weights are not changed.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from ..errors import WeightsError
 __all__ = ["State", "cache_folder", "digest", "remedy", "require", "sha256", "state_of"]
 
 CHUNK = 1 << 20
-SAMPLES, SAMPLE = 64, 4096  # blocks of a file, spread evenly, and bytes of each, that the quick check reads
+SAMPLES, SAMPLE = 64, 4096  # the quick check reads this many blocks, spread evenly, of this many bytes
 
 
 class State(StrEnum):
-    """What there is of a file."""
+    """The state of a file."""
 
     HERE = "here"
     MISSING = "missing"
@@ -61,12 +61,12 @@ def digest(arrays: Mapping[str, npt.NDArray[Any]]) -> str:
 
 
 def state_of(path: Path, pinned: str, *, whole: Callable[[Path], str] = sha256, thorough: bool = False) -> State:
-    """Whether a file is here and sound.
+    """Whether a file exists and is sound.
 
     Args:
-        pinned: what `whole` must say of the file.
-        whole: its digest; a WeightsError or OSError counts as damage.
-        thorough: look at all of it, whatever its stamp says.
+        pinned: the digest that `whole` must return.
+        whole: computes the file's digest; a WeightsError or OSError counts as damage.
+        thorough: read all of it, whatever its stamp says.
     """
     if not path.is_file():
         return State.MISSING
@@ -85,7 +85,7 @@ def state_of(path: Path, pinned: str, *, whole: Callable[[Path], str] = sha256, 
 
 
 def require(path: Path, pinned: str, *, whole: Callable[[Path], str] = sha256) -> Path:
-    """The path of a file that is here and sound.
+    """The path of a file, after checking that it exists and is sound.
 
     Raises:
         WeightsError: it is missing or damaged.
@@ -97,14 +97,14 @@ def require(path: Path, pinned: str, *, whole: Callable[[Path], str] = sha256) -
 
 
 def remedy(path: Path, state: State) -> str:
-    """What a user can do about a file that is missing or damaged."""
+    """Advice for the user about a file that is missing or damaged."""
     if not path.is_relative_to(cache_folder()):
         return "please install misc-codec again"
     return "`misc pull` fetches them" if state is State.MISSING else "`misc pull` repairs them"
 
 
 def facts_of(path: Path, pinned: str) -> dict[str, Any]:
-    """What a stamp holds: when one of these has changed, the file is looked at whole."""
+    """The facts in a stamp: if one of them has changed, the whole file is checked."""
     stat = path.stat()
     sha = hashlib.sha256()
     with path.open("rb") as file:
@@ -127,14 +127,14 @@ def stamp_of(path: Path) -> Path:
 
 
 def read_stamp(stamp: Path) -> object:
-    """A stamp's facts; None where there are none, or half of them."""
+    """A stamp's facts; None if there is no stamp or it is incomplete."""
     with contextlib.suppress(OSError, ValueError):
         return json.loads(stamp.read_text())
     return None
 
 
 def write_stamp(stamp: Path, facts: dict[str, Any]) -> None:
-    """Keep that a file was checked; where nothing can be written, it is checked whole the next time."""
+    """Record that a file was checked; if the stamp cannot be written, the whole file is checked the next time."""
     with contextlib.suppress(OSError):
         stamp.parent.mkdir(parents=True, exist_ok=True)
         stamp.write_text(json.dumps(facts) + "\n")

@@ -1,9 +1,9 @@
-"""Weights of a model hub: fetched by huggingface_hub, their checksums recorded at first and compared ever after.
+"""Weights from a model hub: fetched with huggingface_hub; checksums are recorded at first and compared at each loading.
 
     HubPart ─► hub's cache ─► hub/NAME.json in MISC's cache: commit, SHA-256 of every file ─► compared at each loading
 
-Loading never goes to the network; `fetch` does, when `misc pull` asks for it. A profile pins commits; where it pins a
-file's SHA-256 too, other files are refused at the first fetch already.
+Loading never uses the network. Only `fetch` does, which `misc pull` calls. A profile pins commits. If it also pins a
+file's SHA-256, other files are refused already at the first download.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ OWN = "misc.checkpoints/"
 
 @dataclass(frozen=True)
 class Record:
-    """What was fetched first: from which repository, at which commit, the SHA-256 of every file."""
+    """Facts about the first download: repository, commit, and SHA-256 of every file."""
 
     name: str
     repository: str
@@ -41,13 +41,13 @@ class Record:
 
 
 def fetch(part: HubPart, progress: Callable[[int, int], None] = lambda done, total: None) -> Path:
-    """The folder of a part, fetched where it is not in the hub's cache or damaged, and checked.
+    """The checked folder of a part, which is downloaded if it is missing or damaged.
 
     Args:
         progress: called with the bytes done and all bytes.
 
     Raises:
-        WeightsError: no repository that has it answers, or files are not what they were.
+        WeightsError: no repository with the part answers, or files differ from the recorded ones.
         OSError: the disk is full or cannot be written to.
     """
     own = own_folder(part)
@@ -62,7 +62,7 @@ def fetch(part: HubPart, progress: Callable[[int, int], None] = lambda done, tot
 
 
 def repair(part: HubPart, fault: WeightsError, progress: Callable[[int, int], None]) -> Path:
-    """The folder, what is missing or damaged in it fetched again from where it came; the fault if that cannot be."""
+    """The folder, after downloading missing or damaged files again from the same source; else the error."""
     record = read_record(part)
     try:
         listing = look_up(record.repository, record.commit, [escape(name) for name in record.files])
@@ -77,13 +77,13 @@ def repair(part: HubPart, fault: WeightsError, progress: Callable[[int, int], No
 
 
 def locate(part: HubPart, *, thorough: bool = False) -> Path:
-    """The folder of a part that is here, checked.
+    """The checked folder of a part that was downloaded before.
 
     Args:
-        thorough: look at all of every file, whatever its stamp says.
+        thorough: read all of every file, whatever its stamp says.
 
     Raises:
-        WeightsError: it is not here, or files are not what they were at the first fetch.
+        WeightsError: the part is missing, or files differ from those of the first download.
     """
     own = own_folder(part)
     if own is not None:
@@ -102,7 +102,7 @@ def locate(part: HubPart, *, thorough: bool = False) -> Path:
 
 
 def size_of(part: HubPart) -> int | None:
-    """Bytes of a part that is here, by its record; None if it is not."""
+    """Bytes of a downloaded part, by its record; None if there is none."""
     if own_folder(part) is not None or not record_of(part).is_file():
         return None
     record = read_record(part)
@@ -111,7 +111,7 @@ def size_of(part: HubPart) -> int | None:
 
 
 def state_of(part: HubPart, *, thorough: bool = False) -> State:
-    """Whether a part is here and sound; one that was never recorded counts as missing."""
+    """Whether a part exists and is sound; a part without a record counts as missing."""
     try:
         if own_folder(part) is None and not record_of(part).is_file():
             return State.MISSING
@@ -122,7 +122,7 @@ def state_of(part: HubPart, *, thorough: bool = False) -> State:
 
 
 def own_folder(part: HubPart) -> Path | None:
-    """The folder, for parts that are not of a hub."""
+    """The folder of a part that is not from a hub."""
     if part.repository.startswith(OWN):
         folder = Path(str(resources.files("misc.checkpoints"))) / part.repository.removeprefix(OWN)
     elif Path(part.repository).is_absolute():
@@ -135,7 +135,7 @@ def own_folder(part: HubPart) -> Path | None:
 
 
 def record_of(part: HubPart) -> Path:
-    """Where a part's checksums are: parts of one repository that want other files have other records."""
+    """The file with a part's checksums: parts that use different files of one repository have different records."""
     wanted = hashlib.sha256("\n".join(sorted(part.files)).encode()).hexdigest()[:8]
     name = f"{part.repository.replace('/', '--')}@{part.revision[:12] or 'first'}-{wanted}"
     return cache_folder() / "hub" / f"{name}.json"
@@ -157,10 +157,10 @@ def read_record(part: HubPart) -> Record:
 
 
 def first(part: HubPart, progress: Callable[[int, int], None]) -> Path:
-    """The part from the first repository that gives it, or from the hub's cache; written down.
+    """The part from the first repository that has it, or from the hub's cache; its checksums are recorded.
 
     Raises:
-        WeightsError: it is nowhere, or not what the profile pins.
+        WeightsError: no repository has it, or it is not what the profile pins.
         OSError: of this machine's disk.
     """
     places = [(part.repository, part.revision), *(tuple(mirror.partition("@")[::2]) for mirror in part.mirrors)]
@@ -198,7 +198,7 @@ def cached(repository: str, revision: str, files: Sequence[str]) -> Path:
 
 
 def recorded(part: HubPart, repository: str, folder: Path) -> Path:
-    """Write down what was fetched; returns the folder.
+    """Record what was fetched; returns the folder.
 
     Raises:
         WeightsError: files are missing, damaged, or not what the profile pins.

@@ -1,8 +1,8 @@
-"""Asks the model hub what it has, and fetches from it by huggingface_hub.
+"""List and download files of the model hub with huggingface_hub.
 
     look_up ─► Listing: commit, files, sizes, checksums ─► download ─► every file compared with them ─► folder
 
-huggingface_hub does not compare what came with a checksum: that is done here.
+huggingface_hub does not compare a downloaded file with its checksum; this module does.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TIMEOUT = 10.0  # seconds for the hub's first answer
 
 @dataclass(frozen=True)
 class Listing:
-    """What the hub has of a repository, of the files that are wanted."""
+    """The wanted files of a repository, as the hub lists them."""
 
     repository: str
     commit: str
@@ -34,17 +34,17 @@ class Listing:
 
     @property
     def bytes(self) -> int | None:
-        """Of all files; None if the hub does not say."""
+        """Total size of the files; None if the hub does not give it."""
         sizes = [each.size for each in self.files if each.size is not None]
         return sum(sizes) if len(sizes) == len(self.files) else None
 
 
 def look_up(repository: str, revision: str, patterns: Sequence[str]) -> Listing:
-    """What the hub has.
+    """List the wanted files of a repository.
 
     Args:
         revision: empty for the newest.
-        patterns: of the files that are wanted; all if there are none.
+        patterns: of the wanted files; all if there are none.
 
     Raises:
         Refused: the hub does not answer or refuses, or a wanted file is not there.
@@ -65,13 +65,13 @@ def look_up(repository: str, revision: str, patterns: Sequence[str]) -> Listing:
 
 
 def download(listing: Listing, progress: Callable[[int, int], None]) -> Path:
-    """The folder of a repository in the hub's cache, its files fetched and compared; whole ones are not fetched again.
+    """The folder of a repository in the hub's cache, with checked files; only missing or damaged ones are downloaded.
 
     Args:
         progress: called with the bytes done and all bytes.
 
     Raises:
-        Refused: the hub does not give the files, or what it gives is not what it lists.
+        Refused: the hub does not give the files, or they differ from its listing.
         OSError: the disk is full or cannot be written to.
     """
     remove_litter(listing.repository)
@@ -87,9 +87,9 @@ def download(listing: Listing, progress: Callable[[int, int], None]) -> Path:
 
 
 def snapshot(listing: Listing, progress: Callable[[int, int], None]) -> Path:
-    """The folder, with all files of which the client believes that they are whole.
+    """The folder with all files, not checked yet.
 
-    The client's threads cannot be interrupted: they end when their next bytes find that nobody wants them any more.
+    The client's threads cannot be interrupted: after `Stopped`, they end when their next bytes arrive.
     """
     from huggingface_hub import snapshot_download
 
@@ -123,18 +123,18 @@ def snapshot(listing: Listing, progress: Callable[[int, int], None]) -> Path:
 
 
 class Stopped(BaseException):
-    """Nobody waits for a download any more; no Exception, so that nobody tries it again."""
+    """The download was stopped; not an Exception, so that the client does not retry."""
 
 
 class Counter:
-    """Adds up the bytes that the client's bars show, of which some versions have two for the same bytes."""
+    """Adds up the bytes of the client's progress bars; some of its versions have two bars for the same bytes."""
 
     def __init__(self, progress: Callable[[int, int], None], total: int) -> None:
         self.progress, self.total, self.stopped = progress, total, False
         self.done: dict[int, float] = {}
 
     def bar(self) -> type[Any]:
-        """A class of bars that count here and show nothing."""
+        """A class of progress bars that count here and show nothing."""
         from tqdm.auto import tqdm
 
         counter = self
@@ -159,7 +159,7 @@ class Counter:
 
 
 def check_room(listing: Listing) -> None:
-    """OSError if the disk has no room for the files that are not there."""
+    """Raise OSError if the disk has no room for the missing files."""
     there = hub_folder(listing.repository, listing.commit)
     needed = sum(each.size or 0 for each in listing.files if not (there / each.name).exists())
     place = next(each for each in (cache(), *cache().parents) if each.exists())

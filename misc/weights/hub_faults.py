@@ -1,6 +1,6 @@
 """Faults of the model hub, of the network and of settings, each as the end of one sentence.
 
-What huggingface_hub says is not passed on: its messages hold signed addresses, headers and tokens.
+Messages of huggingface_hub are not passed on, because they contain signed addresses, headers and tokens.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["Refused", "attempted", "quiet", "reason_of"]
 
 Result = TypeVar("Result")
 
-ATTEMPTS, PAUSE = 3, 2.0  # of a request that a busy or broken hub may answer yet; seconds before the second
+ATTEMPTS, PAUSE = 3, 2.0  # attempts of a request to a busy or broken hub; seconds before the second attempt
 BREAKS, SILENT, BUSY, BROKEN = (
     "the connection breaks off",
     "the hub does not answer",
@@ -41,23 +41,23 @@ REASONS = {  # by the names of exceptions of huggingface_hub and of httpx, the s
     "TransportError": BREAKS,
 }
 STATUSES = {401: "the hub does not take the token in HF_TOKEN", 403: "the hub refuses access", 408: SILENT, 429: BUSY}
-WRAPPERS = ("LocalEntryNotFoundError", "IncompleteSnapshotError")  # the reason is their cause's
+WRAPPERS = ("LocalEntryNotFoundError", "IncompleteSnapshotError")  # their cause gives the reason
 
 
 class Refused(Exception):  # noqa: N818 - no error of the program: the next mirror may do
-    """A repository cannot be had; the text is the end of a sentence that says why."""
+    """A repository is not available; the text is the end of a sentence that says why."""
 
     @property
     def unreachable(self) -> bool:
-        """Whether other repositories cannot be had either."""
+        """Whether the fault concerns all repositories."""
         return str(self) in (SILENT, OFFLINE)
 
 
 def attempted(request: Callable[[], Result], *, patient: bool = False) -> Result:
-    """A request's result, after some attempts if the hub is busy, out of order or the connection breaks off.
+    """A request's result; it is repeated if the hub is busy or out of order or the connection breaks.
 
     Args:
-        patient: try again also if nobody answers, since somebody did a moment ago.
+        patient: also repeat it if the hub does not answer, because it answered a moment ago.
 
     Raises:
         Refused: the last attempt failed too.
@@ -78,7 +78,7 @@ def attempted(request: Callable[[], Result], *, patient: bool = False) -> Result
 
 
 def reason_of(error: BaseException) -> str:
-    """Why something failed, in words of our own."""
+    """Why something failed, in MISC's own words."""
     while type(error).__name__ in WRAPPERS and error.__cause__ is not None:
         error = error.__cause__
     for kind in type(error).__mro__:

@@ -1,6 +1,6 @@
-"""Files of the model hub's cache: what the hub says of them, and whether they are that.
+"""Files of the model hub's cache: their facts from the hub, and whether they match these facts.
 
-models--MAKER--NET/ snapshots/COMMIT/NAME ─► blobs/HASH    links to contents that are named by their hashes
+models--MAKER--NET/ snapshots/COMMIT/NAME ─► blobs/HASH    links to files that are named by their hashes
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ HOUR = 3600
 
 @dataclass(frozen=True)
 class HubFile:
-    """A file of a repository: its bytes, its SHA-256 if the hub gives that, else git's SHA-1; nothing if unknown."""
+    """A file of a repository: its size, and its SHA-256 or, failing that, git's SHA-1; None if unknown."""
 
     name: str
     size: int | None = None
@@ -39,12 +39,12 @@ def cache() -> Path:
 
 
 def hub_folder(repository: str, commit: str) -> Path:
-    """Where a repository's files lie once fetched."""
+    """The folder of a repository's downloaded files."""
     return cache() / f"models--{repository.replace('/', '--')}" / "snapshots" / commit
 
 
 def is_intact(path: Path, file: HubFile) -> bool:
-    """Whether a file is there and what the hub says that it is."""
+    """Whether a file exists and matches the hub's facts."""
     if not path.is_file() or file.size not in (None, path.stat().st_size):
         return False
     if file.sha256:
@@ -62,7 +62,7 @@ def git_hash(path: Path) -> str:
 
 
 def file_of(path: Path) -> HubFile:
-    """What the hub's cache says of one of its files: links lead to contents that are named by their hashes."""
+    """Facts about a file in the hub's cache: its link leads to a file that is named by its hash."""
     name = Path(path.readlink()).name if path.is_symlink() else ""
     if re.fullmatch(r"[0-9a-f]{64}", name):
         return HubFile(path.name, sha256=name)
@@ -78,7 +78,7 @@ def remove(path: Path) -> None:
 
 
 def remove_litter(repository: str) -> None:
-    """Delete what killed downloads left, which nobody goes on with; what changed within the hour may be at work."""
+    """Delete files left by killed downloads. Files that changed within the last hour may still be in use and stay."""
     for path in (hub_folder(repository, "").parent / "blobs").glob("*.incomplete"):
         with contextlib.suppress(OSError):
             if re.fullmatch(r".+\.[0-9a-f]{8}\.incomplete", path.name) and time.time() - path.stat().st_mtime > HOUR:
@@ -86,10 +86,10 @@ def remove_litter(repository: str) -> None:
 
 
 def wanted(name: str, patterns: Sequence[str]) -> bool:
-    """Whether a file is one of those that are wanted; all are if there are no patterns."""
+    """Whether a file matches the patterns; without patterns, every file does."""
     return not patterns or any(fnmatch(name, pattern) for pattern in patterns)
 
 
 def lacking(patterns: Sequence[str], names: Sequence[str]) -> list[str]:
-    """Patterns that none of the names fits."""
+    """Patterns that no name matches."""
     return [pattern for pattern in patterns if not any(fnmatch(name, pattern) for name in names)]

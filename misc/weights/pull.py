@@ -1,4 +1,4 @@
-"""Fetches what a profile takes from elsewhere, repairs what is damaged, and makes what derives from it."""
+"""Download a profile's weights, repair damaged ones, and convert those that need it."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ Progress = Callable[[str, int, int], None]
 
 
 def pull(profile: Profile, progress: Progress, *, training: bool = False, accept: bool = False) -> list[str]:
-    """Fetch a profile's weights and make what derives from them; what is here and sound is left alone.
+    """Download a profile's weights and convert those that need it; sound files are not downloaded again.
 
     Args:
-        progress: called with what is being done, how much of it, and how much there is.
-        training: also fetch what only training and evaluation need.
-        accept: the user accepts terms that want to be accepted beforehand.
+        progress: called with the name of the current step, the amount done, and the whole amount.
+        training: also download weights that only training and evaluation need.
+        accept: the user accepts the terms of weights that require it.
 
     Returns:
-        A sentence for each set of weights that could not be fetched and can be done without.
+        A sentence for each set of optional weights that could not be downloaded.
 
     Raises:
-        WeightsError: something cannot be fetched or is not what the profile pins, or terms were not accepted.
+        WeightsError: weights cannot be downloaded or are not what the profile pins, or terms were not accepted.
         OSError: the disk is full or cannot be written to.
     """
     parts = [each for each in profile.hub_parts() if not each[0].repository.startswith(hub.OWN)]
@@ -55,7 +55,7 @@ def pull(profile: Profile, progress: Progress, *, training: bool = False, accept
 
 
 def check_terms(profile: str, parts: Sequence[HubPart]) -> None:
-    """WeightsError if weights that are not here come under terms that want to be accepted beforehand."""
+    """Raise WeightsError if missing weights have terms that the user must accept first."""
     for part in parts:
         if part.terms and hub.state_of(part) is State.MISSING:
             raise WeightsError(
@@ -68,7 +68,7 @@ def derive(profile: Profile, folder: Path, progress: Progress) -> None:
     """Make the large language model's integers from the package that they come from.
 
     Args:
-        folder: to work in.
+        folder: working folder.
     """
     from ..models.language_model import integers
     from ..models.language_model.prefixes import SHARES, SHARPNESS

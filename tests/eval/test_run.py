@@ -179,14 +179,17 @@ def test_bad_demands_are_one_sentence(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["run", ".", "--out", "new", "--bpp", "inf"], "misc: rates are above 0 and below 100 bits a pixel, not 'inf'"),
+        (
+            ["run", ".", "--out", "new", "--bpp", "inf"],
+            "misc: rates are above 0 and below 100 bits per pixel, not 'inf'",
+        ),
         (["run", ".", "--out", "new", "--bpp", "low"], "misc: rates are given as 0.01,0.024 or 0.003..0.05, not 'low'"),
         (["run", ".", "--out", "new", "--codecs", "misc:text@x"], "misc: there is no profile 'x'; there is embedded"),
         (["run", ".", "--out", "new", "--codecs", "misc:x"], "misc: there is no mode 'x' of misc"),
         (["run", ".", "--out", "new", "--codecs", "x"], "misc: there is no codec 'x'"),
         (["run", ".", "--out", "new", "--metrics", "x"], "misc: there is no metric 'x'"),
         (["budget", "--data", ".", "--profile", "x"], "misc: there is no profile 'x'"),
-        (["budget", "--data", ".", "--bpp", "inf"], "misc: bpp is a number of bits a pixel from 0 to"),
+        (["budget", "--data", ".", "--bpp", "inf"], "misc: bpp is a number of bits per pixel from 0 to"),
     ],
 )
 def test_wrong_options_are_errors_of_usage(

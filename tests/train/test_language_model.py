@@ -62,7 +62,7 @@ def test_a_run_from_scratch_goes_on_with_its_vocabulary(tmp_path: Path, capsys: 
     recipe.write_text(f"batch = 1\nlength = 16\nconfig = '{tmp_path / 'tiny.json'}'\n")
     common = {"data": data, "extra": data / "extra.txt", "out": out, "recipe_file": recipe, "from_scratch": True}
     language_model.main(steps=1, **common)  # type: ignore[arg-type]
-    assert "bits a character" in capsys.readouterr().err
+    assert "bits per character" in capsys.readouterr().err
     written = (out / "tokenizer.json").read_text()
     (data / "extra.txt").write_text("other words\n")
     language_model.main(steps=2, **common)  # type: ignore[arg-type]

@@ -130,5 +130,5 @@ def test_the_row_has_a_card_for_the_original_and_every_mode(codec: Codec) -> Non
     for mode, kind in (("dlsvc", "semantic only"), ("pixel", "pixels alone"), ("misc", "hybrid")):
         content = entries[mode].content
         assert content is not None
-        assert f"<b>{mode}</b><br>{kind}<br>{len(content.data)} bytes, {content.bpp:.5f} bits a pixel<br>" in text
+        assert f"<b>{mode}</b><br>{kind}<br>{len(content.data)} bytes, {content.bpp:.5f} bits per pixel<br>" in text
     assert 'tabindex="0"' in text  # a row that is wider than the window is scrolled by keys

@@ -22,7 +22,7 @@ from ...synonyms import shorter_words
 __all__ = ["SOURCES", "Source", "draw_list", "draw_prose", "sources_of"]
 
 SOURCES = ("descriptions", "structured", "captions", "texts", "phrases")
-SYMBOLS = (22, 480)  # of the four-bit code: 84 to 1,830 millionths of a bit a pixel of 1024x1024
+SYMBOLS = (22, 480)  # of the four-bit code: 84 to 1,830 millionths of a bit per pixel of 1024x1024
 MOST_WORDS = 150  # that are weighed for one list
 SHORTER = 0.35  # of the lists have synonyms
 ALONE = 0.7  # of the lists from structured descriptions are of one of them

@@ -1,9 +1,10 @@
 """Networks whose result is the same on every machine: integers held in floats.
 
-Every number is an integer in a float array. A layer's largest possible partial sum is bounded from its weights
-and the largest input when it is built; it then runs in float32 (bound below 2^24), in float64 (below 2^53) or is
-refused. Below that bound every partial sum is exact, so the order of summation, the number of threads, fused
-multiply-add and the BLAS in use cannot change a bit. Between layers values are shifted right by powers of two,
+Every number is an integer in a float array. When a layer is built, its largest possible partial sum is computed from
+its weights and the largest input. If that bound is below 2^24, the layer runs in float32; below 2^53, in float64;
+otherwise it is refused. Below the bound every partial sum is exact. Therefore the order of summation, the number of
+threads, fused multiply-add and the BLAS library cannot change a
+bit. Between layers values are shifted right by powers of two,
 rounded half up and clipped.
 """
 
@@ -127,7 +128,7 @@ class PixelShuffle:
 
 @dataclass(frozen=True)
 class ExactNet:
-    """Layers in a row."""
+    """A sequence of layers."""
 
     layers: Sequence[Conv2d | Relu | PixelShuffle]
 

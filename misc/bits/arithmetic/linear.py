@@ -1,4 +1,4 @@
-"""Products with int8 matrices, exact on every machine, with a quarter of float32's memory to read."""
+"""Products with int8 matrices: exact on every machine, and a quarter of the memory traffic of float32."""
 
 from __future__ import annotations
 

@@ -3,9 +3,9 @@
     symbols ─► RangeEncoder.encode(symbols, table) ─► finish() ─► bytes ─► RangeDecoder.decode(table, count)
 
 The coder is constriction's (64-bit state, 32-bit words, 24-bit probabilities); its words are written big-endian.
-A decoder reads zero bytes past the end, so the encoder stops at the first byte after which zeros are right.
-Tables reach constriction as `frequency - 1`: it then adds one to every symbol and scales by exactly 1, so that
-the probabilities in use are the integers given here, whatever the machine's floating point.
+A decoder reads zero bytes past the end, so the encoder leaves out final bytes that zeros can replace. Tables are passed
+to constriction as `frequency - 1`. It adds one to every symbol and scales by exactly 1, so it uses the integers given
+here, whatever the machine's floating point.
 """
 
 from __future__ import annotations

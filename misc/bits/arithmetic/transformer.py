@@ -2,15 +2,18 @@
 
     tokens ─► embedding ─► 30 x (norm ─► attention ─► norm ─► gated MLP) ─► norm ─► logits
 
-Two kinds of arithmetic only. Element-wise float64 operations (+, -, x, /, sqrt, rint, floor, ldexp), which IEEE 754
-rounds the same everywhere. And sums, which run over integers held in floats and stay below 2^24 (float32) or 2^53
-(float64), so that their order cannot matter: every matrix product takes int8 weights and activations that were
-rounded to integers with a power-of-two scale for each position. exp goes by a table of integers. So neither the
-number of threads nor the batch of positions nor the BLAS in use changes a result.
+Only two kinds of arithmetic are used:
 
-A step of one position reads every weight once, so memory sets its pace. The weights therefore stay int8 and become
-float32 a piece at a time in a buffer that the processor's cache holds: a quarter of the memory and half of the time
-of float32 weights. Matrices that share an input are one matrix.
+- Element-wise float64 operations (+, -, x, /, sqrt, rint, floor, ldexp), which IEEE 754 rounds the same everywhere.
+- Sums of integers held in floats. They stay below 2^24 (float32) or 2^53 (float64), so their order does not matter.
+  Every matrix product takes int8 weights, and activations rounded to integers with a power-of-two scale for each
+  position. exp uses a table of integers.
+
+So neither the number of threads, nor the batch of positions, nor the BLAS library changes a result.
+
+A step of one position reads every weight once, so memory bandwidth limits its speed. The weights therefore stay int8.
+They are converted to float32 piece by piece in a buffer that fits the processor's cache. This takes a quarter of the
+memory and half the time of float32 weights. Matrices that share an input are stored as one matrix.
 """
 
 from __future__ import annotations
@@ -102,7 +105,7 @@ class Cache:
     length: int = 0
 
     def copy(self, room: int) -> Cache:
-        """The same positions in memory of its own, with room for so many more."""
+        """A copy with room for the given number of further positions."""
 
         def grow(x: npt.NDArray[Any]) -> npt.NDArray[Any]:
             result = np.empty((len(x), self.length + room, *x.shape[2:]), x.dtype)
@@ -191,7 +194,7 @@ class Transformer:
         self.cos, self.sin = (arrays[name].astype(np.float64) * 2.0**-ANGLE_BITS for name in ("cos", "sin"))
 
     def cache(self, positions: int | None = None) -> Cache:
-        """An empty cache for so many positions, all that the model has unless they are given."""
+        """An empty cache for the given number of positions, by default all that the model has."""
         c = self.config
         shape = (c.kv_heads, c.positions if positions is None else positions, c.head_width)
         return Cache(
@@ -256,11 +259,11 @@ class Transformer:
         products = exact_matmul(queries, cache.keys[index][:, :end].transpose(0, 2, 1), SUM_LIMIT)
         scores = products.astype(np.float64) * query_scales * cache.key_scales[index][:, None, :end]
         scores = scores / math.sqrt(c.head_width)
-        if count > 1:  # a single position sees all that is there
+        if count > 1:  # a single position may attend to all of them
             visible = np.arange(end)[None, :] <= np.arange(start, end)[:, None]
             scores = np.where(np.tile(visible, (group, 1)), scores, -np.inf)
         largest = np.maximum.reduce(scores, axis=-1, keepdims=True)
-        shares = np.floor(exact_exp(scores - largest) * 2.0**24)  # 0 where it is hidden
+        shares = np.floor(exact_exp(scores - largest) * 2.0**24)  # 0 for masked positions
         shares = np.floor(shares * 2.0**SHARE_BITS / np.add.reduce(shares, axis=-1, keepdims=True))
         mixed = exact_matmul(shares, cache.values[index][:, :end], float(VALUE_LIMIT << SHARE_BITS))
         mixed = mixed.reshape(c.heads, count, -1).transpose(1, 0, 2).reshape(count, -1)

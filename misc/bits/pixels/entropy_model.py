@@ -98,7 +98,7 @@ class LatentModel:
         return self._parameters(Relu()(self._first(features)), self._first_heads)
 
     def other_parameters(self, features: Floats, y_anchor: Array) -> tuple[Array, Array]:
-        """The same of the positions coded second; y_anchor: (m, h, w), zero where not yet known."""
+        """Means and scale indices of the positions coded second; y_anchor: (m, h, w), zero where not yet known."""
         context = self._context(np.clip(y_anchor, -Y_LIMIT, Y_LIMIT).astype(np.float64)[None])
         mixed = np.clip(Relu()(features + context), 0, ACTIVATION_LIMIT)
         return self._parameters(Relu()(self._second(mixed)), self._second_heads)

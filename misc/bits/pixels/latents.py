@@ -27,7 +27,7 @@ __all__ = ["PixelLatents", "encode", "pack", "quantise", "shapes", "unpack"]
 
 STRIDE = 32
 UNIT = 1 << UNIT_BITS
-FREE_POSITIONS = 1 << 10  # up to these, a megapixel, there may be any number of bytes
+FREE_POSITIONS = 1 << 10  # a megapixel; up to this size a stream may have any number of bytes
 POSITIONS_A_BYTE = 8
 
 Code = Callable[[Array, Array, npt.NDArray[np.bool_]], Array]
@@ -35,7 +35,7 @@ Code = Callable[[Array, Array, npt.NDArray[np.bool_]], Array]
 
 @dataclass(frozen=True)
 class PixelLatents:
-    """What the pixel stream carries.
+    """The content of the pixel stream.
 
     Attributes:
         quality: 0 (fewest bits) to 255.
@@ -78,18 +78,18 @@ def walk(model: LatentModel, z: Array, quality: int, shape: tuple[int, int], cod
 
 
 def least_bytes(shape: tuple[int, int]) -> int:
-    """Bytes that a stream of y's shape has at least, so that few bytes are little work: about 1/1000 bit a pixel."""
+    """The least bytes of a stream for y's shape, about 1/1000 bit per pixel: this bounds the work for few bytes."""
     positions = shape[0] * shape[1]
     return 0 if positions <= FREE_POSITIONS else positions // POSITIONS_A_BYTE
 
 
 def payload_of(quality: int, coder: RangeEncoder, shape: tuple[int, int]) -> bytes:
-    """Bytes of the stream from all that was coded, filled up to the least."""
+    """Bytes of the stream from all that was coded, with zero bytes appended up to the least number."""
     return (bytes([quality]) + coder.finish()).ljust(least_bytes(shape), b"\0")
 
 
 def encode(y: Floats, z: Floats, quality: int, model: LatentModel) -> tuple[PixelLatents, bytes]:
-    """Round float latents to what the stream can carry, and code them, by one run of the networks.
+    """Quantise float latents and code them, with one run of the networks.
 
     Args:
         y: (m, h, w).

@@ -7,8 +7,8 @@
     bytes: range coder: grid, [number of items], then every mask     or, when that is longer:
            252 + grid (8 bits) | cells, row by row, first cell in the top bit
 
-The grid is one of `maps.GRIDS`, here of four. The number of items is the text's, when that has items.
-A table's entries are in units of 1/16 of the natural logarithm of the odds; `misc.train.regions` fits them.
+The grid is one of the four in `maps.GRIDS`. If the text has items, their number is not coded again. The tables' entries
+are log-odds (natural logarithm) in units of 1/16; `misc.train.regions` fits them.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from .tables import BORDER, COLUMN, EARLIER, NEAR, ROW, SCALE
 
 __all__ = ["TABLES", "Contexts", "code_mask", "pack", "unpack"]
 
-RAW_BYTE = 256 - len(GRIDS)  # as a first byte, this and those above it mean raw cells
+RAW_BYTE = 256 - len(GRIDS)  # a first byte of this value or above means raw cells
 EMPTY, MIXED, FULL = range(3)
 FIRST_KIND = (6, 248, 2)
-NEXT_KIND = ((144, 96, 16), FIRST_KIND, (32, 96, 128))  # after each kind
+NEXT_KIND = ((144, 96, 16), FIRST_KIND, (32, 96, 128))  # after a mask of each kind
 COUNTS = (1, 24, 32, 95, 24, 20, 12, 8, 8, 4, 4, 4, 4, 4, 4, 4, 4)
 MARGIN = 3
 MAX_SCORE = 127
@@ -41,7 +41,7 @@ TABLES = (NEAR, ROW, COLUMN, BORDER, EARLIER, SCALE + SCALE[-SCALE_ROW:] * (len(
 
 
 def shares_of(weights: Iterable[int]) -> tuple[int, ...]:
-    """Shares of 256 for each grid, and at the end one that is never coded: there are raw cells' first bytes."""
+    """Shares of 256 for each grid, and a last one that is never coded, because raw cells use its first bytes."""
     weights = list(weights)
     room = 256 - len(weights)
     shares = [max(1, weight * room // sum(weights)) for weight in weights]
@@ -53,7 +53,7 @@ GRID_KINDS = shares_of(GRID_WEIGHTS.values())
 
 
 def pack(maps: RegionMaps, width: int, height: int, items: int = 0) -> bytes:
-    """Bytes of the maps of an image, at most one more than its cells take at a bit each.
+    """Bytes of the maps of an image, at most one more than with one bit per cell.
 
     Args:
         width, height: of the image.
@@ -141,7 +141,8 @@ def decode_mask(coder: RangeDecoder, earlier: Mask) -> Mask:
 def code_mask(earlier: Mask, code: Callable[[int, int, Contexts], int]) -> Mask:
     """Go through a mask's cells, row by row; `code(row, column, contexts)` gives each.
 
-    A cell left of a row is as the first of the row above, one right of it as its last; above all rows they are 0.
+    Beyond the grid, a cell left of a row has the value of the first cell of the row above, a cell right of a row that
+    of the row's last cell, and cells above the grid are 0.
     """
     count, rows, columns = earlier.shape
     others = np.pad(earlier.any(0), 1, mode="edge").astype(int).tolist()

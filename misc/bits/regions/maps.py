@@ -1,7 +1,7 @@
 """Region maps: a grid of cells for each item, and the grids that an image can have.
 
-GRID_WEIGHTS names the grids, once for the whole project. Another one changes the format: then `misc.train.regions` fits
-the tables anew, and FORMAT.md and the conformance files follow.
+GRID_WEIGHTS defines the grids for the whole project. A new grid changes the file format: fit the tables again with
+`misc.train.regions`, and update FORMAT.md and the conformance files.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Byte-pair encoding: text to tokens and back, over a vocabulary in GPT-2's byte alphabet.
 
-Only `decode` matters to a file: any tokens whose bytes are the text will do. `encode` finds the usual ones.
+The file format depends only on `decode`: any tokens whose bytes are the text are valid. `encode` finds the usual ones.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class BytePairs:
     def _join(self, word: str) -> list[str]:
         """Parts of a word after all merges: the earliest of the list first, among equals the leftmost; n log n."""
         parts = [ALPHABET[byte] for byte in word.encode()]
-        after = [*range(1, len(parts)), -1]  # where the next part begins; parts that were joined to another are empty
+        after = [*range(1, len(parts)), -1]  # index of the next part; a part that was merged into another is empty
         before = [*range(-1, len(parts) - 1)]
         waiting: list[tuple[int, int, str, str]] = []
 
@@ -86,7 +86,7 @@ class BytePairs:
             _, left, first, second = heapq.heappop(waiting)
             right = after[left]
             if right < 0 or (parts[left], parts[right]) != (first, second):
-                continue  # one of the two was joined to another meanwhile
+                continue  # one of the two was merged in the meantime
             parts[left], parts[right] = first + second, ""
             after[left] = after[right]
             if after[right] >= 0:

@@ -3,7 +3,8 @@
     text ─► words ─► skeletons of fifteen consonants ─► two symbols a byte, space between words
 
 Vowels and y are dropped, doubled letters written once, rare consonants folded: k, q to c; j to g; z to s; x to cs.
-"the white robe" becomes "th wht rb". `misc.models.language_model.skeleton` finds the words again.
+"the white robe" becomes "th wht rb". Such a word without vowels is called a skeleton.
+`misc.models.language_model.skeleton` recovers the words.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class Consonants:
         return set(text) <= set(SYMBOLS) and " ".join(text.split()) == text
 
     def pack(self, text: str) -> bytes:
-        """Four bits a symbol of the text's skeletons; LimitError for a text that is too long."""
+        """The text's skeletons, four bits per symbol; LimitError for a text that is too long."""
         line = text if self.keeps(text) else skeletons(text)
         if len(line) > MAX_LENGTH:
             raise LimitError(f"the skeletons are longer than {MAX_LENGTH} letters")

@@ -2,8 +2,8 @@
 
     Description ─► fields joined by line feeds ─► text coder ─► coder's number (8 bits) | coder's bytes
 
-The fields are the overall description, then name and detail of every item in turn; they hold no line feeds, so one
-symbol parts two fields. Whether a field is missing or empty is the same thing.
+The fields are the overall description, then name and detail of every item in turn. They contain no line feeds, so a
+line feed separates them. A missing field and an empty field are the same.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ __all__ = [
 
 MAX_ITEMS = 16
 MAX_WORDS = 64
-MAX_SKELETONS = 256  # words of a text of skeletons, which has one part alone
-MAX_LETTERS = 800  # characters of a part; words alone bound nothing, and coders take time with each
-# Characters that turn the direction of text, so that it reads as another:
+MAX_SKELETONS = 256  # words of a text of skeletons, which has only one part
+MAX_LETTERS = 800  # characters of a part; a limit on words alone does not bound the coders' time
+# Characters that change the direction of text and so disguise it:
 TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
 @dataclass(frozen=True)
 class Item:
-    """A thing in the image: its name and what it looks like."""
+    """One named object in the image: its name and how it looks."""
 
     name: str
     detail: str = ""
@@ -50,12 +50,11 @@ class Item:
 class Description:
     """Items and the description of the whole: at most 16 items, at most 800 characters and 64 words a part.
 
-    A text of skeletons has up to 256 words. A part holds no line feed. The limits are checked in the order of their
-    cost.
+    A text of skeletons has up to 256 words. A part contains no line feed. The cheapest limits are checked first.
 
     Attributes:
-        consonants: whether it holds skeletons of words, as the coder `consonants` keeps them, and no words; they are
-            turned into words before anything is drawn.
+        consonants: whether it holds skeletons (words without vowels, as the coder `consonants` keeps them). They are
+            expanded into words before the image is drawn.
     """
 
     overall: str = ""
@@ -86,7 +85,7 @@ class Description:
 
 
 def pack(description: Description, coders: Coders = WEIGHTLESS, name: str = "") -> bytes:
-    """Bytes by the coder of this name, or by whichever needs the fewest; `consonants` codes skeletons and no words."""
+    """Bytes by the named coder, or by the one that needs the fewest; `consonants` codes only skeletons."""
     usable = {
         number: coder
         for number, coder in coders.items()

@@ -2,13 +2,13 @@
 
     text ─► lines of tokens ─► P(token | prefix, tokens so far) ─► frequencies ─► range coder ─► bytes
 
-The model has read a fixed prefix of example texts, whose keys and values lie beside the weights; the first symbol says
-which prefix (captions, descriptions, structured). The text's last token is a terminator, which no text contains.
-Logits become frequencies by integer arithmetic, so that encoder and decoder agree wherever they run.
+The model has first read a fixed prefix of example texts. Its keys and values are stored with the weights. The first
+symbol selects the prefix (captions, descriptions, structured). The last token of a text is a terminator, which no text
+contains. Logits become frequencies by integer arithmetic, so encoder and decoder agree on every machine.
 
-A token may cost next to nothing, while finding out which it is costs a step of the network. So that few bytes are
-little work, a text has a largest number of tokens, and the tokens are charged a bit each at least: a text whose charge
-is beyond its bytes is refused, by the encoder as by the decoder.
+A token may cost almost no bits, but decoding it always costs one step of the network. To bound the work for few bytes,
+the number of tokens is limited, and every token is charged at least one bit. If the charges exceed the bits of the
+text's bytes, encoder and decoder refuse the text.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def frequencies(logits: F64) -> npt.NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Prefix:
-    """What the model has read: its cache and the logits of the next token."""
+    """The model's state after a prefix: its cache and the logits of the next token."""
 
     cache: Cache
     logits: F64
@@ -126,7 +126,7 @@ def unpack_prefix(transformer: Transformer, arrays: dict[str, npt.NDArray[Any]],
 
 
 def spread_shares(shares: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Frequencies that add up to 2^24, as shares (prefixes,) of it; a single prefix leaves one count to nobody."""
+    """Frequencies that add up to 2^24, in proportion to shares (prefixes,); a single prefix leaves one count unused."""
     shares = shares if shares.size > 1 else np.array([TOTAL - 1, 1])
     counts = TOTAL // int(shares.sum()) * shares
     counts[0] += TOTAL - counts.sum()
@@ -138,7 +138,7 @@ class LanguageModel(ModelCoder):
 
     @functools.cached_property
     def model(self) -> Model:
-        """The model, with room for the longest text behind the longest prefix."""
+        """The model, with room for the longest text after the longest prefix."""
         model = load_model(self.file.sound_path())
         longest = max(prefix.cache.length for prefix in model.prefixes)
         if longest + self.most > model.transformer.config.positions:
@@ -170,7 +170,7 @@ class LanguageModel(ModelCoder):
 
     def unpack(self, data: bytes) -> str:
         """The text; BitstreamError for bytes that `pack` never writes."""
-        # A step is one row times a matrix: a second thread of BLAS only waits, and doubles the processor's work.
+        # A step multiplies one row by a matrix: a second BLAS thread only waits and doubles the processor time.
         with threadpool_limits(1, "blas"):
             return self._unpack(data)
 
@@ -204,5 +204,5 @@ class LanguageModel(ModelCoder):
 
 
 def charge(frequency: int) -> int:
-    """Bits that a token of this frequency is charged: the whole bits that it costs at least, or one."""
+    """Bits charged for a token of this frequency: its cost rounded down to whole bits, but at least one."""
     return max(1, PRECISION - frequency.bit_length())

@@ -2,8 +2,9 @@
 
     text ─► folded to a-z and space ─► LZW phrases ─► range coder ─► bytes
 
-A phrase costs what its weight says: a letter its frequency in English (per mille, a space 220), a learned phrase 10,
-the end 10. Other text is folded: accents and case dropped, everything else to spaces.
+A phrase is coded with a probability in proportion to its weight. The weight of a letter is its frequency in English
+(per mille, 220 for a space), of a learned phrase 10, of the end 10. Other text is folded: accents and case are dropped,
+all other characters become spaces.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class Phrases:
         self.weights = [END_WEIGHT, *LETTER_WEIGHTS]
 
     def table(self) -> FrequencyTable:
-        """Frequencies in the proportion of the weights."""
+        """Frequencies in proportion to the weights."""
         total = sum(self.weights)
         counts = [weight * TOTAL // total for weight in self.weights]
         counts[0] += TOTAL - sum(counts)
@@ -78,7 +79,7 @@ class Lzw:
             current = character
         if current:
             coder.encode([phrases.numbers[current]], phrases.table())
-            phrases.learn(current + "\n")  # what the decoder learns here is never used; only its weight counts
+            phrases.learn(current + "\n")  # only its weight matters: the decoder never uses this phrase
         coder.encode([0], phrases.table())
         return coder.finish()
 

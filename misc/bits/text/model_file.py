@@ -1,4 +1,4 @@
-"""Files of language models, and what the coders that read one have in common."""
+"""Files of language models, and the common part of the coders that read one."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["ModelCoder", "ModelFile"]
 
 @dataclass(frozen=True)
 class ModelFile:
-    """Where a language model lies.
+    """The file of a language model.
 
     Attributes:
-        sha256: what tells it from others, in hexadecimal, where that is pinned; else that of the file.
-        check: returns the path once the file is found to be sound; without it, the path is taken as it is.
+        sha256: its pinned digest in hexadecimal; if none is pinned, the digest of the file.
+        check: returns the path after checking that the file is sound; without it, the path is not checked.
     """
 
     path: Path
@@ -32,7 +32,7 @@ class ModelFile:
 
 
 class ModelCoder:
-    """What the coders of a model file have in common; the file is read when it is first needed.
+    """The common part of the coders that use a model file; the file is read when it is first needed.
 
     Args:
         name: of the coder.

@@ -18,13 +18,13 @@ __all__ = ["CODERS", "LATER", "WEIGHTLESS", "Coders", "TextCoder", "coder_of", "
 
 
 class TextCoder(Protocol):
-    """What a text coder offers.
+    """The interface of a text coder.
 
     Attributes:
         name: on the command line.
         lossless: whether it keeps every text.
-        available: whether what it needs is on this machine.
-        digest: what tells its weights from others, for the file's fingerprint; empty if it has none.
+        available: whether everything that it needs is on this machine.
+        digest: SHA-256 of its weights, for the file's fingerprint; empty if it has none.
     """
 
     name: str
@@ -42,7 +42,7 @@ class TextCoder(Protocol):
         """Whether `unpack(pack(text)) == text`."""
 
     def pack(self, text: str) -> bytes:
-        """Bytes of the text; LimitError if the text is beyond what the coder carries."""
+        """Bytes of the text; LimitError if the text is beyond the coder's limits."""
 
     def unpack(self, data: bytes) -> str:
         """Text of any bytes, or BitstreamError; bounded in time and memory."""
@@ -53,19 +53,19 @@ MakeCoder = Callable[[Mapping[str, ModelFile]], TextCoder | None]
 
 
 def weightless(name: str) -> MakeCoder:
-    """For a coder that needs no weights: `module.Class`, of a module beside this one."""
+    """The maker of a coder without weights: `module.Class`, of a module beside this one."""
     module, kind = name.split(".")
     coder: TextCoder = getattr(importlib.import_module(f".{module}", __package__), kind)()
     return lambda files: coder
 
 
 def language_model(name: str, most: int) -> MakeCoder:
-    """For a coder of a language model's file, which a profile names; `most` tokens are under 2 seconds of work."""
+    """The maker of a language-model coder, whose file a profile names; `most` tokens take under 2 seconds."""
     return lambda files: LanguageModel(name, most, files[name]) if name in files else None
 
 
 def words(name: str, most: int) -> MakeCoder:
-    """For a coder of words' file, which a profile names; `most` tokens are under .3 seconds of work."""
+    """The maker of the coder `words`, whose file a profile names; `most` tokens take under 0.3 seconds."""
     return lambda files: Words(name, most, files[name]) if name in files else None
 
 
@@ -78,11 +78,11 @@ CODERS: Mapping[int, MakeCoder] = {
     6: words("words", 256),
 }
 
-LATER = frozenset({6})  # coders added when files existed: the fingerprint of other coders' files leaves them out
+LATER = frozenset({6})  # added when files existed: only files that they wrote have them in their fingerprint
 
 
 def make_coders(files: Mapping[str, ModelFile]) -> dict[int, TextCoder]:
-    """The coders by their numbers in the file; of those with weights, the ones whose file is given.
+    """The coders by their numbers in the file; a coder with weights is included if its file is given.
 
     Args:
         files: files of language models by coder's name; they need not be on this machine.
@@ -95,10 +95,10 @@ WEIGHTLESS: Coders = make_coders({})
 
 
 def shortest(text: str, coders: Coders) -> bytes:
-    """Number (8 bits) and bytes of the coder that needs the fewest, among those that lose nothing of it.
+    """Number (8 bits) and bytes of the coder that needs the fewest, among those that lose nothing of the text.
 
     Raises:
-        LimitError: no coder carries the text.
+        LimitError: no coder can write the text.
     """
     packed: list[bytes] = []
     refusals: list[LimitError] = []

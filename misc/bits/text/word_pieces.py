@@ -2,10 +2,10 @@
 
     "A boat, remoored" ─► ^ a | boat | , | re +moor +ed ─► numbers
 
-A word is a usual one, a rare one, or a piece that begins it and pieces (written `+ed`) that go on with it. A network
-knows of rare words nothing but the group, by how they end. A token `^` makes the next
-word's first letter a capital. Marks stand behind a word; those of JOINTS join two. Any tokens are some text, so that
-only `decode` matters to a file.
+A word is one usual word, one rare word, or a first piece with further pieces (written `+ed`). The network sees only the
+group of a rare word, which is given by its ending. The token `^` makes the first letter of the next word a capital.
+Marks follow a word; those of JOINTS join two words. Every sequence of tokens is a text, so the file format depends only
+on `decode`.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ class WordPieces:
     """A vocabulary.
 
     Args:
-        tokens: every token by number: words, pieces behind MORE, marks, CAPITAL; each of LETTERS both as a word and as
-            a piece. Other tokens, in angle brackets, are no text, but that of a line feed.
-        line_break: number of the token that is a line feed.
-        rare: words that have the numbers behind those of the tokens; a group's follow one another, in RARE's order.
+        tokens: every token by number: words, pieces after MORE, marks, CAPITAL; each of LETTERS both as a word and as a
+            piece. Other tokens, in angle brackets, are not text, except the line feed.
+        line_break: number of the token for a line feed.
+        rare: rare words; their numbers follow those of the tokens. They are sorted by group, in the order of RARE.
     """
 
     def __init__(self, tokens: Sequence[str], line_break: int, rare: Sequence[str] = ()) -> None:
@@ -57,14 +57,14 @@ class WordPieces:
         return [end - start for start, end in itertools.pairwise(self._starts)]
 
     def known(self, token: int) -> tuple[int, int]:
-        """What a network knows of a token, its own number or its group's; and a rare word's place there, else -1."""
+        """The network's token (for a rare word, that of its group) and the rare word's index in its group, else -1."""
         if token < self._usual:
             return token, -1
         group = bisect_right(self._starts, token - self._usual) - 1
         return self._number[RARE[group]], token - self._usual - self._starts[group]
 
     def rare_token(self, token: int, place: int) -> int:
-        """The rare word at a place of the group that a network knows by a token; BitstreamError if there is none."""
+        """The rare word at an index of the group with this token; BitstreamError if there is none."""
         group = RARE.index(self._tokens[token])
         if place >= self._starts[group + 1] - self._starts[group]:
             raise BitstreamError("the text stream is damaged")
@@ -83,7 +83,7 @@ class WordPieces:
         return self._number[token]
 
     def encode(self, line: str) -> list[int]:
-        """Tokens of a text without line feeds, as far as it can be said with them."""
+        """Tokens of a text without line feeds, as far as the vocabulary has them."""
         tokens: list[int] = []
         for part in PARTS.findall(line):
             if part[0].isupper():
@@ -92,7 +92,7 @@ class WordPieces:
         return tokens
 
     def _spell(self, word: str) -> Iterator[int]:
-        """The longest piece that begins the word, the longest that goes on, and so forth."""
+        """The longest token that begins the word, then the longest that continues it, and so on."""
         start, before = 0, ""
         while start < len(word):
             end = min(len(word), start + self._longest)

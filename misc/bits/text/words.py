@@ -3,16 +3,17 @@
     text ─► words and pieces ─► P(token | style, tokens so far) ─► frequencies ─┐
                        end? ─► P(end | bits left) ──────────────────────────────┴─► range coder ─► bytes
 
-The network is a Transformer (misc.bits.arithmetic.transformer) of two narrow layers, whose vocabulary has a token for
-each usual word, and one for each group of rare words, behind which the word's place in the group follows, usual ones
-first. The first symbol is the style: a list of words, or prose with capitals, marks and line feeds. A token
-of the style stands before the text; a list's also says how long it is, about, by the number of bytes, since short lists
-are of rarer words.
+The network is a Transformer (misc.bits.arithmetic.transformer) of two narrow layers. Its vocabulary has one token for
+each usual word, and one for each group of rare words. After a group's token follows the index of the word in its group,
+more frequent words first. The first symbol is the style: a list of words, or prose with capitals, punctuation marks and
+line feeds. The network reads a token for the style before the text. There are several such tokens for lists, one for
+each range of the number of bytes, because short lists have rarer words.
 
-No token ends a text: the number of bytes is known from outside, so that a text ends where they are nearly used up.
-Encoder and decoder count what every symbol costs, in 1/16 bit, and before each token, and behind the last, a symbol
-says whether the text ends; with many bits left that it goes on costs next to nothing. The encoder takes the least
-number of bytes that holds the text, and fills it up with zeros, which a range decoder reads behind its bytes anyway.
+No token ends a text. The number of bytes is known from the container, and a text ends when they are nearly used up.
+Encoder and decoder count the cost of every symbol in 1/16 bit. Before each token and after the last, a symbol says
+whether the text ends. With many bits left, the symbol "continues" costs almost nothing. The encoder uses the smallest
+number of bytes that holds the text and appends zeros up to that number; a range decoder reads zeros after its bytes
+anyway.
 """
 
 from __future__ import annotations
@@ -41,24 +42,24 @@ from .word_pieces import RARE, WordPieces
 
 __all__ = ["END_LEFT", "UNITS", "WordModel", "Words", "cost", "load_word_model", "pack_words"]
 
-UNITS = 16  # of cost, a bit
+UNITS = 16  # of cost, per bit
 MAX_BYTES = 1 << 20
-END_LEFT = range(-4, 12)  # bits left with which a text usually ends; with fewer, the bytes are no text
-FLAT = 200  # places of a group that are about as likely as the first
+END_LEFT = range(-4, 12)  # bits left when a text usually ends; with fewer, the bytes are not valid
+FLAT = 200  # words of a group that are about as likely as its first
 EARLY_END = TOTAL >> 12  # frequency of an end with more bits left
-STARTING = 0.75  # of the bytes that a text may need, the least that are tried
+STARTING = 0.75  # share of the bytes that a text may need; the search starts there
 
 F64 = npt.NDArray[np.float64]
 
 
 def cost(frequency: int) -> int:
-    """What a symbol of this frequency of 2^24 costs, in 1/16 bit, rounded up."""
+    """Cost of a symbol of this frequency (of 2^24) in 1/16 bit, rounded up."""
     power: int = frequency**UNITS
     return UNITS * PRECISION - power.bit_length() + 1
 
 
 def flag_tables(shares: Sequence[int]) -> tuple[FrequencyTable, ...]:
-    """Frequencies of "goes on" and "ends" for each of END_LEFT, then for more; shares: of 256, that it ends."""
+    """Frequencies of "continues" and "ends" for each of END_LEFT, then for more; shares: of "ends", in 256ths."""
     if len(shares) != len(END_LEFT):
         raise ValueError("the shares of ends are for other numbers of bits")
     counts = [*(share << PRECISION - 8 for share in shares), EARLY_END]
@@ -70,12 +71,12 @@ class WordModel:
     """The network, its vocabulary, and its styles.
 
     Attributes:
-        lists: tokens that stand before a list, for each range of its bytes; no text has them.
-        bounds: most bytes of each range but the last, rising.
-        prose: token that stands before prose; no text has it.
+        lists: tokens read before a list, one for each range of its bytes; no text contains them.
+        bounds: most bytes of each range but the last, in rising order.
+        prose: token read before prose; no text contains it.
         choice: frequencies of a list and of prose.
-        groups: frequencies of places, for the token of each group of rare words.
-        ends: for each of END_LEFT, then for more bits left, frequencies of "goes on" and "ends".
+        groups: frequencies of the word's index in its group, for the token of each group of rare words.
+        ends: for each of END_LEFT, then for more bits left, frequencies of "continues" and "ends".
     """
 
     transformer: Transformer
@@ -89,12 +90,12 @@ class WordModel:
     ends: tuple[FrequencyTable, ...]
 
     def tokens(self, text: str) -> list[int]:
-        """Tokens of a text, as far as it can be said with them."""
+        """Tokens of a text, as far as the vocabulary has them."""
         lines = [self.vocabulary.encode(line) for line in text.split("\n")]
         return [token for line in lines for token in (self.line_break, *line)][1:]
 
     def flag(self, bits: int) -> FrequencyTable:
-        """Frequencies of "goes on" and "ends" with so many bits left; BitstreamError for too few."""
+        """Frequencies of "continues" and "ends" with the given number of bits left; BitstreamError for too few."""
         if bits < END_LEFT.start:
             raise BitstreamError("the text stream is damaged")
         return self.ends[min(bits, END_LEFT.stop) - END_LEFT.start]
@@ -106,7 +107,7 @@ class WordModel:
         return frequencies(logits)
 
     def first(self, style: int, size: int) -> int:
-        """The token before a text of a style (0 for a list, 1 for prose) in so many bytes."""
+        """The token read before a text of a style (0 for a list, 1 for prose) and a number of bytes."""
         return self.prose if style else self.lists[bisect_left(self.bounds, size)]
 
     def tables(self, first: int, tokens: Sequence[int]) -> npt.NDArray[np.int64]:
@@ -118,7 +119,7 @@ class WordModel:
         return np.stack([self.frequencies(row) for row in logits])
 
     def cache(self, most: int) -> Cache:
-        """An empty cache for a text of so many tokens."""
+        """An empty cache for a text of at most `most` tokens."""
         return self.transformer.cache(most)
 
 
@@ -133,7 +134,7 @@ def load_word_model(path: Path) -> WordModel:
 
 
 def model_of(arrays: dict[str, npt.NDArray[Any]]) -> WordModel:
-    """The model of the arrays of such a file; raises all kinds of errors for arrays that are not."""
+    """The model from the arrays of such a file; other arrays raise errors of many kinds."""
     facts: dict[str, Any] = json.loads(arrays["facts"].tobytes())
     transformer = Transformer(Config(**facts["config"]), arrays)
     if len(facts["tokens"]) != transformer.config.vocabulary:
@@ -167,7 +168,7 @@ def unpack_words(data: npt.NDArray[np.uint8]) -> list[str]:
 
 
 def place_counts(count: int) -> npt.NDArray[np.int64]:
-    """Frequencies of so many places, or 2 if there are fewer: those of 1/(FLAT + place), about."""
+    """Frequencies of `count` indices, at least 2, about in proportion to 1 / (FLAT + index)."""
     chances = (1 << 32) // (FLAT + np.arange(max(2, count), dtype=np.int64))
     counts: npt.NDArray[np.int64] = chances * (TOTAL - chances.size) // chances.sum() + 1
     counts[0] += TOTAL - counts.sum()
@@ -188,11 +189,12 @@ class Words(ModelCoder):
         return model
 
     def keeps(self, text: str) -> bool:
-        """Whether the text can be said in the model's tokens."""
+        """Whether the model's tokens can write the text."""
         return self.model.vocabulary.decode(self.model.tokens(text)) == text
 
     def pack(self, text: str) -> bytes:
-        """The style that suits best, then the tokens; what cannot be kept is folded to a to z and space first.
+        """The style that needs fewer bytes, then the tokens; a text that cannot be kept is first folded to a-z and
+        space.
 
         Raises:
             LimitError: the text has too many tokens.
@@ -209,13 +211,13 @@ class Words(ModelCoder):
         return min(found, key=len)
 
     def _pack_in(self, style: int, tokens: Sequence[int]) -> bytes:
-        """The least bytes of tokens in a style."""
+        """The fewest bytes for tokens in a style."""
         model, places = self.model, np.arange(len(tokens))
         known = [model.vocabulary.known(token)[0] for token in tokens]
 
         @functools.cache
         def tables(first: int) -> tuple[npt.NDArray[np.int64], int]:
-            """Frequencies of the tokens behind a first one, and the whole bytes of what they cost."""
+            """Frequencies of the tokens after a first one, and their cost in whole bytes."""
             rows = model.tables(first, tokens)
             return rows, sum(cost(int(frequency)) for frequency in rows[places, known]) // (8 * UNITS)
 
@@ -229,7 +231,7 @@ class Words(ModelCoder):
 
     def unpack(self, data: bytes) -> str:
         """The text; BitstreamError for bytes that `pack` never writes."""
-        # A step is one row times a matrix: a second thread of BLAS only waits, and doubles the processor's work.
+        # A step multiplies one row by a matrix: a second BLAS thread only waits and doubles the processor time.
         with threadpool_limits(1, "blas"):
             return self.model.vocabulary.decode(list(self._read(data)))
 
@@ -261,7 +263,7 @@ class Words(ModelCoder):
 
 
 def write(model: WordModel, style: int, tokens: Sequence[int], rows: npt.NDArray[np.int64], size: int) -> bytes | None:
-    """The text in so many bytes, or None if it does not fit.
+    """The text in exactly `size` bytes, or None if it does not fit.
 
     Args:
         style: 0 for a list, 1 for prose.
