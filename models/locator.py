@@ -1,11 +1,11 @@
-"""The map encoder: where in an image the items are.
+"""The locator: where the items are in an image.
 
     image ─► dense embeddings (rows, columns, C) ─┐
     names ─► text embeddings (items, C) ──────────┴─► similarity ─► coarse grid ─► adaptive threshold ─► RegionMaps
 
-Any CLIP will do that gives one embedding a patch: the embedded one (`misc.models.clip.embedded`), or one of open_clip
-with value-value attention (`misc.models.clip.dense`). Into the embedded one's patches a detector's finds write their
-names first. Maps of different items may overlap.
+It works with any CLIP that gives one embedding per patch: the embedded CLIP (`misc.models.clip.embedded`), or an
+open_clip model with value-value attention (`misc.models.clip.dense`). In the embedded CLIP, the name of each detected
+object is first added to the patches of its box. Maps of different items may overlap.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ from .towers.vit import VisionTransformer
 __all__ = ["SCORE", "DenseClip", "EmbeddedClip", "locate", "maps_of", "similarity"]
 
 PATCHES = 16  # of the vision tower along a side
-FINE = 4  # samples of the similarity along a side of a cell
-WRITING = 64  # places along a side where things write their names
-SCORE, TRUST = 0.1, 0.75  # score that they need for it, and the power of it with which they write
-WRITTEN, EDGE = 2.0, 0.8  # what a thing of score 1 adds, and the share of that at the sides of its box
+FINE = 4  # samples of the similarity per side of a cell
+WRITING = 64  # side of the grid into which names of objects are written
+SCORE, TRUST = 0.1, 0.75  # least score of such an object, and exponent of the score in its weight
+WRITTEN, EDGE = 2.0, 0.8  # weight of an object of score 1, and share of it at the sides of the box
 LEVEL = 0.35  # threshold, from the mean of a map (0) to its highest cell (1)
 
 Map = npt.NDArray[np.float32]
 
 
 class DenseClip(Protocol):
-    """Embeddings of patches and of texts in one space, where their product tells how alike they are."""
+    """Embeddings of patches and of texts in one space; their product is a similarity."""
 
     def embed_patches(self, image: Image.Image) -> Tensor:
-        """(rows, columns, C) of an RGB image, which its grid covers whole."""
+        """(rows, columns, C) of an RGB image; the grid covers the whole image."""
         ...
 
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
@@ -67,14 +67,14 @@ class EmbeddedClip:
         self.tower, self.text, self.heads, self.detector = tower, text, heads, detector
 
     def embed_patches(self, image: Image.Image) -> Tensor:
-        """Dense embeddings (WRITING, WRITING, C) of an image, with what the detector found written into them."""
+        """Dense embeddings (WRITING, WRITING, C) of an image, with the names of detected objects added."""
         dense = self.look(patch_tokens(self.tower, to_input(image, PATCHES, PATCHES)[None]))[1][0]
         return self.write(dense, self.detector.find(image.convert("RGB"), SCORE) if self.detector else ())
 
     def write(self, dense: Tensor, things: Sequence[Thing]) -> Tensor:
-        """Dense embeddings (64, 64, C), into which things have written their names where their boxes are.
+        """Dense embeddings (64, 64, C), with the text embedding of each object's name added inside its box.
 
-        So whatever is asked for is found where a thing of a similar name is. dense: (rows, columns, C).
+        An item is then found where an object with a similar name is. dense: (rows, columns, C).
         """
         finer = F.interpolate(dense.permute(2, 0, 1)[None], (WRITING, WRITING), mode="bilinear")[0].permute(1, 2, 0)
         places: dict[str, Tensor] = {}
@@ -106,13 +106,13 @@ def locate(clip: DenseClip, image: Image.Image, names: Sequence[str], grid: int 
         grid: cells on the image's shorter side, one of GRIDS.
 
     Returns:
-        masks (items, rows, columns), one for each name; a name that stands out nowhere has an empty mask.
+        masks (items, rows, columns), one for each name; a name without a clear place has an empty mask.
     """
     return maps_of(clip.embed_patches(image), clip.embed_texts(names), image.size, grid)
 
 
 def box_weights(box: tuple[float, float, float, float], rows: int, columns: int) -> Tensor:
-    """(rows, columns) float: 1 in the middle of a box, EDGE at its sides, 0 outside; its middle's cell is never 0."""
+    """(rows, columns) float: 1 at the centre of a box, EDGE at its sides, 0 outside; the centre's cell is never 0."""
     left, top, right, bottom = box
     down, across = ((torch.arange(count) + 0.5) / count for count in (rows, columns))
     y = (2 * (down - top) / max(bottom - top, 1e-6) - 1).abs()
@@ -134,7 +134,7 @@ def maps_of(dense: Tensor, texts: Tensor, size: tuple[int, int], grid: int = DEF
 
 
 def similarity(dense: Tensor, texts: Tensor, rows: int, columns: int, smooth: int = 1) -> Map:
-    """(items, rows, columns): likeness of texts and the places of a cell, averaged over smooth x smooth of them."""
+    """(items, rows, columns): similarity of texts and cells, averaged over smooth x smooth samples."""
     cosine = torch.einsum("hwc,nc->nhw", dense.float(), texts.float())[None]
     cosine = F.avg_pool2d(F.pad(cosine, (smooth // 2,) * 4, mode="replicate"), smooth, 1)
     fine = F.interpolate(cosine, (rows * FINE, columns * FINE), mode="bicubic", align_corners=False)
@@ -143,6 +143,6 @@ def similarity(dense: Tensor, texts: Tensor, rows: int, columns: int, smooth: in
 
 
 def threshold(values: Map) -> npt.NDArray[np.bool_]:
-    """Cells over a level between a map's mean and its highest value."""
+    """Cells above a level between a map's mean and its maximum."""
     mean, highest = values.mean(), values.max()
     return np.asarray(values > mean + LEVEL * (highest - mean)) if highest > mean else np.zeros(values.shape, bool)

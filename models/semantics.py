@@ -1,10 +1,10 @@
-"""The semantic and map encoders of a profile, on one vision tower: what is in an image, and where.
+"""Describer and locator of a profile on a common vision tower: what is in an image, and where.
 
     image ─┬─► vision tower ─┬─► describer ─► Description ─┐ names
            │                 └─► locator ◄─────────────────┘ ─► RegionMaps
-           └─► detector, tagger ─► what they see, which both are told
+           └─► detector, tagger ─► findings, for describer and locator
 
-Everything is loaded when it is first needed, and the tower looks at each image once.
+Each part is loaded when it is first needed. The tower runs once for each image.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class Semantics:
 
     Args:
         profile: names the weights.
-        device: a torch device; the GPU when there is one, else the CPU.
-        describer: who describes, a name of `misc.models.describer.describer.describer_for`; the profile's own if None.
+        device: a torch device; if None, the GPU if there is one, else the CPU.
+        describer: a name for `misc.models.describer.describer.describer_for`; if None, the profile's own.
     """
 
     def __init__(self, profile: Profile, device: str | None = None, describer: str | None = None) -> None:
@@ -51,14 +51,14 @@ class Semantics:
 
     @functools.cached_property
     def device(self) -> str:
-        """The device that was given, else the GPU where there is one."""
+        """The given device; else the GPU if there is one, else the CPU."""
         import torch
 
         return self._device or ("cuda" if torch.cuda.is_available() else "cpu")
 
     @functools.cached_property
     def tower(self) -> VisionTransformer:
-        """The vision tower of both."""
+        """The vision tower of describer and locator."""
         import torch
 
         from .towers.vision import load_vision_tower
@@ -80,14 +80,14 @@ class Semantics:
 
     @functools.cached_property
     def detector(self) -> Detector | None:
-        """What finds things of usual names, if the profile has it."""
+        """The detector of common objects, if the profile has one."""
         from .towers.detector import Detector
 
         return Detector(self._part("detector").path) if self.profile.detector else None
 
     @functools.cached_property
     def tagger(self) -> Tagger | None:
-        """What finds everyday names of the whole, if the profile has it."""
+        """The tagger, which names the whole image, if the profile has one."""
         from .towers.tagger import load_tagger
 
         package = self.profile.packages.get("efficientnet")
@@ -98,7 +98,7 @@ class Semantics:
 
     @functools.cached_property
     def describer(self) -> Describer:
-        """The one that was asked for, else the hub's model that the profile names, else the embedded one."""
+        """The requested describer; else the hub model that the profile names, else the embedded one."""
         if self.describer_name not in (None, "embedded"):
             from .describer.describer import describer_for
 
@@ -145,7 +145,7 @@ class Semantics:
 
     @functools.cached_property
     def dense_clip(self) -> DenseClip:
-        """What the locator compares names with: the hub's CLIP that the profile names, else the embedded one."""
+        """The locator's CLIP: the hub's CLIP that the profile names, else the embedded one."""
         part = self.profile.hub.get("locator")
         if part is None:
             return self.clip
@@ -154,18 +154,18 @@ class Semantics:
         return load_dense_clip(part, self.device)
 
     def describe(self, image: Image.Image, items: int = 3) -> Description:
-        """What is in an RGB image; at most so many items."""
+        """The description of an RGB image with at most `items` items."""
         import_torch()
         return self.describer.describe(image, items)
 
     def see(
         self, image: Image.Image, items: int = 3, grid: int = DEFAULT_GRID
     ) -> tuple[Description, RegionMaps | None]:
-        """Description and masks of an image; by the embedded models from one look of the tower.
+        """Description and masks of an image; the embedded models share one run of the tower.
 
         Args:
             image: RGB.
-            items: how many things to name, at most.
+            items: largest number of items.
             grid: cells of the masks on the shorter side.
         """
         import_torch()
@@ -184,7 +184,7 @@ class Semantics:
         return description, maps_of(dense, self.clip.embed_texts(names), image.size, grid) if names else None
 
     def locate(self, image: Image.Image, description: Description, grid: int = DEFAULT_GRID) -> RegionMaps | None:
-        """A mask for every item of a description, or None where there are no items.
+        """A mask for every item of a description, or None without items.
 
         Args:
             image: RGB.

@@ -1,7 +1,7 @@
 """Check whether a weights file is sound: a quick check at each loading, a full check if it may have changed.
 
     file ─► size, time of change, samples ─┬─ as in its stamp ──► sound
-                                               └─ else: its digest ──► as pinned: sound, a new stamp; else damaged
+                                           └─ else: its digest ──► as pinned: sound, a new stamp; else damaged
 
 A stamp records a full check of a file. Stamps are kept in MISC's cache, so that folders of weights are not changed.
 """

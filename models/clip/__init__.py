@@ -1,1 +1,1 @@
-"""CLIP models that give one embedding a patch, for the locator."""
+"""CLIP models with one embedding per patch, for the locator."""

@@ -1,12 +1,12 @@
-"""An open_clip model with an embedding a patch.
+"""An open_clip model with one embedding per patch.
 
-    image ─► ViT, all blocks but the last ─► values of the last, attended by likeness to each other ─► projection
-    image ─► SigLIP's ViT, all blocks ─► its pooling, of one patch at a time
+    image ─► ViT, all blocks but the last ─► last block: attention of the values to each other ─► projection
+    image ─► SigLIP's ViT, all blocks ─► its pooling, for one patch at a time
 
-In the last block of a CLIP patches look where their own values are found again, not where the class token's query would
-have them look; the MLP and the residual path are left out (MaskCLIP, arXiv 2112.01071; CLIP Surgery, arXiv 2304.05653).
-SigLIP (arXiv 2303.15343) has no class token: it pools all patches by attention to a learned query. Of a single patch
-that is the patch's value and the pooling's MLP, MaskCLIP's idea again.
+In the last block of a CLIP, the queries and keys of the attention are replaced by the values, so that a patch attends
+to similar patches. The MLP and the residual path are left out (MaskCLIP, arXiv 2112.01071; CLIP Surgery, arXiv
+2304.05653). SigLIP (arXiv 2303.15343) has no class token: it pools all patches by attention with a learned query. For a
+single patch, this pooling is the patch's value followed by the pooling's MLP, as in MaskCLIP.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ PICKLES = (".bin", ".pth", ".pt")
 
 
 class OpenClip:
-    """Dense embeddings of an open_clip model whose image tower is its own ViT, or one of timm with attention pooling.
+    """Dense embeddings of an open_clip model whose image tower is open_clip's ViT, or timm's with attention pooling.
 
     Args:
         model: of open_clip.
@@ -65,7 +65,7 @@ class OpenClip:
 
 
 def way_of(tower: Any) -> Callable[[Any, Tensor], Tensor]:
-    """How a tower gives an embedding a patch; WeightsError if it does not."""
+    """The function that gives a tower's embedding of each patch; WeightsError for an unknown tower."""
     blocks = getattr(getattr(tower, "transformer", None), "resblocks", None)
     if blocks and isinstance(getattr(blocks[-1], "attn", None), nn.MultiheadAttention):
         if not tower.transformer.batch_first:
@@ -78,7 +78,7 @@ def way_of(tower: Any) -> Callable[[Any, Tensor], Tensor]:
 
 def of_own_tower(tower: Any, pixels: Tensor) -> Tensor:
     """(rows, columns, C) of open_clip's own ViT; pixels (1, 3, H, W)."""
-    x = tower._embeds(pixels)  # as its own forward does: open_clip has no public name for it
+    x = tower._embeds(pixels)  # as in its forward; open_clip has no public name for it
     *blocks, last = tower.transformer.resblocks
     for block in blocks:
         x = block(x)
@@ -113,7 +113,7 @@ def load_dense_clip(part: HubPart, device: str) -> OpenClip:
     """The open_clip model of a profile's hub part.
 
     Raises:
-        WeightsError: it was not fetched, or is another kind of model.
+        WeightsError: it was not downloaded, or is another kind of model.
     """
     return open_folder(hub.locate(part), device)
 
@@ -123,7 +123,7 @@ def open_folder(folder: Path, device: str = "cpu") -> OpenClip:
     try:
         model, preprocess = open_clip.create_model_from_pretrained(f"local-dir:{folder}", device=device)
         tokenizer = open_clip.get_tokenizer(f"local-dir:{folder}")
-    except pickle.UnpicklingError as error:  # open_clip too reads pickles as tensors only
+    except pickle.UnpicklingError as error:  # open_clip, too, reads only tensors from pickles
         raise refusal(next((each for each in sorted(folder.iterdir()) if each.suffix in PICKLES), folder)) from error
     except (RuntimeError, OSError, ValueError, KeyError) as error:
         raise WeightsError(f"{folder.name} does not hold an open_clip model") from error

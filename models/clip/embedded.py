@@ -1,11 +1,11 @@
-"""The embedded CLIP: heads on two frozen towers, with open_clip's interface and a dense embedding a patch.
+"""The embedded CLIP: heads on two frozen towers, with open_clip's interface and one dense embedding per patch.
 
     patch tokens (16, 16, 384) ─┬─► MLP ─► weighted mean ─► image embedding (256)
                                 └─► MLP ──────────────────► dense embeddings (16, 16, 256)
     MiniLM sentence vector (384) ─► MLP ──────────────────► text embedding (256)
 
-Dense embeddings learn from names of things alone, by boxes where there are any; else the patches that match a name best
-speak for the image.
+Dense embeddings are trained only on names of objects: with boxes if there are any, otherwise through the patches that
+match a name best.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ...weights.safe import load, refusing
 
 __all__ = ["ClipHeads", "load_clip_heads"]
 
-CONFIG = "clip-heads"  # of weights that do not say their own
+CONFIG = "clip-heads"  # for weights that do not store their own
 
 
 class Residual(nn.Module):
@@ -45,8 +45,8 @@ class ClipHeads(nn.Module):
     Args:
         width: channels of a patch token and of a sentence vector.
         hidden: channels inside an MLP.
-        embedding: channels of the space that images and texts share.
-        views: number of weightings of the patches, whose mean is the image's.
+        embedding: channels of the common space of images and texts.
+        views: number of weighted means of the patches; their mean is the image's.
     """
 
     def __init__(self, width: int, hidden: int, embedding: int, views: int) -> None:
@@ -69,7 +69,7 @@ class ClipHeads(nn.Module):
 
     @property
     def dense(self) -> tuple[Tensor, Tensor]:
-        """Logarithm of the scale, and bias: sigmoid(scale * dense @ text + bias) is how sure a patch is of a name."""
+        """Log scale and bias: sigmoid(scale * dense @ text + bias) is the probability that a patch shows a name."""
         return self.dense_scale, self.dense_bias
 
     def look(self, patches: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,1 +1,1 @@
-"""Describers: multimodal models that tell what is in an image."""
+"""Describers: multimodal models that describe an image."""

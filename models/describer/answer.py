@@ -1,11 +1,11 @@
-"""Asking a multimodal model for a description: the request, its answer read strictly, one second request.
+"""Ask a multimodal model for a description: the request, a strict check of the answer, one second request.
 
-    images ───► shrunk ─► request ─► model ─► parse ──────────────────────────────► Descriptions
+    images ───► shrink ─► request ─► model ─► parse ──────────────────────────────► Descriptions
                              ▲                  │ not a description, or beyond a limit
-                             └── firmer request ┘ once, saying what was wrong
+                             └── second request ┘ once, with the complaint
 
-The answer is the JSON object that `misc.bits.text.description.from_json` reads, with all its keys and no other, alone
-or in one code fence.
+The answer must be the JSON object that `misc.bits.text.description.from_json` reads, with all its keys and no others,
+alone or in one code fence.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ from ...errors import DescriberError, InputError
 
 __all__ = ["Ask", "describe_all", "parse", "request", "schema", "shrink"]
 
-NAME_WORDS, DETAIL_WORDS, OVERALL_WORDS = 3, 10, 50  # of MISC
-MAX_LETTERS = 40  # of a word: a model that babbles without spaces keeps every limit on words
+NAME_WORDS, DETAIL_WORDS, OVERALL_WORDS = 3, 10, 50  # limits of the MISC paper
+MAX_LETTERS = 40  # of a word: text without spaces would pass the limits on words
 MAX_ANSWER = 16_384  # characters; 16 items within the limits have some 2000
-LONGEST_SIDE = 1024  # more pixels cost much and do not change what fits into 50 words
+LONGEST_SIDE = 1024  # pixels; a larger image costs more and hardly changes 50 words
 
 Ask = Callable[[Sequence[Image.Image], Sequence[str], int], list[str]]
 """RGB images, a request for each, and the most tokens of an answer, to answers in the same order."""
 
 
 def describe_all(ask: Ask, images: Sequence[Image.Image], items: int = 3) -> list[Description]:
-    """Descriptions of images; those whose answer was refused are asked for once more.
+    """Descriptions of images; if an answer is refused, the model is asked once more.
 
     Args:
         ask: the model.
         images: RGB, of any size.
-        items: of each description, at most; between 1 and 16.
+        items: largest number of items of each description, 1 to 16.
 
     Raises:
-        InputError: so many items are not possible.
-        DescriberError: a second answer was refused as well.
+        InputError: this number of items is not possible.
+        DescriberError: the second answer was refused as well.
     """
     if not 1 <= items <= MAX_ITEMS:
         raise InputError(f"a description has between 1 and {MAX_ITEMS} items, not {items}")
@@ -75,10 +75,10 @@ def shrink(image: Image.Image) -> Image.Image:
 
 
 def request(items: int = 3, complaint: str | None = None) -> str:
-    """What the model is asked for.
+    """The text of a request.
 
     Args:
-        complaint: why its last answer was refused.
+        complaint: why the last answer was refused.
     """
     things = "the most important item" if items == 1 else f"the {items} most important different items"
     text = (
@@ -97,7 +97,7 @@ def request(items: int = 3, complaint: str | None = None) -> str:
 
 
 def schema(items: int) -> dict[str, Any]:
-    """JSON schema of an answer with at most so many items, for servers that hold a model to one."""
+    """JSON schema of an answer with at most `items` items, for servers that enforce a schema."""
     text = {"type": "string"}
     thing = {
         "type": "object",
@@ -115,7 +115,7 @@ def schema(items: int) -> dict[str, Any]:
 
 
 def most_tokens(items: int) -> int:
-    """Room for an answer at the limits: some two tokens a word, and the punctuation of JSON."""
+    """Number of tokens for the longest valid answer: some two tokens per word, and the punctuation of JSON."""
     return 2 * OVERALL_WORDS + 28 + items * (2 * (NAME_WORDS + DETAIL_WORDS) + 22)
 
 
@@ -123,7 +123,8 @@ def parse(answer: str, items: int = 3) -> Description:
     """The description in a model's answer.
 
     Raises:
-        DescriberError: it is not one, or beyond a limit; the message says what is wrong, without a subject before it.
+        DescriberError: it is not a description or exceeds a limit; the message has no subject, so that one can be put
+            before it.
     """
     if len(answer) > MAX_ANSWER:
         raise DescriberError(f"it has {len(answer)} characters, which is far too long")
@@ -149,7 +150,7 @@ def parse(answer: str, items: int = 3) -> Description:
 
 
 def check(description: Description) -> None:
-    """Refuse what is beyond the limits of MISC, empty, named twice, or cannot be printed."""
+    """Refuse a description that exceeds the limits, is empty, names an item twice, or cannot be printed."""
     parts = [("overall", description.overall, OVERALL_WORDS)]
     for number, item in enumerate(description.items, 1):
         parts += [
@@ -176,11 +177,11 @@ def strip_fence(answer: str) -> str:
     text = answer.strip()
     if len(text) < 6 or not (text.startswith("```") and text.endswith("```")):
         return text
-    return re.sub(r"\A[A-Za-z]*", "", text[3:-3])  # the fence's label: an object begins with a brace
+    return re.sub(r"\A[A-Za-z]*", "", text[3:-3])  # drop the fence's label, such as "json"
 
 
 def without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of JSON, whose keys are all different."""
+    """A JSON object; refused if a key occurs twice."""
     value = dict(pairs)
     if len(value) < len(pairs):
         raise ValueError("a key is there twice")
@@ -188,5 +189,5 @@ def without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def refuse(constant: str) -> NoReturn:
-    """No NaN or Infinity, which Python reads and JSON does not have."""
+    """Refuse NaN and Infinity, which Python reads but JSON does not allow."""
     raise ValueError(constant)

@@ -1,9 +1,9 @@
-"""Describers: multimodal models that tell what is in an image, all behind one call.
+"""Describers: multimodal models that describe an image, all with the same interface.
 
     image ─► Describer.describe ─► Description ─► misc.bits.text.description
 
-MISC (arXiv 2402.16749) asks its model for three items of at most 3 words, each described in at most 10, and for the
-whole in at most 50. `answer` asks and reads the answer; each backend is one file.
+MISC (arXiv 2402.16749) asks its model for three items with a name of at most 3 words and a detail of at most 10, and
+for an overall sentence of at most 50 words. `answer` asks and reads the answer; each backend is one file.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ class Describer(Protocol):
 
         Args:
             image: RGB, of any size.
-            items: how many things to name and describe, at most; between 1 and 16.
+            items: largest number of items to name and describe, 1 to 16.
 
-        Raises:
-            DescriberError: no answer came, or none within the limits after a second, firmer request.
+            Raises:
+                DescriberError: no answer came, or none within the limits after a second request.
         """
         ...
 
 
 def describer_for(name: str | None, profile: Profile, device: str | None = None) -> Describer:
-    """The describer of this name, its weights loaded.
+    """The describer of this name, with its weights loaded.
 
     Args:
-        name: None, the profile's own; `embedded`, the one that this project trained; `http`, an OpenAI-compatible
-            endpoint that the environment names; otherwise the folder or the hub name of an image-text-to-text model of
-            transformers.
-        device: a torch device; the GPU when there is one, else the CPU.
+        name: None for the profile's own; `embedded` for the one that this project trained; `http` for an
+            OpenAI-compatible endpoint, which the environment names; otherwise the folder or the hub name of an
+            image-text-to-text model of transformers.
+        device: a torch device; if None, the GPU if there is one, else the CPU.
 
     Raises:
         InputError: the environment names no endpoint.
-        WeightsError: the model is not here or not complete.
+        WeightsError: the model is missing or incomplete.
     """
     if name in (None, "embedded"):
         from ..semantics import Semantics

@@ -1,15 +1,18 @@
 """The embedded describer: a LLaVA-style model of the project's own small language model.
 
-    image ─► ViT-S/14 ─► 16x16 tokens ─► 2x2 joined, MLP ─► 64 tokens ─┐
-                                               text tokens so far ─────┴─► Llama (7.4 M) ─► beam search ─► Description
+image ─► ViT-S/14 ─► 16x16 tokens ─► 2x2 joined, MLP ─► 64 tokens ─┐
+                                           text tokens so far ─────┴─► Llama (7.4 M) ─► beam search ─► Description
 
-The answer is one text, as the structured description lies in a file: the whole, then name and detail of every item,
-a line each. The model knows what is often said, the embedded CLIP what is there: both choose the whole of the likeliest
-ones. What detector or tagger would know may be named only if they see it (`naming`): their own names are the first
-items, whose details the model tells too, and when no caption agrees with them the whole is a sentence of those names
-and of where they are (`surroundings`).
-Two text tasks use the same model without an image: words from a consonant skeleton, and what one description says that
-another does not.
+The model writes one text in the same form as a file's text stream: the overall sentence, then name and detail of
+every item, one per line. Beam search gives several overall sentences. The probability of the language model and the
+similarity by the embedded CLIP together choose one.
+
+A noun that detector or tagger know may be used only if they detect it (`naming`). Their own names become the first
+items, and the language model writes the details. If no caption agrees with them, the overall sentence is built from
+these names and from a phrase for the place (`surroundings`).
+
+Two text tasks use the same model without an image: words from consonant skeletons, and the facts of one description
+that another lacks.
 """
 
 from __future__ import annotations
@@ -39,12 +42,12 @@ __all__ = ["DIFFERENCES", "GRID", "WORDS", "EmbeddedDescriber", "Prompts"]
 
 GRID = 16
 MAX_CAPTION, MAX_ITEMS_TOKENS, MAX_DETAIL = 40, 64, 16
-BREVITY = 0.5  # of captions; at 1 they are longer and say more that is not there
+BREVITY = 0.5  # length exponent of captions; with 1 they are longer and have more wrong facts
 WHOLES = 12  # captions to choose from
-AGREEMENT = 4.0  # what the likeness of a caption and the image counts beside the caption's probability
-UNSEEN, NAMED = 1.0, 0.5  # what a noun that is not seen costs a caption, and what one that is gives it
-ALIKE = 0.4  # likeness to the image of a further item's name that neither detector nor tagger can judge
-PLAIN_NAMES = 2  # in a sentence of names alone
+AGREEMENT = 4.0  # weight of the similarity of caption and image against the caption's log probability
+UNSEEN, NAMED = 1.0, 0.5  # penalty of a caption for an undetected noun, reward for a detected one
+ALIKE = 0.4  # least similarity to the image for an item's name that neither detector nor tagger know
+PLAIN_NAMES = 2  # names in a sentence of names alone
 ITEM_WORDS, DETAIL_WORDS, WHOLE_WORDS = 3, 10, 50
 WORDS, DIFFERENCES = "words: ", "differences: "
 
@@ -69,8 +72,8 @@ class EmbeddedDescriber:
         tower: of `misc.models.towers.vision`.
         model: projector and language model.
         vocabulary: the language model's.
-        detector, tagger: of `misc.models.towers`; the captioner is believed unless both are there.
-        clip: chooses the whole; without, the likeliest is taken.
+        detector, tagger: of `misc.models.towers`; without both, the captions are not checked.
+        clip: helps to choose the overall sentence; without it, the likeliest one is taken.
     """
 
     def __init__(
@@ -87,7 +90,7 @@ class EmbeddedDescriber:
         self.prompts = Prompts.of(vocabulary)
 
     def describe(self, image: Image.Image, items: int = 3) -> Description:
-        """What is in an image: the whole and at most `items` things.
+        """The description of an image with at most `items` items.
 
         Raises:
             DescriberError: the model found no words.
@@ -96,7 +99,7 @@ class EmbeddedDescriber:
         return self.describe_patches(patches, items, self.sight(image))
 
     def sight(self, image: Image.Image) -> Sight | None:
-        """What detector and tagger see in an image, if both are there."""
+        """The findings of detector and tagger in an image; None without both."""
         if self.detector is None or self.tagger is None:
             return None
         rgb = image.convert("RGB")
@@ -104,7 +107,7 @@ class EmbeddedDescriber:
 
     @torch.inference_mode()
     def describe_patches(self, patches: Tensor, items: int = 3, sight: Sight | None = None) -> Description:
-        """As `describe`, from the tower's patch tokens (16, 16, 384) and what detector and tagger see."""
+        """As `describe`, from the tower's patch tokens (16, 16, 384) and the findings of detector and tagger."""
         visual = self.model.look(patches[None].to(self._device()))
         caption = self._whole(visual, patches, sight)
         overall = " ".join(self._text(caption).split()[:WHOLE_WORDS])
@@ -128,7 +131,7 @@ class EmbeddedDescriber:
         return Description(overall, tuple(result[:items]))
 
     def _borne_out(self, own: Sequence[Item], patches: Tensor, sight: Sight) -> list[Item]:
-        """The captioner's items that detector or tagger see, or that they cannot judge and the image is like."""
+        """The captioner's items that detector or tagger confirm, or that they do not know and that CLIP confirms."""
         judged = {item.name: sight.bears_out(item.name) for item in own}
         open_names = [item.name for item in own if not sight.can_judge(item.name)]
         if self.clip is not None and open_names:
@@ -137,7 +140,7 @@ class EmbeddedDescriber:
         return [item for item in own if judged.get(item.name)]
 
     def _whole(self, visual: Tensor, patches: Tensor, sight: Sight | None) -> list[int]:
-        """The caption that is likely, like the image, and names what is seen; else a sentence of sure names."""
+        """The best caption by probability, similarity and detected nouns; else a sentence of sure names."""
         captions = self._likeliest(
             visual,
             [self.prompts.terminator],
@@ -171,7 +174,7 @@ class EmbeddedDescriber:
         return self.vocabulary.encode(sentence)
 
     def _detail(self, visual: Tensor, prefix: list[int], name: str) -> str:
-        """What the model says of a thing of this name."""
+        """The model's detail for an item of this name."""
         question = [*prefix, *self.vocabulary.encode(name), self.prompts.line_break]
         text = self._text(self._say(visual, question, self.prompts.line_break, MAX_DETAIL, beams=1))
         return shorten_detail(text)
@@ -183,7 +186,7 @@ class EmbeddedDescriber:
 
     @torch.inference_mode()
     def differences(self, wanted: Description, drawn: Description) -> list[str]:
-        """What `wanted` says and `drawn` does not, as noun phrases; none when they agree."""
+        """Noun phrases of `wanted` that `drawn` lacks; empty if they agree."""
         answer = self._answer(f"{DIFFERENCES}{wanted.overall}\n{drawn.overall}")
         return [part for part in answer.split(", ") if part and part != "none"]
 
@@ -197,29 +200,29 @@ class EmbeddedDescriber:
         return " ".join(self._text(tokens).split())
 
     def _text(self, tokens: Sequence[int]) -> str:
-        """Text of tokens, without what is no text."""
+        """Text of tokens, without special tokens."""
         return self.vocabulary.decode(tokens, errors="ignore")
 
     def _device(self) -> torch.device:
         return next(self.model.parameters()).device
 
     def _say(self, visual: Tensor, prefix: list[int], end: int, limit: int, *, beams: int) -> list[int]:
-        """The likeliest continuation, as of `_likeliest`."""
+        """The likeliest continuation; arguments as in `_likeliest`."""
         return self._likeliest(visual, prefix, end, limit, 1, beams=beams)[0][1]
 
     def _likeliest(
         self, visual: Tensor, prefix: list[int], end: int, limit: int, count: int, *, beams: int, brevity: float = 1.0
     ) -> list[tuple[float, list[int]]]:
-        """Continuations of `prefix` by beam search, up to but without the token `end`, the likeliest first.
+        """Continuations of `prefix` by beam search, up to the token `end` (excluded), the likeliest first.
 
         Args:
             visual: (1, S, width) embeddings before the text.
-            limit: tokens at most.
-            count: continuations at most.
-            brevity: power of the length that a logarithmic probability is divided by; 0 prefers the shortest texts.
+            limit: largest number of tokens.
+            count: largest number of continuations.
+            brevity: length exponent: the log probability is divided by length ** brevity; 0 prefers the shortest texts.
 
-        Returns:
-            the logarithmic probability so divided, and the tokens; at least one, which may have no tokens.
+            Returns:
+                pairs of the divided log probability and the tokens; at least one pair, which may have no tokens.
         """
         language = self.model.language
         start = torch.cat([visual, self.model.embed(torch.tensor([prefix], device=visual.device))], 1)
@@ -245,7 +248,7 @@ class EmbeddedDescriber:
 
 
 def read_items(text: str, most: int) -> list[Item]:
-    """Items of lines that are names and details in turn, cut to the limits; repeated and empty names are left out."""
+    """Items from lines of alternating names and details, cut to the limits; repeated and empty names are dropped."""
     lines = text.split("\n")
     lines += [""] * (len(lines) % 2)
     items: dict[str, Item] = {}
@@ -257,7 +260,7 @@ def read_items(text: str, most: int) -> list[Item]:
 
 
 def shorten_detail(detail: str) -> str:
-    """A detail within its limit, which says nothing twice."""
+    """A detail within its limit and without repetitions."""
     first = detail.partition("\n")[0]
     text = ", ".join(dict.fromkeys(first.split(", ")))
     return " ".join(text.split()[:DETAIL_WORDS])

@@ -1,11 +1,11 @@
-"""One request to an OpenAI-compatible endpoint, sent again when it fails.
+"""A request to an OpenAI-compatible endpoint, with retries.
 
     JSON ─► POST {base}/chat/completions ─► status, body
               ▲         │ 408, 429, 5xx, cut off, no answer in time
               └── wait ─┘ 1, 2, 4 s, or as Retry-After says, at most 60 s
 
-Where the endpoint is comes from the environment. The key is sent to that endpoint only: redirects are not followed, and
-no message or representation holds it.
+The environment names the endpoint. The key is sent only to that endpoint: redirects are not followed, and no message or
+representation contains the key.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ MAX_WAIT = 60.0
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where to ask.
+    """Address and settings of an endpoint.
 
     Attributes:
         url: base URL, such as http://localhost:8000/v1.
         model: its name there.
         key: sent as bearer token if not empty.
         timeout: seconds for the whole answer.
-        attempts: before giving up.
+        attempts: largest number of attempts.
         pause: seconds before the second attempt, doubled before each further one.
     """
 
@@ -69,7 +69,7 @@ class Endpoint:
 
 
 def endpoint_from(environment: Mapping[str, str] = os.environ) -> Endpoint:
-    """The endpoint that MISC_DESCRIBER_URL, MISC_DESCRIBER_MODEL and MISC_DESCRIBER_KEY (may be missing) name.
+    """The endpoint from MISC_DESCRIBER_URL, MISC_DESCRIBER_MODEL and, if it is set, MISC_DESCRIBER_KEY.
 
     Raises:
         InputError: one is missing or cannot be used.
@@ -85,7 +85,7 @@ def endpoint_from(environment: Mapping[str, str] = os.environ) -> Endpoint:
 def post(
     client: Client, endpoint: Endpoint, body: dict[str, Any], sleep: Callable[[float], None] = time.sleep
 ) -> Reply:
-    """The reply to a request, after as many attempts as it takes or as there are.
+    """The reply to a request, after one or more attempts.
 
     Args:
         client: sends it.

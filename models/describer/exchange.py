@@ -1,9 +1,10 @@
-"""One HTTP request under one deadline, by a client that is kept.
+"""One HTTP request with one deadline, by a client that keeps its connections.
 
     caller ─► event loop of its own thread ─► asyncio.timeout( connect, send, head of the answer, body ) ─► status, body
 
-A timeout of each read ends nothing when a server sends a byte now and then, in the status line, the header, a chunk's
-size, or `100 Continue` for ever. So the deadline is of the event loop, which ends the exchange wherever it is.
+A timeout for each read is not enough: a server can send a byte from time to time, in the status line, the header or a
+chunk's size, or send `100 Continue` for ever. Therefore the event loop has the deadline and ends the exchange in any
+state.
 """
 
 from __future__ import annotations
@@ -33,13 +34,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Reply:
-    """What came of a request.
+    """The result of a request.
 
     Attributes:
-        status: of HTTP; 0 if nothing came back, below 0 if nothing ever will.
-        body: what came.
-        reason: why nothing did.
-        wait: seconds until the server wants the next attempt.
+        status: HTTP status; 0 if no reply came, below 0 if a retry cannot help.
+        body: body of the reply.
+        reason: why no reply came.
+        wait: seconds that the server asks to wait before the next attempt.
     """
 
     status: int
@@ -49,14 +50,14 @@ class Reply:
 
     @property
     def transient(self) -> bool:
-        """Whether another attempt may go better."""
+        """Whether another attempt may succeed."""
         return self.status in (0, REQUEST_TIMEOUT, TOO_MANY) or self.status >= SERVER_ERROR
 
 
 class Client:
-    """Sends requests, over connections that are kept; follows no redirect, which would take a key elsewhere.
+    """Sends requests over persistent connections. It follows no redirects, because they could send the key elsewhere.
 
-    It works wherever it is called, also where another event loop runs, as in a notebook: it has a thread of its own.
+    It has its own thread, so it also works inside another event loop, as in a notebook.
     """
 
     def __init__(self) -> None:
@@ -93,7 +94,7 @@ class Client:
 
     async def _exchange(self, address: str, headers: dict[str, str], data: bytes, timeout: float) -> Reply:
         body = b""
-        headers = headers | {"Accept-Encoding": "identity"}  # the limit is of the bytes that come
+        headers = headers | {"Accept-Encoding": "identity"}  # so that the limit applies to the bytes received
         async with (
             asyncio.timeout(timeout),
             self._client.stream("POST", address, headers=headers, content=data) as response,
@@ -114,7 +115,7 @@ class Client:
 
 
 def words_of(error: BaseException) -> str:
-    """What the system says of an error; asyncio has other words for it."""
+    """The system's message for an error, in place of asyncio's."""
     if isinstance(error, OSError) and error.errno and error.errno > 0:
         return os.strerror(error.errno)
     return getattr(error, "strerror", None) or str(error)
@@ -127,7 +128,7 @@ def kept_client() -> Client:
 
 @functools.cache
 def client_of(process: int) -> Client:
-    """A process's client: one that was forked has none of its parent's threads."""
+    """The client of a process; a forked process needs a new one, because it lacks its parent's threads."""
     return Client()
 
 

@@ -25,11 +25,11 @@ __all__ = ["HttpDescriber"]
 
 JPEG_QUALITY = 90
 REFUSALS = (BAD_REQUEST, 422, 501)
-WISHES = {  # words of a refusal, and what is not asked for any more
+WISHES = {  # words in a refusal, and the fields that are then left out of requests
     (b"max_tokens", b"temperature"): ("max_tokens", "temperature"),  # some models take neither
     (b"response_format", b"schema", b"grammar", b"structured"): ("response_format",),
 }
-MAX_MESSAGE = 200  # characters of the server's own words that an error repeats
+MAX_MESSAGE = 200  # characters of the server's message that an error repeats
 
 
 class HttpDescriber:
@@ -51,13 +51,13 @@ class HttpDescriber:
     def ask(
         self, images: Sequence[Image.Image], requests: Sequence[str], most_tokens: int, items: int = 3
     ) -> list[str]:
-        """As `misc.models.describer.answer.Ask`, one after the other; the schema allows so many items."""
+        """As `misc.models.describer.answer.Ask`, one image after the other; the schema allows `items` items."""
         return [self.answer(*each, most_tokens, items) for each in zip(images, requests, strict=True)]
 
     def answer(self, image: Image.Image, text: str, most_tokens: int, items: int = 3) -> str:
         """The server's answer to an image and a request.
 
-        What a server or a model refuses of the wishes beside them, it is not asked for again.
+        Optional fields that the server refuses are not sent again.
         """
         message = {"role": "user", "content": [image_part(image), {"type": "text", "text": text}]}
         body: dict[str, Any] = {"model": self.endpoint.model, "messages": [message], "stream": False}
@@ -74,7 +74,7 @@ class HttpDescriber:
         return content(reply.body, self.endpoint.address)
 
     def failure(self, reply: Reply) -> str:
-        """One sentence on a reply that is none."""
+        """One sentence about a failed request."""
         where = f"the describer at {self.endpoint.address}"
         if reply.status in (UNAUTHORISED, FORBIDDEN):  # the body of these may repeat the key
             return f"{where} did not accept MISC_DESCRIBER_KEY (status {reply.status})"
@@ -88,19 +88,19 @@ class HttpDescriber:
 
 
 def answer_format(items: int) -> dict[str, Any]:
-    """That an answer is JSON of our shape, as OpenAI, vLLM, llama.cpp and Ollama take it."""
+    """The field that asks for JSON with MISC's schema, for OpenAI, vLLM, llama.cpp and Ollama."""
     return {"type": "json_schema", "json_schema": {"name": "description", "strict": True, "schema": schema(items)}}
 
 
 def refused_wishes(reply: Reply) -> set[str]:
-    """Wishes that a server says it does not take."""
+    """Optional fields that a server says it does not accept."""
     if reply.status not in REFUSALS:
         return set()
     return {name for words, names in WISHES.items() if any(each in reply.body for each in words) for name in names}
 
 
 def image_part(image: Image.Image) -> dict[str, Any]:
-    """An image as OpenAI's protocol takes it."""
+    """An image in OpenAI's protocol."""
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=JPEG_QUALITY)
     url = f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
@@ -127,7 +127,7 @@ def content(body: bytes, address: str) -> str:
 
 
 def server_message(body: bytes) -> str:
-    """What the server says of an error, on one line; empty if it says nothing that can be read."""
+    """The server's error message on one line; empty if there is none that can be read."""
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):

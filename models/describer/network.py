@@ -15,7 +15,7 @@ from ..language_model.llama import Llama
 
 __all__ = ["TIED", "DescriberNetwork", "load_describer"]
 
-CONFIG = "describer"  # of weights that do not say their own
+CONFIG = "describer"  # for weights that do not store their own
 EMBEDDING, TIED = "language.model.embed_tokens.weight", "language.lm_head.weight"  # the same numbers
 
 

@@ -1,10 +1,10 @@
-"""Where an image was taken, as a phrase behind a sentence of names alone, such as "on a beach".
+"""The place of an image as a phrase after a sentence of names, such as "on a beach".
 
-    image embedding ─► cosine with each phrase, in deviations from its mean over many photos ─► surely so? ─┐
-    cosine with the sentence and each such phrase, against the sentence alone ───────────────────────────────┴─► phrase
+    image embedding ─► cosine with each phrase, in standard deviations above its mean ─► certain? ─┐
+    cosine with sentence plus phrase, against the sentence alone ───────────────────────────────────┴─► phrase
 
-Some phrases are like every photo, so a cosine says little by itself: it is counted from its mean over the photos of the
-memory, in units of their standard deviation (`surroundings.tsv`, of `misc.train.surroundings`).
+Some phrases are similar to every photo, so the cosine itself says little. It is therefore standardised with its mean
+and standard deviation over the memory's photos (`surroundings.tsv`, made by `misc.train.surroundings`).
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from .naming import forms
 
 __all__ = ["Surroundings", "add_surroundings", "read_surroundings"]
 
-SURE = 2.0  # deviations of a phrase above its mean
-GAIN = 0.02  # of the sentence's cosine by the phrase, at least
-DEVIATION = 0.05  # what a deviation counts beside that gain
+SURE = 2.0  # least standardised cosine of a phrase
+GAIN = 0.02  # least gain of the sentence's cosine by the phrase
+DEVIATION = 0.05  # weight of the standardised cosine against that gain
 
 Embed = Callable[[Sequence[str]], Tensor]
 Floats = npt.NDArray[np.float32]
@@ -33,12 +33,12 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Surroundings:
-    """A phrase that says where something is.
+    """A phrase for a place.
 
     Attributes:
         phrase: such as "on a beach".
-        mean: of its cosine with a photo, over many photos.
-        deviation: standard deviation of that, above 0.
+        mean: of its cosine with photos.
+        deviation: standard deviation of that cosine, above 0.
     """
 
     phrase: str
@@ -55,10 +55,10 @@ def read_surroundings() -> tuple[Surroundings, ...]:
 
 
 def add_surroundings(sentence: str, image: Floats, embed: Embed, phrases: Sequence[Surroundings] | None = None) -> str:
-    """The sentence and the phrase of where it was taken, if the image makes one certain.
+    """The sentence with a phrase for the place, if one is certain.
 
     Args:
-        sentence: names what is there, such as "A lighthouse".
+        sentence: of names, such as "A lighthouse".
         image: (256,) embedding of length 1.
         embed: texts to embeddings (texts, 256) of length 1.
         phrases: to choose from; by default those of the table.
@@ -81,6 +81,6 @@ def add_surroundings(sentence: str, image: Floats, embed: Embed, phrases: Sequen
 
 
 def repeats(phrase: str, sentence: str) -> bool:
-    """Whether a sentence names what a phrase ends with: a building is not in front of a building."""
+    """Whether a sentence has the last noun of a phrase: "a building in front of a building" says nothing."""
     last = set(forms(phrase.rsplit(maxsplit=1)[-1]))
     return any(last & set(forms(word)) for word in re.findall("[a-z]+", sentence.lower()))

@@ -1,9 +1,9 @@
-"""A describer by any image-text-to-text model of transformers, from a folder or by its hub name.
+"""A describer that runs any image-text-to-text model of transformers, from a folder or by its hub name.
 
     images, requests ─► chat template, processor ─► (batch, tokens), pixels ─► generate, greedy ─► answers
 
-Weights are read from safetensors only, and code that lies beside them is never run. A hub name is fetched into the
-hub's own cache when the hub answers; otherwise what is in that cache is used.
+Weights are read only from safetensors, and code beside them is never run. A model with a hub name is downloaded into
+the hub's own cache. If the hub does not answer, the files in that cache are used.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ HUB_TIMEOUT = 10.0
 
 
 class TransformersDescriber:
-    """Describes by a model in this process.
+    """Describes with a model in this process.
 
     Args:
         model: a generative model of transformers.
         processor: its processor, with a chat template.
-        batch: images that are described at once.
+        batch: number of images in a batch.
     """
 
     def __init__(self, model: Any, processor: Any, batch: int = 8) -> None:
@@ -56,11 +56,11 @@ class TransformersDescriber:
         """As `misc.models.describer.answer.Ask`, in one batch."""
         try:
             return self.generate(images, requests, most_tokens)
-        except Exception as error:  # a foreign model may raise anything: no memory left, an image it cannot take
+        except Exception as error:  # a foreign model may raise any error, such as no memory left
             raise DescriberError(f"the describer failed: {first_line(error)}") from error
 
     def generate(self, images: Sequence[Image.Image], requests: Sequence[str], most_tokens: int) -> list[str]:
-        """The model's answers to images and their requests, of at most so many new tokens."""
+        """The model's answers to images and their requests, with at most `most_tokens` new tokens."""
         import torch
 
         chats = [
@@ -72,7 +72,7 @@ class TransformersDescriber:
             images=[[image] for image in images],
             text=prompts,
             padding=True,
-            add_special_tokens=not (opening and prompts[0].startswith(opening)),  # or it would be there twice
+            add_special_tokens=not (opening and prompts[0].startswith(opening)),  # otherwise it would occur twice
             return_tensors="pt",
         ).to(self.model.device, dtype=self.model.dtype)
         with torch.inference_mode():
@@ -89,7 +89,7 @@ def load_describer(name: str, device: str | None = None, batch: int = 8) -> Tran
         batch: images that are described at once.
 
     Raises:
-        WeightsError: it is not here and cannot be fetched, not complete, or needs a package that is not here.
+        WeightsError: it cannot be downloaded, is incomplete, or needs a package that is not installed.
     """
     import torch
 
@@ -105,18 +105,18 @@ def load_describer(name: str, device: str | None = None, batch: int = 8) -> Tran
         )
         model, report = loaded
         model = model.to(device).eval()
-    except Exception as error:  # transformers raises a dozen kinds for a folder that it cannot read
+    except Exception as error:  # transformers raises many kinds of errors for a folder that it cannot read
         raise WeightsError(f"the describer {name!r} cannot be loaded: {first_line(error)}") from error
-    if report["missing_keys"]:  # transformers would go on with random numbers in their place
+    if report["missing_keys"]:  # transformers would use random numbers instead
         raise WeightsError(f"the describer {name!r} lacks {len(report['missing_keys'])} of its weights")
     if not (hasattr(processor, "tokenizer") and hasattr(processor, "image_processor")):
         raise WeightsError(f"the describer {name!r} has no processor of texts and images")
     if not processor.chat_template:
         raise WeightsError(f"the describer {name!r} has no chat template")
-    processor.tokenizer.padding_side = "left"  # so that every answer begins behind its own request
+    processor.tokenizer.padding_side = "left"  # so that every answer begins right after its request
     if processor.tokenizer.pad_token is None:
         processor.tokenizer.pad_token = processor.tokenizer.eos_token
-    # What a model's makers set for sampling has no use in greedy decoding, and transformers would warn of it.
+    # The model's sampling settings have no effect in greedy decoding, and transformers would warn about them.
     model.generation_config.update(do_sample=False, num_beams=1, temperature=None, top_p=None, top_k=None)
     return TransformersDescriber(model, processor, batch)
 
@@ -132,7 +132,7 @@ def folder_of(name: str) -> Path:
         from huggingface_hub import HfApi, snapshot_download
 
         try:
-            HfApi().model_info(name, timeout=HUB_TIMEOUT)  # fails at once, where fetching tries for minutes
+            HfApi().model_info(name, timeout=HUB_TIMEOUT)  # fails at once; a download would retry for minutes
         except Exception:
             return Path(snapshot_download(name, local_files_only=True))
         return Path(snapshot_download(name, allow_patterns=FILES))
@@ -141,6 +141,6 @@ def folder_of(name: str) -> Path:
 
 
 def first_line(error: Exception) -> str:
-    """What an error says, cut to one short line."""
+    """An error's message, cut to one short line."""
     lines = str(error).strip().splitlines() or [""]
     return (lines[0].strip() or type(error).__name__)[:MAX_MESSAGE]

@@ -30,9 +30,9 @@ Z_INDEX_SLOPE = 64.0
 
 
 class Hyperprior(nn.Module):
-    """Mean-scale hyperprior with CompressAI's contract, one checkpoint for every rate.
+    """Mean-scale hyperprior with the interface of CompressAI's models, one checkpoint for all rates.
 
-    CompressAI itself is imported for training alone: coding needs nothing of it, and its import takes seconds.
+    CompressAI is imported only for training: coding does not need it, and its import takes seconds.
 
     forward:    x (B, 3, H, W) in [0, 1], H and W multiples of 64 -> {"x_hat", "likelihoods": {"y", "z"}}
 
@@ -123,7 +123,7 @@ class Hyperprior(nn.Module):
 
     @functools.cached_property
     def gaussian(self) -> Any:
-        """CompressAI's likelihoods. It has no weights and is no part of this module, nor of its state."""
+        """CompressAI's likelihoods. It has no weights and is not part of this module's state."""
         from compressai.entropy_models import GaussianConditional
 
         table = [float(scale_of(torch.tensor(float(i)))) for i in range(SCALE_COUNT)]
@@ -131,7 +131,7 @@ class Hyperprior(nn.Module):
 
     @property
     def z_scale_index(self) -> Tensor:
-        """(LEVELS, n) fractional scale indices of z; the slope lets them move as fast as the weights do."""
+        """(LEVELS, n) fractional scale indices of z; the slope makes them train as fast as the weights."""
         return INDEX_START + Z_INDEX_SLOPE * self.z_scale
 
     @staticmethod
@@ -148,7 +148,7 @@ class Hyperprior(nn.Module):
         return self
 
     def update(self, scale_table: Any = None, force: bool = False) -> bool:
-        """Make the integer entropy model from the weights, as CompressAI's tools ask for before coding."""
+        """Make the integer entropy model from the weights; CompressAI's tools call this before coding."""
         if self.exact is not None and not force:
             return False
         self.exact = LatentModel(exact_arrays(self))
@@ -156,7 +156,7 @@ class Hyperprior(nn.Module):
 
     @torch.inference_mode()
     def encode(self, image: npt.NDArray[np.uint8], quality: int) -> tuple[PixelLatents, bytes]:
-        """Latents of an image and their bytes, by one run of the networks.
+        """Latents of an image and their bytes, with one run of the networks.
 
         Args:
             image: (H, W, 3) uint8, any size; its borders are replicated to multiples of 32.
@@ -180,14 +180,14 @@ class Hyperprior(nn.Module):
 
     @property
     def entropy_model(self) -> LatentModel:
-        """The integer entropy model; made from the weights when first asked for."""
+        """The integer entropy model; made from the weights when it is first used."""
         self.update()
         assert self.exact is not None
         return self.exact
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return self.gain.log_gain.device
 
     def compress(self, x: Tensor, quality: int = 191) -> dict[str, Any]:
@@ -205,7 +205,7 @@ class Hyperprior(nn.Module):
 
 
 def checkerboard(y: Tensor) -> Tensor:
-    """(1, 1, H, W) bool: the positions that are coded first, those whose row and column add up to an even number."""
+    """(1, 1, H, W) bool: the positions that are coded first, where row + column is even."""
     rows = torch.arange(y.shape[2], device=y.device)[:, None]
     columns = torch.arange(y.shape[3], device=y.device)[None, :]
     return ((rows + columns) % 2 == 0)[None, None]

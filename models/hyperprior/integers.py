@@ -1,7 +1,7 @@
 """The pixel stream's entropy model as integers, from trained floats.
 
-Weights get 12 fraction bits, biases the bits of their layer's sums, Gaussian tables 24-bit frequencies. The floats
-are read once, when a checkpoint is written; whoever decodes reads only the integers of the file.
+Weights get 12 fraction bits, biases the fraction bits of their layer's sums, Gaussian tables 24-bit frequencies. The
+floats are read only when a checkpoint is written; a decoder reads only the integers in the file.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def exact_arrays(model: Hyperprior) -> dict[str, Ints]:
 
 
 def index_start(name: str, outputs: int, bits: int) -> Tensor:
-    """(outputs,) what a layer's bias gains in the file, so that its second half gives scale indices."""
+    """(outputs,) offset of a layer's bias in the file, so that its second half gives scale indices."""
     start = torch.zeros(outputs, dtype=torch.float64)
     if name in ("first.1", "second.1"):
         start[outputs // 2 :] = INDEX_START * 2 ** (bits + WEIGHT_BITS - INDEX_SLOPE_BITS)

@@ -3,9 +3,9 @@
     analysis:  image ─► tiles ─► three stages ─► features at 1/16, whole ─► a stage, last layer ─► y
     synthesis: y ─► tiles ─► two stages ─► features at 1/16, whole ─► tiles ─► two stages, last layer ─► image
 
-A tile is computed with a border as wide as the convolutions reach, and its border is cut off. At the image's own edges
-there is none: there a convolution meets zeros, as it does without tiles. So tiles leave no seams and change nothing
-beyond the last bits of a float.
+A tile is computed with a border as wide as the receptive field of the convolutions, and the border is cut off. At the
+image's edges there is no border: the convolutions pad with zeros, as without tiles. So there are no seams, and results
+differ only by rounding.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ __all__ = ["Piece", "analyse", "pieces", "synthesise"]
 
 SIDE = 96  # cells of a tile, without its border
 CELL = 16  # pixels of a cell of the features
-REACH = 5  # cells that the first three stages of the analysis look beyond a cell
-LATENT_REACH = 8  # latents that the first two stages of the synthesis look beyond a latent
-DRAWN_REACH = 5  # cells that the others look beyond a cell: 4 1/4
+REACH = 5  # cells around a cell that the first three stages of the analysis use
+LATENT_REACH = 8  # latents around a latent that the first two stages of the synthesis use
+DRAWN_REACH = 5  # cells around a cell that its other stages use: 4 1/4, rounded up
 
 Pixels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of a side: what it is for, and what it is computed from, which is wider."""
+    """A part of a side: its own range, and the wider range from which it is computed."""
 
     start: int
     stop: int
@@ -44,7 +44,7 @@ class Piece:
 
     @property
     def inner(self) -> tuple[int, int]:
-        """Where the part begins and ends in what was computed."""
+        """Begin and end of the part in the computed range."""
         return self.start - self.low, self.stop - self.low
 
 
@@ -119,7 +119,7 @@ def synthesise(transform: Transform, y: Tensor, quality: Tensor, width: int, hei
     whole = join((h, w), side, LATENT_REACH, STRIDE // CELL, features)
     image: Pixels = np.empty((height, width, 3), np.uint8)
     for rows, columns in tiles((-(-height // CELL), -(-width // CELL)), side, DRAWN_REACH):
-        # behind the last row and column that are wanted there may be one of the last latent
+        # the last latent may give rows and columns beyond the image
         bottom, right = min(rows.stop + DRAWN_REACH, 2 * h), min(columns.stop + DRAWN_REACH, 2 * w)
         x = transform.run(whole[..., rows.low : bottom, columns.low : right], quality, first=2)
         x = cut(x, rows, columns, CELL).float() + 0.5

@@ -1,6 +1,6 @@
-"""Analysis and synthesis transforms: residual stages between resolutions, with gains that follow the quality.
+"""Analysis and synthesis transforms: residual stages at several resolutions, with gains that depend on the quality.
 
-The layers are CompressAI's (`compressai.layers`): to import those takes seconds, as datasets come along.
+The layers equal those of `compressai.layers`, whose import takes seconds because it also imports datasets.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ __all__ = ["GainUnit", "ResidualBlock", "Stage", "Transform", "conv1x1", "conv3x
 
 
 def conv1x1(inputs: int, outputs: int) -> nn.Conv2d:
-    """A convolution of single pixels."""
+    """A 1x1 convolution."""
     return nn.Conv2d(inputs, outputs, 1)
 
 
 def conv3x3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
-    """A convolution of 3x3 pixels that keeps the size, or divides it by the stride."""
+    """A 3x3 convolution that keeps the size, or divides it by the stride."""
     return nn.Conv2d(inputs, outputs, 3, stride, padding=1)
 
 
@@ -62,7 +62,7 @@ def level_weights(quality: Tensor) -> Tensor:
 
 
 class Stage(nn.Module):
-    """A change of resolution, a gain that follows the quality, and residual blocks."""
+    """A change of resolution, a gain that depends on the quality, and residual blocks."""
 
     def __init__(self, resample: nn.Module, channels: int, blocks: int) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class Stage(nn.Module):
         self.blocks = nn.Sequential(*(ResidualBlock(channels) for _ in range(blocks)))
 
     def forward(self, x: Tensor, quality: Tensor) -> Tensor:
-        """x (N, C, H, W) of another resolution, by the gain of qualities (N,) in [0, 1]."""
+        """x (N, C, H, W) at the new resolution, with the gain for qualities (N,) in [0, 1]."""
         out: Tensor = self.blocks(self.resample(x) * self.gain(quality))
         return out
 

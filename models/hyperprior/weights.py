@@ -32,10 +32,10 @@ def save_hyperprior(model: Hyperprior, path: Path) -> None:
 
 
 def load_hyperprior(path: Path, device: str | torch.device = "cpu") -> Hyperprior:
-    """The model of a checkpoint, ready to code; its entropy model is the file's, bit by bit.
+    """The model of a checkpoint, ready to code; its entropy model has exactly the file's integers.
 
     Raises:
-        WeightsError: the file is missing, damaged, not complete, or is not such a checkpoint.
+        WeightsError: the file is missing, damaged, incomplete, or not such a checkpoint.
     """
     with refusing(path, "the pixel stream"):
         weights = load(path, "pt")
@@ -54,7 +54,7 @@ def fill(model: Hyperprior, tensors: dict[str, Tensor]) -> Hyperprior:
     exact = {id(parameter) for layer, _ in layers.values() for parameter in layer.parameters()}
     wanted = {name for name, parameter in model.named_parameters() if id(parameter) not in exact}
     floats = {name: tensor.float() for name, tensor in tensors.items() if not name.startswith("exact.")}
-    if floats.keys() != wanted:  # torch would go on with random numbers in their place
+    if floats.keys() != wanted:  # torch would use random numbers instead
         raise KeyError(f"tensors differ: {sorted(floats.keys() ^ wanted)[:3]}")
     model.load_state_dict(floats, strict=False)
     with torch.no_grad():

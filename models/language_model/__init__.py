@@ -1,1 +1,1 @@
-"""Text stream, neural side: language models to integers, and what they are used for."""
+"""Text stream, neural side: convert language models to integers, and use them."""

@@ -1,4 +1,4 @@
-"""The way back from integers to floats: a network and a tokenizer to go on training with.
+"""From integers back to floats: a network and a tokenizer for further training.
 
 safetensors file of integers ─┬─► Llama, float32: weight * 2^exponent, gain / 2^GAIN_BITS
                               └─► Tokenizer
@@ -28,7 +28,7 @@ TERMINATOR = "ĊĊ"  # in the alphabet of the vocabulary
 
 
 def split_words() -> pre_tokenizers.PreTokenizer:
-    """What parts a text before its bytes are joined: lines, then words as `misc.bits.text.byte_pairs` has them."""
+    """The split of a text before byte pairs are merged: lines, then words as in `misc.bits.text.byte_pairs`."""
     return pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(Regex("\n|" + WORDS.pattern), "isolated"),
@@ -76,7 +76,7 @@ def floats(arrays: dict[str, npt.NDArray[Any]], name: str) -> npt.NDArray[np.flo
 
 
 def halves_of_heads(weight: npt.NDArray[np.float64], head_width: int) -> npt.NDArray[np.float64]:
-    """Rows of a query or key matrix, from neighbours that turn together to halves of a head that do."""
+    """Rows of a query or key matrix, from rotation of neighbouring pairs to rotation of a head's two halves."""
     pairs = weight.reshape(-1, head_width // 2, 2, weight.shape[1])
     return pairs.swapaxes(1, 2).reshape(weight.shape)
 

@@ -146,7 +146,7 @@ def from_floats(model: Llama) -> tuple[Config, Arrays]:
 
 
 def neighbouring_pairs(weight: npt.NDArray[np.float64], head_width: int) -> npt.NDArray[np.float64]:
-    """Rows of a query or key matrix, from halves of a head that turn together to neighbours that do."""
+    """Rows of a query or key matrix, from rotation of a head's two halves to rotation of neighbouring pairs."""
     halves = weight.reshape(-1, 2, head_width // 2, weight.shape[1])
     return halves.swapaxes(1, 2).reshape(weight.shape)
 
@@ -159,11 +159,11 @@ def add_prefixes(
     shares: Sequence[int] | None = None,
     sharpness: float = 1.0,
 ) -> Arrays:
-    """The arrays with the prefixes' caches and the facts that a reader needs.
+    """The arrays with the prefixes' caches and the facts that a decoder needs.
 
     Args:
-        shares: how often each prefix is chosen, as whole numbers; equally often unless they are given.
-        sharpness: a factor on all logits.
+        shares: relative frequencies of the prefixes, as whole numbers; equal if None.
+        sharpness: factor of all logits.
     """
     vocabulary = BytePairs(facts["tokens"], facts["merges"], facts["special"])
     line_break, terminator = vocabulary.number(LINE_BREAK), vocabulary.number(TERMINATOR)
@@ -195,7 +195,7 @@ def add_prefixes(
 
 
 def write(arrays: Arrays, target: Path) -> None:
-    """Write the arrays, whole or not at all."""
+    """Write the arrays as one complete file or not at all."""
     temporary = target.with_suffix(".part")
     save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary)
     temporary.replace(target)

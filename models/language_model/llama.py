@@ -1,9 +1,10 @@
-"""A Llama (Touvron et al. 2023, arXiv 2302.13971) in floats, to train and to ask; `misc.bits.arithmetic` has it exact.
+"""A Llama (Touvron et al. 2023, arXiv 2302.13971) in floats, for training and inference.
 
-    tokens ─► embeddings ─► layers x (norm, causal attention with rotated places, norm, gated MLP) ─► norm ─► logits
+    tokens ─► embeddings ─► layers x (norm, causal attention with rotary positions, norm, gated MLP) ─► norm ─► logits
 
-Its numbers and its parameters' names are those of transformers' LlamaForCausalLM with tied embeddings; that library
-takes three seconds to import, and several milliseconds more for every token.
+`misc.bits.arithmetic.transformer` is the exact version. Results and parameter names are those of transformers'
+LlamaForCausalLM with tied embeddings. That library takes three seconds to import and several milliseconds more for each
+token.
 """
 
 from __future__ import annotations
@@ -17,22 +18,22 @@ from ...bits.arithmetic.transformer import Config
 __all__ = ["ROTATION_BASE", "Cache", "Llama"]
 
 ROTATION_BASE = 10000.0
-DEVIATION = 0.02  # of new weights
+DEVIATION = 0.02  # standard deviation of new weights
 Turn = tuple[Tensor, Tensor]
 
 
 class Cache:
-    """Keys and values of the tokens that were read, (B, heads, L, head width) each, of every layer."""
+    """Keys and values of the tokens so far, (B, heads, L, head width) each, for every layer."""
 
     def __init__(self) -> None:
         self.layers: list[tuple[Tensor, Tensor]] = []
 
     def __len__(self) -> int:
-        """Tokens that were read."""
+        """Number of tokens so far."""
         return self.layers[0][0].shape[2] if self.layers else 0
 
     def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """All keys and values of a layer, with those of further tokens."""
+        """Append keys and values of further tokens to a layer's; returns all of them."""
         if layer == len(self.layers):
             self.layers.append((keys, values))
         else:
@@ -41,12 +42,12 @@ class Cache:
         return self.layers[layer]
 
     def select(self, rows: Tensor) -> None:
-        """Go on with these rows of the batch, in this order."""
+        """Keep these rows of the batch, in this order."""
         self.layers = [(keys[rows], values[rows]) for keys, values in self.layers]
 
 
 class RmsNorm(nn.Module):
-    """Scaled to a mean square of one, then by learned gains."""
+    """Scaling to a mean square of one, then learned gains."""
 
     def __init__(self, width: int, epsilon: float) -> None:
         super().__init__()
@@ -60,7 +61,7 @@ class RmsNorm(nn.Module):
 
 
 class Attention(nn.Module):
-    """Every token looks at those before it; several heads of queries share one of keys."""
+    """Causal attention; several query heads share one key head."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -120,7 +121,7 @@ class Layer(nn.Module):
 
 
 class Body(nn.Module):
-    """All but the output layer."""
+    """The network without the output layer."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -139,9 +140,9 @@ class Body(nn.Module):
         """(B, L, width) states of embeddings of the same shape.
 
         Args:
-            visible: (B, 1, L, L) bool, which places each looks at; those before it if None.
-            positions: (B, L) integers; counted from the first if None.
-            cache: of what came before, which is extended; then L is one, or the cache is empty.
+            visible: (B, 1, L, L) bool, the positions that each attends to; None for causal attention.
+            positions: (B, L) integers; None for consecutive positions.
+            cache: of the tokens before, which is extended; then L is one, or the cache is empty.
         """
         if positions is None:
             past = 0 if cache is None else len(cache)
@@ -186,6 +187,6 @@ class Llama(nn.Module):
 
 
 def rotate(x: Tensor, turn: Turn) -> Tensor:
-    """Heads (B, heads, L, head width) turned by their places, first half against second."""
+    """Rotary embedding of heads (B, heads, L, head width), first half against second."""
     first, second = x.chunk(2, -1)
     return x * turn[0] + torch.cat([-second, first], -1) * turn[1]

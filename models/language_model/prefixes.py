@@ -1,7 +1,7 @@
-"""Example texts that the language models have read before a text: captions, descriptions, structured descriptions.
+"""Example texts that the language models read before each text: captions, descriptions, structured descriptions.
 
-They were written for this project in the styles that the text stream carries. They are part of the format: a change
-gives the coders other numbers.
+They were written for this project in the styles of the text stream. They are part of the file format: after a change,
+the coders need new numbers.
 """
 
 __all__ = ["PREFIXES", "SHARES", "SHARPNESS", "SMALL_PREFIXES"]
@@ -83,5 +83,5 @@ STRUCTURED = (
 
 PREFIXES = (CAPTIONS, DESCRIPTIONS, STRUCTURED)
 SHARES = (7, 7, 2)
-SHARPNESS = 15 / 16  # on training texts captions cost least at 0.85, descriptions at 1: a factor between
-SMALL_PREFIXES = (CAPTIONS[:6], DESCRIPTIONS[:2], STRUCTURED[:1])  # for a model that was trained on such texts
+SHARPNESS = 15 / 16  # a compromise: on training texts, 0.85 is best for captions and 1 for descriptions
+SMALL_PREFIXES = (CAPTIONS[:6], DESCRIPTIONS[:2], STRUCTURED[:1])  # fewer, for a model that was trained on such texts

@@ -1,9 +1,9 @@
-"""Skeletons of consonants back to words: candidates from the vocabulary, ranked by the exact language model.
+"""Consonant skeletons back to words: candidates from the vocabulary, ranked by the exact language model.
 
     "wmn rds hrs" ─► candidates of each skeleton, the most frequent first ─► beam search ─► "woman rides a horse"
 
-Candidates are the vocabulary's whole words, whose numbers follow their frequency. "a", which has no skeleton, is put in
-where the model finds it likely. A skeleton that no word has stays as it is.
+Candidates are whole words of the vocabulary, which is sorted by frequency. The word "a" has no skeleton; it is inserted
+where the model finds it likely. A skeleton without candidates stays as it is.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Lexicon:
 
     Attributes:
         first, later: skeleton to (token, word) of words that begin a text and of words after a space.
-        frequency: word to a number that falls with its rank.
+        frequency: word to a number that decreases with its rank.
     """
 
     def __init__(self, model: Model, most: int = 48) -> None:
@@ -50,7 +50,7 @@ class Lexicon:
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """A partial text: its logarithmic probability, words, and the model's state behind it."""
+    """A partial text: its log probability, its words, and the model's state after it."""
 
     score: float
     words: tuple[str, ...]
@@ -58,7 +58,7 @@ class Hypothesis:
     logits: npt.NDArray[np.float64]
 
     def shares(self) -> npt.NDArray[np.float64]:
-        """Logarithmic probabilities of the next token."""
+        """Log probabilities of the next token."""
         shifted = self.logits - self.logits.max()
         return np.asarray(shifted - np.log(np.exp(shifted).sum()))
 
@@ -69,10 +69,10 @@ class Hypothesis:
 
 
 def expand(line: str, model: Model, lexicon: Lexicon, beam: int = 4) -> str:
-    """Words for skeletons that are parted by spaces.
+    """Words for skeletons that are separated by spaces.
 
     Args:
-        beam: hypotheses kept after every word; the time grows with it.
+        beam: number of hypotheses kept after every word; the time grows with it.
     """
     start = model.prefixes[CAPTIONS_PREFIX]
     kept = [Hypothesis(0.0, (), start.cache, start.logits)]
@@ -98,13 +98,13 @@ def expand(line: str, model: Model, lexicon: Lexicon, beam: int = 4) -> str:
 
 
 def expand_description(text: Description, path: Path) -> Description:
-    """The description in words; as it is if it holds words already.
+    """The description in words; unchanged if it holds words already.
 
     Args:
         path: of the language model's file.
 
     Raises:
-        WeightsError: the model is not here.
+        WeightsError: the model is missing.
     """
     if not text.consonants:
         return text
@@ -112,19 +112,19 @@ def expand_description(text: Description, path: Path) -> Description:
 
 
 def expand_line(line: str, path: Path) -> str:
-    """As `expand`, by the language model of a file; WeightsError if it is not here."""
+    """As `expand`, with the language model in a file; WeightsError if it is missing."""
     return expand(line, *load_lexicon(path))
 
 
 @functools.cache
 def load_lexicon(path: Path) -> tuple[Model, Lexicon]:
-    """A language model and the words that it knows."""
+    """A language model and its words by skeleton."""
     model = load_model(path)
     return model, Lexicon(model)
 
 
 def word_accuracy(original: str, expanded: str) -> float:
-    """The part of the original's words with a skeleton that come back, in their places."""
+    """The share of the original's words with a skeleton that are recovered at their position."""
     pairs = [[word for word in text.lower().split() if skeleton(word)] for text in (original, expanded)]
     hits = sum(int(a == b) for a, b in zip(pairs[0], pairs[1], strict=False))
     return hits / max(1, len(pairs[0]))

@@ -1,4 +1,4 @@
-"""The model of the coder `words`: a Llama in floats to the integers that `misc.bits.text.words` runs, in one file."""
+"""Convert the model of the coder `words` from floats to the integers that `misc.bits.text.words` runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .llama import Llama
 __all__ = ["BOUNDS", "LINE", "LISTS", "PROSE", "SPECIAL", "write_words"]
 
 LINE, PROSE = "<line>", "<prose>"
-BOUNDS = (5, 8, 12, 18, 27, 40, 60, 90, 130)  # most bytes of lists of each size but the last
+BOUNDS = (5, 8, 12, 18, 27, 40, 60, 90, 130)  # most bytes of a list for each list token but the last
 LISTS = tuple(f"<list {size}>" for size in range(len(BOUNDS) + 1))
 SPECIAL = (LINE, PROSE, *LISTS, *RARE, CAPITAL, *MARKS, *LETTERS, *(MORE + letter for letter in LETTERS))
 STYLE_SHARES = (224, 32)  # of 256: lists, prose
@@ -25,13 +25,14 @@ STYLE_SHARES = (224, 32)  # of 256: lists, prose
 def write_words(
     model: Llama, tokens: Sequence[str], rare: Sequence[str], end_shares: Sequence[int], target: Path
 ) -> None:
-    """Write the exact model, whole or not at all.
+    """Write the exact model as one complete file or not at all.
 
     Args:
         model: the network.
         tokens: its vocabulary, which begins with SPECIAL.
-        rare: words by group, usual ones first.
-        end_shares: of 256, that a text ends, by the bits left, as `misc.bits.text.words.END_LEFT` lists these.
+        rare: words by group, more frequent words first.
+        end_shares: probability in 256ths that a text ends, for each number of bits left in
+            `misc.bits.text.words.END_LEFT`.
         target: file.
     """
     config, arrays = from_floats(model)

@@ -1,1 +1,1 @@
-"""Memory: photos that files without pixels are drawn from."""
+"""Memory: photos from which files without pixels are drawn."""

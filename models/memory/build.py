@@ -1,4 +1,4 @@
-"""A memory from photos: each is looked at by the embedded profile's networks and coded by its pixel stream.
+"""Build a memory from photos: the embedded profile's networks embed each photo, and its pixel stream codes it.
 
 photo ─► shorter side of 384 pixels ─► hyperprior ─► latents
       └► vision tower ─► CLIP's embedding and dense embeddings, tokens ─► axes in which they differ most ─► cells
@@ -35,7 +35,7 @@ def build_memory(
     """The memory of some photos, in their order.
 
     Args:
-        photos: RGB, of any size; at least as many as there are axes (48) by 16 cells each.
+        photos: RGB, of any size; with 16 cells each, they need at least as many cells as there are axes (48).
 
     Raises:
         InputError: there are too few photos.
@@ -64,7 +64,7 @@ def build_memory(
 
 
 def scale_to(photo: Image.Image) -> Image.Image:
-    """A photo whose shorter side has 384 pixels, and the longer one 576 at most."""
+    """A photo scaled to 384 pixels on the shorter side, with at most 576 on the longer."""
     ratio = SIDE / min(photo.size)
     width, height = (max(1, min(LONGEST, round(side * ratio))) for side in photo.size)
     return photo.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
@@ -77,7 +77,7 @@ def pool(tokens: torch.Tensor) -> Floats:
 
 
 def find_axes(cells: npt.NDArray[np.float32]) -> Cells:
-    """Cells (photos, 4, 4, C) along the 48 axes in which they differ most (principal components)."""
+    """The first 48 principal components of cells (photos, 4, 4, C), and the cells in these axes."""
     flat = cells.reshape(-1, cells.shape[-1])
     mean = flat.mean(0)
     centred = (flat - mean).astype(np.float64)

@@ -1,10 +1,10 @@
-"""From a file without pixels to a draft: the photo of the memory that its seed or its text means.
+"""From a file without pixels to a draft: a photo of the memory, selected by the seed or by the text.
 
     seed 0 ─► the likeliest photo by text and regions ─┐
     seed k ─► photo k - 1 ─────────────────────────────┴─► its latents ─► hyperprior ─► cut to shape ─► draft
 
-The number of a photo means the same photo on every machine. Which one is the likeliest depends on floats, so an encoder
-writes the number where the first two are nearly equal (`Recall.settle`).
+The number of a photo means the same photo on every machine. The likeliest photo depends on floats, so the encoder
+writes its number if the first two are nearly equal (`Recall.settle`).
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from .store import Floats, Memory
 __all__ = ["Recall", "prompts"]
 
 NATIVE = 768  # longest side of a draft, in pixels; larger images are enlarged from it
-MARGIN = 1e-3  # two photos whose expected likenesses differ by less are nearly equal
+MARGIN = 1e-3  # two photos are nearly equal if their expected similarities differ by less
 
 Pixels = npt.NDArray[np.uint8]
 Embed = Callable[[Sequence[str]], Tensor]
 
 
 class Recall:
-    """A memory at work.
+    """Selects photos of a memory and decodes them.
 
     Args:
-        memory: of `load_memory`.
-        hyperprior: draws its photos.
-        embed: texts to CLIP embeddings (texts, 256); called when a file's text has to be understood.
+        memory: from `load_memory`.
+        hyperprior: decodes its photos.
+        embed: texts to CLIP embeddings (texts, 256); called only if a file's text selects the photo.
 
     Raises:
         WeightsError: the memory was made with another hyperprior.
@@ -53,17 +53,17 @@ class Recall:
         self.memory, self.hyperprior, self.embed = memory, hyperprior, embed
 
     def draft(self, streams: Streams) -> Pixels:
-        """The draft of a file without pixels, (height, width, 3) uint8; its longest side has 768 pixels at most."""
+        """The draft of a file without pixels, (height, width, 3) uint8; its longer side has at most 768 pixels."""
         return self.photo(self.find(streams), streams.width, streams.height)
 
     def find(self, streams: Streams) -> int:
-        """Number of the photo that a file means."""
+        """Number of the photo that a file selects."""
         if 0 < streams.seed <= len(self.memory):
             return streams.seed - 1
         return int(order(self.scores(streams))[0])
 
     def scores(self, streams: Streams) -> Floats:
-        """(photos,) likeness that each is expected to have to the image that a file's text and regions tell of."""
+        """(photos,) expected similarity of each photo to the original, given a file's text and regions."""
         whole, names = prompts(streams.text or Description())
         embedded = self.embed([whole, *names]).float().cpu().numpy()
         return score(self.memory, embedded[0], embedded[1:], streams.regions)
@@ -72,8 +72,8 @@ class Recall:
         """Seeds of the `count` likeliest photos.
 
         Args:
-            tokens: (rows, columns, 384) of the vision tower, of the photo that is encoded; if given, the seeds come in
-                the order of likeness to that photo, else the likeliest by text first.
+            tokens: (rows, columns, 384) of the vision tower for the original; if given, the seeds are sorted by
+                similarity to the original, otherwise the likeliest by text come first.
         """
         photos = order(self.scores(streams))[:count]
         if tokens is not None:
@@ -81,7 +81,7 @@ class Recall:
         return [int(photo) + 1 for photo in photos]
 
     def settle(self, streams: Streams) -> Streams:
-        """The same streams, with the number of the likeliest photo as seed where another machine might find another."""
+        """The same streams; the likeliest photo's number becomes the seed if another machine might select another."""
         if streams.seed or streams.pixels is not None:
             return streams
         scores = self.scores(streams)
@@ -91,7 +91,7 @@ class Recall:
         return dataclasses.replace(streams, seed=int(first) + 1)
 
     def photo(self, number: int, width: int, height: int) -> Pixels:
-        """A photo of the memory, cut in its middle to the shape of width x height, at most 768 pixels long."""
+        """A photo of the memory, cropped to the aspect ratio of width x height, at most 768 pixels long."""
         own_width, own_height = (int(side) for side in self.memory.sizes[number])
         latents: PixelLatents = unpack(
             self.memory.latents[number], own_width, own_height, self.hyperprior.entropy_model
@@ -106,6 +106,6 @@ class Recall:
 
 
 def prompts(description: Description) -> tuple[str, list[str]]:
-    """The text of the whole, and the name of every item."""
+    """The overall sentence, and the name of every item."""
     names = [item.name for item in description.items]
     return description.overall or ", ".join(names), names

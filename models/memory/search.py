@@ -1,12 +1,12 @@
-"""Which photos of the memory a file means, and which of them are most like an image.
+"""Rank the photos of the memory for a file's text and regions, or by similarity to an image.
 
     text, names ─► cosine with each photo ───────────┐
     regions ─────► likeness of its cells to the masks ┴─► evidence ─► probabilities ─► expected likeness ─► order
 
-A text fits many photos about as well. The one to draw is not the one that fits best but the one that is most like all
-that fit: the expected cosine of its embedding and the original's, where the original is taken to be like photo k with
-the probability that the evidence gives to k (minimum Bayes risk; softmax of the evidence). An encoder, which has the
-image, goes by the likeness of the vision tower's cells instead.
+A text fits many photos about equally well. The best choice is therefore not the photo that fits best, but the photo
+that is most similar to all that fit (minimum Bayes risk). The probability of photo k is the softmax of its evidence.
+The score of a photo is the expected cosine of its embedding with the original's, if the original is like photo k with
+that probability. An encoder has the original and compares the cells of the vision tower instead.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from .store import CELLS, Floats, Memory
 
 __all__ = ["expect", "order", "score", "score_layout", "score_structure", "score_text"]
 
-# Measured by `misc eval recall` on photos that are neither in the memory nor of Kodak.
-NAMES = 0.5  # weight of the names' cosine beside the text's
+# Chosen with `misc eval recall` on photos that are neither in the memory nor in Kodak.
+NAMES = 0.5  # weight of the names' cosine against the text's
 TEMPERATURE = 0.035  # of the softmax over photos
-CORRELATION, COVER = 0.06, 0.02  # weights of the two parts of the regions' score beside the mean of the cosines
-SCALE, BIAS = 18.4, -3.9  # of the locator: sigmoid(SCALE * cosine + BIAS) is how sure a patch is of a name
+CORRELATION, COVER = 0.06, 0.02  # weights of the two parts of the regions' score against the mean of the cosines
+SCALE, BIAS = 18.4, -3.9  # of the locator: sigmoid(SCALE * cosine + BIAS) is the probability that a patch shows a name
 
 
 def score_text(memory: Memory, text: Floats) -> Floats:
@@ -35,10 +35,10 @@ def score_text(memory: Memory, text: Floats) -> Floats:
 
 
 def score_layout(memory: Memory, names: Floats, regions: RegionMaps) -> Floats:
-    """(photos,) how well each photo shows the items where their masks are and not elsewhere, mean over the items.
+    """(photos,) how well each photo shows the items inside their masks and not outside, mean over the items.
 
-    Of each item the correlation over the 4 x 4 cells of its mask and of the cells' cosine with its name, and the
-    logarithm of the mask's probability where each cell shows the item as surely as the locator says.
+    The score of an item has two parts: the correlation, over the 4 x 4 cells, of its mask with the cells' cosines with
+        its name; and the log probability of its mask, if each cell shows the item with the locator's probability.
 
     Args:
         names: (items, 256) embeddings of the items' names, of length 1.
@@ -59,7 +59,7 @@ def score_layout(memory: Memory, names: Floats, regions: RegionMaps) -> Floats:
 
 
 def correlate(a: Floats, b: Floats) -> Floats:
-    """Pearson's correlation over the last two axes; about 0 where one of both is the same everywhere."""
+    """Pearson's correlation over the last two axes; about 0 if one of the two is constant."""
     a, b = (each - each.mean((-2, -1), keepdims=True) for each in (a, b))
     spread = np.sqrt(np.square(a).sum((-2, -1)) * np.square(b).sum((-2, -1)) + 1e-6)
     correlation: Floats = (a * b).sum((-2, -1)) / spread
@@ -67,7 +67,7 @@ def correlate(a: Floats, b: Floats) -> Floats:
 
 
 def score_structure(memory: Memory, tokens: Floats) -> Floats:
-    """(photos,) mean cosine of the cells of a photo and of each photo of the memory.
+    """(photos,) mean cosine of an image's cells and the cells of each photo of the memory.
 
     Args:
         tokens: (rows, columns, 384) of the vision tower.
@@ -79,7 +79,7 @@ def score_structure(memory: Memory, tokens: Floats) -> Floats:
 
 
 def cosine(a: Floats, b: Floats) -> Floats:
-    """Along the last axis."""
+    """Cosine similarity along the last axis."""
     product: Floats = (a * b).sum(-1) / (np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)).clip(1e-6)
     return product
 
@@ -95,7 +95,7 @@ def score(memory: Memory, text: Floats, names: Floats, regions: RegionMaps | Non
 
 
 def expect(memory: Memory, evidence: Floats) -> Floats:
-    """(photos,) expected cosine of each photo's embedding and that of an image for which there is some evidence.
+    """(photos,) expected cosine of each photo's embedding with that of the original, given the evidence.
 
     Args:
         evidence: (photos,) how well each photo fits, as a cosine.

@@ -1,7 +1,7 @@
-"""Photos to make a memory of: folders of images and WebDataset shards, with their licences.
+"""Photos for a memory, from folders of images and WebDataset shards, with their licences.
 
-A shard (`.tar`) holds of each photo an image and a `.json` with `source` and `licence`. An image of a folder has the
-folder's name as its source, and the licence that whoever builds the memory states.
+A shard (`.tar`) holds an image and a `.json` with `source` and `licence` for each photo. For an image in a folder, the
+source is the folder's name, and the user states the licence.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SUFFIXES = frozenset({".avif", ".jpeg", ".jpg", ".png", ".webp"})
 
 @dataclass(frozen=True)
 class Photo:
-    """One photo: its coded image, and what has to be said of it."""
+    """One photo: its coded image, and its name, source and licence."""
 
     name: str
     data: bytes
@@ -49,11 +49,11 @@ def find_photos(paths: Sequence[Path], licences: Sequence[str] = (), stated: str
 
     Args:
         paths: folders, images, or `.tar` shards.
-        licences: texts of which a photo's licence contains one; all if empty.
+        licences: a photo's licence must contain one of these texts; if empty, all photos are used.
         stated: licence of photos that do not come from a shard.
 
-    Raises:
-        InputError: a path is missing or is no such thing.
+        Raises:
+            InputError: a path is missing or of another kind.
     """
     for path in paths:
         if path.suffix == ".tar" and path.is_file():
@@ -71,7 +71,7 @@ def find_photos(paths: Sequence[Path], licences: Sequence[str] = (), stated: str
 
 
 def read_shard(path: Path) -> Iterator[Photo]:
-    """Photos of a shard; a member that has no partner is left out."""
+    """Photos of a shard; an image without its JSON, or the reverse, is left out."""
     waiting: dict[str, dict[str, bytes]] = {}
     try:
         with tarfile.open(path) as archive:

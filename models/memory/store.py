@@ -1,10 +1,10 @@
-"""The memory on disk: what is kept of each photo, and how it is read.
+"""The memory on disk: the data of each photo, written and read.
 
-    photo ─┬─► hyperprior ─► latents, some 700 bytes in the exact coder ──► what is drawn
-           ├─► CLIP ───────► embedding (256), 4 x 4 cells of 48 numbers ──► found by text and regions
-           └─► vision tower ► 4 x 4 cells of 48 numbers ──────────────────► compared with a photo by an encoder
+    photo ─┬─► hyperprior ─► latents, some 700 bytes in the exact coder ──► the draft
+           ├─► CLIP ───────► embedding (256), 4 x 4 cells of 48 numbers ──► search by text and regions
+           └─► vision tower ► 4 x 4 cells of 48 numbers ──────────────────► comparison with the original by an encoder
 
-All numbers are int8 with one scale an array. Cells are means of patches along the axes in which photos differ most.
+All numbers are int8 with one scale per array. A cell is the mean of its patches, in the first principal components.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Cells:
-    """Places of photos along the axes in which they differ most.
+    """Cells of photos in their first principal components.
 
     Attributes:
         values: (photos, 4, 4, 48).
@@ -43,27 +43,27 @@ class Cells:
     mean: Floats
 
     def project(self, tokens: Floats) -> Floats:
-        """Tokens (..., C) along the axes, (..., 48)."""
+        """Tokens (..., C) in the principal components, (..., 48)."""
         projected: Floats = (tokens - self.mean) @ self.axes.T
         return projected
 
     def restore(self) -> Floats:
-        """(photos, 4, 4, C) of all photos, but for what lies across the axes."""
+        """(photos, 4, 4, C): the cells of all photos, reconstructed from the principal components."""
         restored: Floats = self.values @ self.axes + self.mean
         return restored
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Photos that files without pixels are drawn from.
+    """Photos from which files without pixels are drawn.
 
     Attributes:
-        embeddings: (photos, 256) of the embedded CLIP, about of length 1.
+        embeddings: (photos, 256) of the embedded CLIP, of length about 1.
         places: cells of its dense embeddings.
         structure: cells of the vision tower's tokens.
         sizes: (photos, 2) width and height.
-        latents: of each photo, a pixel stream.
-        checksum: of the entropy model that reads them.
+        latents: the pixel stream of each photo.
+        checksum: of the entropy model that decodes them.
     """
 
     embeddings: Floats
@@ -78,7 +78,7 @@ class Memory:
 
 
 def pack_memory(memory: Memory) -> bytes:
-    """A memory as a safetensors file, about 2.6 KB a photo."""
+    """A memory as a safetensors file, about 2.6 KB per photo."""
     tensors: dict[str, npt.NDArray[np.generic]] = {
         "sizes": memory.sizes,
         "latents": np.frombuffer(b"".join(memory.latents), np.uint8),
@@ -104,7 +104,7 @@ def load_memory(path: Path) -> Memory:
     """A memory that `pack_memory` wrote.
 
     Raises:
-        WeightsError: the file is missing, damaged, or no memory.
+        WeightsError: the file is missing, damaged, or not a memory.
     """
     with refusing(path, "the memory"):
         weights = load(path)

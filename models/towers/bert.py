@@ -1,8 +1,8 @@
-"""BERT's encoder (Devlin et al. 2018, arXiv 1810.04805), for weights that are trained already.
+"""BERT's encoder (Devlin et al. 2018, arXiv 1810.04805), for inference with existing weights.
 
     tokens ─► words + positions ─► norm ─► layers x (attention, norm, MLP, norm) ─► states
 
-It gives the states of transformers' BertModel without a pooling layer; that library takes three seconds to import.
+Its states equal those of transformers' BertModel without a pooling layer; that library takes three seconds to import.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ UNUSED = ("pooler.", "position_ids")
 
 
 class Layer(nn.Module):
-    """Attention and MLP, normalised after each."""
+    """Attention and MLP, each followed by a normalisation."""
 
     def __init__(self, width: int, heads: int, hidden: int, epsilon: float) -> None:
         super().__init__()
@@ -67,10 +67,10 @@ class Bert(nn.Module):
     """States of tokens.
 
     Args:
-        config: what a `config.json` of the hub says of a BERT; what it leaves out is as in the paper.
+        config: a `config.json` of a BERT on the hub; missing values are those of the paper.
 
-    Raises:
-        KeyError, ValueError: it says too little, or is of a network that is built otherwise.
+        Raises:
+            KeyError, ValueError: it is incomplete, or describes another kind of network.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
@@ -81,7 +81,7 @@ class Bert(nn.Module):
         self.width = int(sizes["hidden_size"])
         self.padding = int(sizes["pad_token_id"] or 0)
         self.word_embeddings, self.position_embeddings, self.token_type_embeddings = (
-            nn.Embedding.from_pretrained(torch.zeros(sizes[count], self.width))  # a new one would draw numbers
+            nn.Embedding.from_pretrained(torch.zeros(sizes[count], self.width))  # avoids a random initialisation
             for count in ("vocab_size", "max_position_embeddings", "type_vocab_size")
         )
         self.norm = nn.LayerNorm(self.width, eps=sizes["layer_norm_eps"])
@@ -91,12 +91,12 @@ class Bert(nn.Module):
         )
 
     def take(self, state: Mapping[str, Tensor]) -> None:
-        """Take parameters by the names that transformers gives them; RuntimeError if they do not fit."""
+        """Load parameters by their names in transformers; RuntimeError if they do not fit."""
         own = {rename(name): value.float() for name, value in state.items()}
         self.load_state_dict({name: own[name] for name in own if not name.startswith(UNUSED)}, assign=True)
 
     def forward(self, tokens: Tensor, visible: Tensor) -> Tensor:
-        """(B, L, width) states of tokens (B, L); visible: (B, L), nonzero where there is one."""
+        """(B, L, width) states of tokens (B, L); visible: (B, L), nonzero at tokens, 0 at padding."""
         x = self.word_embeddings(tokens) + self.token_type_embeddings.weight[0]
         x = self.norm(x + self.position_embeddings.weight[: tokens.shape[1]])
         for layer in self.layers:
@@ -106,7 +106,7 @@ class Bert(nn.Module):
 
 
 def rename(name: str) -> str:
-    """The name here of a parameter that transformers names so."""
+    """The parameter's name here for its name in transformers."""
     for old, new in NEW_NAMES:
         name = name.replace(old, new)
     return name

@@ -1,8 +1,9 @@
-"""Finds things of 80 usual names, with boxes: CenterNet (Zhou 2019, arXiv 1904.07850) on MobileNetV3.
+"""Detector of objects of COCO's 80 classes, with boxes: CenterNet (Zhou 2019, arXiv 1904.07850) on MobileNetV3.
 
-    image ─► 512x512 ─► graph ─► heat of every name (128, 128, 80), reach to the four sides ─► peaks ─► things
+    image ─► 512x512 ─► graph ─► heat map of every class (128, 128, 80), distances to the four sides ─► peaks ─► things
 
-The embedded describer takes names from it, the embedded locator places: both have learned from few rooms and streets.
+The embedded describer uses its names, the embedded locator its boxes: both were trained on few photos of rooms and
+streets.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ PERSONS = frozenset(
 
 @dataclass(frozen=True)
 class Thing:
-    """Something that was found.
+    """A detected object.
 
     Attributes:
         name: of NAMES.
@@ -69,7 +70,7 @@ class Thing:
 
     @property
     def area(self) -> float:
-        """Share of the image that the box takes."""
+        """Share of the image inside the box."""
         left, top, right, bottom = self.box
         return max(0.0, right - left) * max(0.0, bottom - top)
 
@@ -81,17 +82,17 @@ class Detector:
         path: of the weights.
 
     Raises:
-        WeightsError: the file is missing or is no graph.
+        WeightsError: the file is missing or not a graph.
     """
 
     def __init__(self, path: Path) -> None:
         self.graph = GraphModel(path)
 
     def find(self, image: Image.Image, least: float = 0.2) -> list[Thing]:
-        """Things in an RGB image, the surest first.
+        """Objects in an RGB image, by falling score.
 
         Args:
-            least: score that a thing needs.
+            least: least score of an object.
         """
         resized = image.resize((SIDE, SIDE), Image.Resampling.BILINEAR)
         pixels = torch.from_numpy(np.array(resized)).float()[None]
@@ -114,7 +115,7 @@ class Detector:
 
 
 def distinct(things: Sequence[Thing], least: float) -> list[str]:
-    """Names of things of at least this score, each once, those that fill the image first."""
+    """Names of objects of at least this score, each once, the largest first."""
     weight: dict[str, float] = {}
     for thing in things:
         if thing.score >= least:

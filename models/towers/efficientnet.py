@@ -14,13 +14,13 @@ __all__ = ["EfficientNetLite"]
 
 EPSILON = 1e-3
 STEM, HEAD = 32, 1280
-# blocks, side of the kernel, stride of the first block, times as wide inside, channels
+# blocks, kernel size, stride of the first block, expansion factor, channels
 STAGES = ((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192),
           (1, 3, 1, 6, 320))  # fmt: skip
 
 
 class Convolution(nn.Sequential):
-    """Convolution and batch norm, padded as TensorFlow does: more at the end where the padding is uneven."""
+    """Convolution and batch norm, padded as in TensorFlow: if the padding is odd, the end gets one more."""
 
     def __init__(self, inputs: int, outputs: int, side: int = 1, stride: int = 1, groups: int = 1) -> None:
         super().__init__(
@@ -42,7 +42,7 @@ class Convolution(nn.Sequential):
 
 
 class Block(nn.Module):
-    """Wider, filtered by channel, narrower; added to its input where the shape stays."""
+    """Inverted residual: expansion, depthwise convolution, projection; added to its input if the shape is the same."""
 
     def __init__(self, inputs: int, outputs: int, side: int, stride: int, times: int) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class Block(nn.Module):
 
 
 class EfficientNetLite(nn.Module):
-    """Logits of images; classes: how many."""
+    """Logits of images for a number of classes."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ class EfficientNetLite(nn.Module):
         self.classifier = nn.Linear(HEAD, classes)
 
     def features(self, pixels: Tensor) -> Tensor:
-        """(B, 1280) of (B, 3, H, W): what the classifier reads."""
+        """(B, 1280) of (B, 3, H, W): the input of the classifier."""
         x = functional.relu6(self.head(self.blocks(functional.relu6(self.stem(pixels)))))
         return x.mean((2, 3))
 

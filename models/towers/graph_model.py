@@ -3,7 +3,7 @@
     FILE.safetensors    tensors: constants, kernels as torch has them, half precision
                         metadata `graph`: JSON, {node: {"op", "inputs", "stride", "same", "fused", "depthwise"}}
 
-Values are (B, H, W, C), as the graph was written; a node is computed when it is asked for.
+Values are (B, H, W, C), as in the original graph; a node is computed when it is needed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class GraphModel:
         path: of the weights file.
 
     Raises:
-        WeightsError: the file is missing, damaged or no graph whose operations are known.
+        WeightsError: the file is missing, damaged, or not a graph of known operations.
     """
 
     def __init__(self, path: Path) -> None:
@@ -58,7 +58,7 @@ class GraphModel:
 
 
 def convolve(node: dict[str, Any], x: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
-    """A convolution and what is fused to it."""
+    """A convolution and its fused operations."""
     x, stride = x.permute(0, 3, 1, 2), node["stride"]
     if node["same"]:
         pads: list[int] = []

@@ -1,10 +1,10 @@
-"""Subjects that ImageNet has few classes for or none, such as flowers and mountains: a layer behind the tagger.
+"""Subjects for which ImageNet has few or no classes, such as flowers and mountains: a layer on the tagger's features.
 
     image ─► EfficientNet-lite0 ─► 1280 features ─┬─► 1000 shares (tagger)
                                                   └─► a probability of each subject
 
-ImageNet knows 120 dogs and two flowers. `misc.train.subjects` trained the layer on labels and captions; a subject says
-what an image is of, not all that is somewhere in it.
+ImageNet has 120 classes of dogs and two of flowers. `misc.train.subjects` trained the layer on labels and captions. A
+subject is the main content of an image, not everything in it.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from ...weights.safe import load, refusing
 __all__ = ["FEATURES", "GENERAL", "PLACES", "Subjects", "load_subjects"]
 
 FEATURES = 1280
-GENERAL: Mapping[str, Sequence[str]] = {  # what is more general than a subject
+GENERAL: Mapping[str, Sequence[str]] = {  # more general names of a subject
     **dict.fromkeys(["dandelion", "rose", "sunflower", "tulip"], ("flower",)),
     "tower": ("building",),
     **dict.fromkeys(["dress", "jacket", "shirt", "shoe", "shorts", "skirt", "trousers"], ("clothing",)),
 }
-PLACES = frozenset(["field", "grass", "river", "sea", "snow", "street", "water"])  # where things are, and no items
+PLACES = frozenset(["field", "grass", "river", "sea", "snow", "street", "water"])  # these name a place, not an item
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Subjects:
     bias: npt.NDArray[np.float32]
 
     def probabilities(self, features: npt.NDArray[np.float32]) -> dict[str, float]:
-        """How sure it is that an image of these features (1280,) is of each subject, 0 to 1."""
+        """Probability of each subject for an image with these features (1280,)."""
         logits = self.weight @ features + self.bias
         return dict(zip(self.names, (1 / (1 + np.exp(-logits))).tolist(), strict=True))
 

@@ -1,10 +1,10 @@
-"""Tags: what an image shows, in everyday words, as special as they are sure.
+"""Tags: names of an image's content in everyday words, as specific as the classifier is sure.
 
     image ─► 224x224 ─► EfficientNet-lite0 ─► 1000 shares ─► added up along names.tsv ─► tags
 
-A classifier that wavers between macaw and cockatoo is sure of a parrot: "hedging your bets" (Deng 2012) adds the
-shares of all classes that have a name, and takes the most special names that are sure enough. The detector knows 80
-things, this one 1000, of the outdoors, animals, food and buildings too; only encoding needs it.
+If a classifier is unsure between macaw and cockatoo, it is still sure of a parrot. "Hedging your bets" (Deng 2012) adds
+up the shares of all classes with a name, and takes the most specific names that are sure enough. The detector knows 80
+classes, the tagger 1000, also of landscapes, animals, food and buildings. Only encoding needs it.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ __all__ = ["CLASSES", "Tag", "Tagger", "hedge", "load_tagger", "read_names", "su
 
 CLASSES = 1000
 SIDE = 224
-MIDDLE, SPREAD = 127.0, 128.0  # of the pixels that the network has learned from
+MIDDLE, SPREAD = 127.0, 128.0  # normalisation of the training pixels
 Names = Sequence[Sequence[str]]
 
 
 @dataclass(frozen=True)
 class Tag:
-    """A name of what an image shows.
+    """A name for an image's content.
 
     Attributes:
         name: everyday words, at most three.
-        share: 0 to 1, how sure the classifier is.
-        classes: how many of ImageNet's classes have it; the fewer, the more it says.
+        share: 0 to 1, the classifier's confidence.
+        classes: number of ImageNet classes with this name; fewer means more specific.
     """
 
     name: str
@@ -50,24 +50,24 @@ class Tag:
 
 
 class Tagger:
-    """Names what is in images.
+    """The classifier with its table of names.
 
     Args:
         network: of ImageNet's classes, in evaluation mode.
-        names: of every class, the most special first.
-        subjects: the layer behind the features of an `EfficientNetLite`.
+        names: of every class, the most specific first.
+        subjects: the layer on the features of an `EfficientNetLite`.
     """
 
     def __init__(self, network: nn.Module, names: Names, subjects: Subjects | None = None) -> None:
         self.network, self.names, self.layer = network, names, subjects
 
     def tags(self, image: Image.Image, least: float) -> list[Tag]:
-        """What is in an RGB image, as `hedge` has it."""
+        """The tags of an RGB image, by `hedge`."""
         return hedge(self.shares(image), self.names, least)
 
     @torch.inference_mode()
     def shares(self, image: Image.Image) -> npt.NDArray[np.float64]:
-        """(1000,) shares of the classes, of the whole image and of its middle square together."""
+        """(1000,) shares of the classes, mean over the whole image and its centre square."""
         logits: Tensor = self.network(self._views(image))
         mean: npt.NDArray[np.float64] = logits.float().softmax(1).mean(0).cpu().double().numpy()
         return mean
@@ -79,7 +79,7 @@ class Tagger:
 
     @torch.inference_mode()
     def look(self, image: Image.Image) -> tuple[npt.NDArray[np.float64], dict[str, float]]:
-        """`shares`, and the probability of each subject; no subjects without their layer."""
+        """`shares`, and the probability of each subject; empty without the layer of subjects."""
         if self.layer is None:
             return self.shares(image), {}
         features = self._features(image)
@@ -92,7 +92,7 @@ class Tagger:
         return self.network.features(self._views(image)).float()
 
     def _views(self, image: Image.Image) -> Tensor:
-        """(2, 3, 224, 224): the whole image, and its middle square."""
+        """(2, 3, 224, 224): the whole image, and its centre square."""
         inputs = torch.stack([to_input(image), to_input(middle(image))])
         return inputs.to(next(self.network.parameters()).device)
 
@@ -104,7 +104,7 @@ def mean_of(rows: Tensor) -> npt.NDArray[np.float32]:
 
 
 def middle(image: Image.Image) -> Image.Image:
-    """The largest square in the middle of an image."""
+    """The largest square at the centre of an image."""
     width, height = image.size
     side = min(width, height)
     left, top = (width - side) // 2, (height - side) // 2
@@ -127,15 +127,15 @@ def sum_shares(shares: npt.NDArray[np.float64], names: Names) -> dict[str, float
 
 
 def hedge(shares: npt.NDArray[np.float64], names: Names, least: float) -> list[Tag]:
-    """The most special names that are sure enough, the surest first.
+    """The most specific names that are sure enough, the surest first.
 
     Args:
         shares: (classes,), of every class.
         names: of every class.
-        least: share that a name needs.
+        least: least share of a name.
 
     Returns:
-        tags, none of which has a more special one among them: neither animal nor bird beside parrot.
+        tags without more general ones: with parrot, neither animal nor bird.
     """
     sums = sum_shares(shares, names)
     count = Counter(name for chain in names for name in chain)
@@ -146,13 +146,13 @@ def hedge(shares: npt.NDArray[np.float64], names: Names, least: float) -> list[T
 
 
 def read_names() -> list[list[str]]:
-    """Everyday names of ImageNet's classes, the most special first; `misc.train.prepare.names` made the table."""
+    """Everyday names of ImageNet's classes, the most specific first; `misc.train.prepare.names` made the table."""
     text = (resources.files("misc.models") / "towers" / "names.tsv").read_text("utf-8")
     return [line.split("\t") for line in text.splitlines() if not line.startswith("#")]
 
 
 def load_tagger(path: Path, device: str | torch.device = "cpu", subjects: Path | None = None) -> Tagger:
-    """The tagger of a checkpoint of EfficientNet-lite0, whose tensors lie in the order of timm's network.
+    """The tagger from a checkpoint of EfficientNet-lite0, whose tensors have the order of timm's network.
 
     Args:
         subjects: weights of the subjects' layer.

@@ -1,8 +1,9 @@
-"""The text tower of the embedded locator and decoder: all-MiniLM-L6-v2, as token states or as one vector a text.
+"""The text tower of the embedded locator and decoder: all-MiniLM-L6-v2, as token states or one vector per text.
 
     texts ─► WordPiece, at most 64 tokens ─► Bert ─► (B, L, 384) states, (B, L) mask ─► mean ─► (B, 384), length 1
 
-Sentence-BERT (Reimers & Gurevych 2019, arXiv 1908.10084) pools so; sentence-transformers gives the same vectors.
+The pooling is that of Sentence-BERT (Reimers & Gurevych 2019, arXiv 1908.10084); sentence-transformers gives the same
+vectors.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class TextTower:
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return next(self.model.parameters()).device
 
     @property
@@ -57,7 +58,7 @@ class TextTower:
 
     @torch.no_grad()
     def tokens(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """States and mask of texts, with the first and last marks among the tokens.
+        """States and mask of texts; the tokens include the start and end tokens.
 
         Returns:
             states: (B, L, 384) float, L <= 64, zero where there is no token.
@@ -88,7 +89,7 @@ def load_text_tower(folder: Path, device: str | torch.device = "cpu") -> TextTow
     weights, tokens, config = (folder / name for name in FILES)
     with refusing(tokens, "the text tower"):
         tokenizer = Tokenizer.from_str(tokens.read_text())
-    with refusing(config, "the text tower"), torch.device("meta"):  # no numbers are drawn that are thrown away
+    with refusing(config, "the text tower"), torch.device("meta"):  # avoids a random initialisation
         model = Bert(json.loads(config.read_text()))
     with refusing(weights, "the text tower"):
         model.take(load(weights, "pt").tensors)

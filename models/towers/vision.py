@@ -32,7 +32,7 @@ def load_vision_tower(path: Path) -> VisionTransformer:
         WeightsError: the file is missing, damaged or holds another network.
     """
     with refusing(path, "the vision tower"):
-        with torch.device("meta"):  # no numbers are drawn that are thrown away
+        with torch.device("meta"):  # avoids a random initialisation
             model = build(VisionTransformer, CONFIG)
         arrays = {rename(name): torch.from_numpy(array) for name, array in read_arrays(path).items()}
         model.load_state_dict(arrays, assign=True)
@@ -41,7 +41,7 @@ def load_vision_tower(path: Path) -> VisionTransformer:
 
 
 def read_arrays(path: Path) -> dict[str, npt.NDArray[np.float32]]:
-    """The tower's arrays in an ONNX file, by the names that Hugging Face gave them; raises all kinds of errors."""
+    """The tower's arrays in an ONNX file, by their names at Hugging Face; other files raise errors of many kinds."""
     import onnx
 
     graph = onnx.load(path).graph

@@ -1,8 +1,8 @@
-"""A vision transformer of DINOv2's layout (Oquab et al. 2023, arXiv 2304.07193), for weights that are trained already.
+"""A vision transformer of DINOv2's layout (Oquab et al. 2023, arXiv 2304.07193), for inference with existing weights.
 
-    pixels ─► patches of PxP, one number list each ─► + positions ─► layers x (attention, MLP) ─► norm ─► tokens
+    pixels ─► patches of PxP, one vector each ─► + positions ─► layers x (attention, MLP) ─► norm ─► tokens
 
-It draws the same tokens as transformers' Dinov2Model; that library takes three seconds to import, this file none.
+Its tokens equal those of transformers' Dinov2Model; that library takes three seconds to import.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ NEW_NAMES = (
 
 
 def rename(name: str) -> str:
-    """The name here of a parameter that transformers, in any of its versions, names so."""
+    """The parameter's name here for its name in any version of transformers."""
     for old, new in NEW_NAMES:
         name = name.replace(old, new)
     return name
 
 
 class Attention(nn.Module):
-    """Every token looks at all others."""
+    """Self-attention of all tokens."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class Mlp(nn.Module):
 
 
 class Layer(nn.Module):
-    """Attention and MLP, normalised before and scaled after."""
+    """Attention and MLP, each with a normalisation before and a learned scale after."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -90,9 +90,9 @@ class VisionTransformer(nn.Module):
 
     Args:
         width: channels of a token.
-        layers, heads: how many.
+        layers, heads: number of layers and of heads.
         patch: side of a patch in pixels.
-        positions: patches along a side of the square that the positions were learned on.
+        positions: patches along a side of the training images, for the position embeddings.
     """
 
     def __init__(self, width: int, layers: int, heads: int, patch: int, positions: int) -> None:
@@ -105,7 +105,7 @@ class VisionTransformer(nn.Module):
         self.norm = nn.LayerNorm(width, eps=EPSILON)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """(B, 1 + rows x columns, width): a token of the whole and of each patch of pixels (B, 3, height, width)."""
+        """(B, 1 + rows x columns, width): the class token and one token per patch of pixels (B, 3, height, width)."""
         patches = self.projection(pixels)
         places = self.places(*patches.shape[-2:])
         x = torch.cat([self.cls_token.expand(len(patches), -1, -1), patches.flatten(2).transpose(1, 2)], 1) + places
@@ -115,7 +115,7 @@ class VisionTransformer(nn.Module):
         return tokens
 
     def places(self, rows: int, columns: int) -> Tensor:
-        """(1, 1 + rows x columns, width): the learned positions, stretched to another number of patches."""
+        """(1, 1 + rows x columns, width): the position embeddings, interpolated to another number of patches."""
         if rows == columns == self.positions:
             return self.position_embeddings
         whole, learned = self.position_embeddings[:, :1], self.position_embeddings[:, 1:]
