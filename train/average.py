@@ -1,12 +1,12 @@
-"""Average weights of the upsampler: of several moments of its training, and of the network that it started from.
+"""Average weights of the upsampler: of several checkpoints of a run, and of the network from which it started.
 
     python -m misc.train.average --weights FILE [--weights FILE ...] [--x4plus 3] --out FILE
 
     theta = (sum(theta_k) + x * theta_x4plus) / (K + x)
 
-Moments of one training average well (Izmailov 2018, arXiv 1803.05407). The training began at Real-ESRGAN x4plus, which
-draws nearer to the draft; its share moves the average between fidelity and texture (ESRGAN, Wang 2018, section 3.4,
-arXiv 1809.00219).
+The average of checkpoints of one run is a good network (Izmailov 2018, arXiv 1803.05407). Training started from
+Real-ESRGAN x4plus, whose images stay closer to the draft. Its share in the average trades texture for fidelity (ESRGAN,
+Wang 2018, section 3.4, arXiv 1809.00219).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def average(networks: Sequence[Upsampler], shares: Sequence[float]) -> Upsampler
 
     Args:
         networks: of one shape, at least one; the first is overwritten and returned.
-        shares: one a network, their sum above 0; they need not sum to one.
+        shares: one for each network; their sum is above 0 and need not be one.
 
     Raises:
         WeightsError: the networks have different shapes.

@@ -1,4 +1,4 @@
-"""A run's files: its state, from which it goes on, and weights that are written whole or not at all."""
+"""A run's files: its state, from which it continues, and its weights. Each file is complete or not there."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def save(
     step: int,
     seconds: float,
 ) -> None:
-    """Write everything, then rename."""
+    """Write the state to a temporary file, then rename it."""
     state = {
         "networks": [network.state_dict() for network in networks],
         "average": average.module.state_dict(),
@@ -65,7 +65,7 @@ def restore(
     average: AveragedModel,
     optimizers: Sequence[torch.optim.Optimizer],
 ) -> tuple[int, float]:
-    """Steps and seconds of the run whose state is in the file, which fills the rest; 0 and 0 if there is none.
+    """Restore a run from its file; returns its steps and seconds, 0 and 0 without a file.
 
     Raises:
         WeightsError: the file is damaged, or of another run.
@@ -77,7 +77,7 @@ def restore(
         for network, saved in zip(networks, state["networks"], strict=True):
             network.load_state_dict(saved)
         average.module.load_state_dict(state["average"])
-        average.n_averaged.fill_(state["step"])  # at 0 the average would begin anew
+        average.n_averaged.fill_(state["step"])  # at 0 the average would start again
         for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
     except (KeyError, RuntimeError, ValueError) as error:
@@ -86,12 +86,12 @@ def restore(
 
 
 def write_tensors(tensors: Mapping[str, Tensor], path: Path, config: Mapping[str, Any]) -> None:
-    """Write weights as safetensors, then rename.
+    """Write weights as safetensors to a temporary file, then rename it.
 
     Args:
         tensors: by name.
         path: of the file.
-        config: the network's shape, which the file keeps.
+        config: the network's shape, stored in the file.
     """
     temporary, metadata = path.with_suffix(".part"), {"config": json.dumps(config)}
     save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, temporary, metadata)

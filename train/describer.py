@@ -1,12 +1,15 @@
 """Train the embedded describer: python -m misc.train.describer --features FOLDER --out FOLDER [--minutes N]
 
-    patch tokens of a photo ─► projector ─► 64 visual tokens ─┐
-                                            answers' tokens ──┴─► Llama ─► cross-entropy of what is to be said
+patch tokens of a photo ─► projector ─► 64 visual tokens ─┐
+                                        answers' tokens ──┴─► Llama ─► cross-entropy of the targets
 
-FOLDER of features comes from `misc.train.prepare.features`, the answers from `misc.train.data.answers`. Besides, visual
-tokens are drawn to the embeddings of the captions' words. Goes on from OUT/state.pt if that exists, else from the
-committed weights, from --start, or --from-scratch with the projector random and the language model of
---language-model. OUT/describer.safetensors receives the moving average.
+                                        `misc.train.prepare.features` makes FOLDER, `misc.train.data.answers` the
+                                        answers. A second loss makes the visual tokens similar to the embeddings of
+                                        the captions' words. The run continues from OUT/state.pt if that exists.
+                                        Otherwise it starts from the committed weights, from --start, or,
+                                        --from-scratch, from a random projector and the language model of
+                                        --language-model. The moving average of the weights is written to
+                                        OUT/describer.safetensors.
 """
 
 from __future__ import annotations
@@ -47,16 +50,16 @@ class Recipe:
     """How the describer is trained.
 
     Attributes:
-        batch: number of photos a step.
+        batch: number of photos per step.
         learning_rate: highest learning rate.
         warm_up: number of steps over which it rises.
         decay: last part of the run over which it falls, linearly.
         average: share of the old average of the weights that a step keeps.
-        ground: first part of the run, in which the projector alone learns, by the captions' words.
-        word_weight: weight of the captions' words beside the answers.
-        label_share: share of photos that have a label and no caption.
-        text_every: so many batches of photos come before one of text tasks.
-        config: shape of a new projector, in models/configs; weights to start from have their own.
+        ground: first part of the run, in which only the projector is trained, with the captions' words.
+        word_weight: weight of the captions' words against the answers.
+        label_share: share of photos with a label and no caption.
+        text_every: number of photo batches before each batch of text tasks.
+        config: shape of a new projector, in models/configs; initial weights have their own.
     """
 
     batch: int = 32
@@ -72,7 +75,7 @@ class Recipe:
 
 
 def word_loss(model: DescriberNetwork, visual: Tensor, bags: Sequence[Tensor]) -> Tensor:
-    """Cross-entropy of the captions' words under the mean of what the visual tokens each stand for.
+    """Cross-entropy of the captions' words under the mean of the word distributions of the visual tokens.
 
     Args:
         model: its embeddings are the words.
@@ -90,12 +93,12 @@ def word_loss(model: DescriberNetwork, visual: Tensor, bags: Sequence[Tensor]) -
 
 
 def answer_loss(model: DescriberNetwork, batch: AnswerBatch, word_weight: float = 0.0) -> Tensor:
-    """Mean cross-entropy of the answers' learned tokens, with labels smoothed, and of the captions' words.
+    """Mean cross-entropy of the answers' target tokens, with label smoothing, and of the captions' words.
 
     Args:
-        model: in training mode it drops out visual tokens and embeddings.
+        model: in training mode, with dropout of visual tokens and embeddings.
         batch: of photos or text tasks.
-        word_weight: of `word_loss`, where there are photos.
+        word_weight: of `word_loss`, for batches of photos.
     """
     device = next(model.parameters()).device
     places = 0 if batch.patches is None else math.prod(batch.patches.shape[1:3])
@@ -117,12 +120,12 @@ def answer_loss(model: DescriberNetwork, batch: AnswerBatch, word_weight: float 
 
 
 class DescriberTask:
-    """The describer and one step of it.
+    """The describer's training task.
 
     Args:
-        model: what learns.
+        model: the network to train.
         batches: endless batches.
-        recipe: how it learns.
+        recipe: of the training.
         accelerator: device and precision.
     """
 

@@ -4,12 +4,12 @@
     scene ─────────┼─► masks, texts ─────────────────────────────────────────┼─► ControlNet, UNet ─► velocity
                    └─► latents at 1/8, mixed with noise ─────────────────────┘        flow matching (arXiv 2210.02747)
 
-The UNet draws at a quarter of the size, in latents of `misc.models.decoder.quarter_autoencoder`; what makes the result
-large is trained by `misc.train.upsampler`. Any subset of the conditions is left out at random.
+The UNet draws at a quarter of the size, in latents of `misc.models.decoder.quarter_autoencoder`. `misc.train.upsampler`
+trains the network that enlarges the result. Any subset of the conditions is dropped at random.
 
-Goes on from OUT/state.pt if that exists, else from the committed weights, from --start (a folder of this trainer), or
---from-scratch. OUT/generator receives the moving average in 8 bits a weight (unet/ controlnet/ scheduler/), and
-OUT/drawn.png photos, drafts and what is drawn of them, at a quarter.
+The run continues from OUT/state.pt if that exists. Otherwise it starts from the committed weights, from --start (a
+folder of this trainer), or --from-scratch. The moving average of the weights is written to OUT/generator in 8 bits per
+weight (unet/ controlnet/ scheduler/). OUT/drawn.png shows photos, drafts and drawn images at a quarter of the size.
 """
 
 from __future__ import annotations
@@ -51,16 +51,16 @@ class Recipe:
     """How the generator is trained.
 
     Attributes:
-        batch: number of crops a step.
+        batch: number of crops per step.
         size: side of a crop in pixels, a multiple of 64; the generator draws at a quarter of it.
         learning_rate: highest learning rate.
         warm_up: number of steps over which it rises.
         decay: last part of the run over which it falls.
         average: share of the old average of the weights that a step keeps.
-        quality: least and most of the pixel stream, 0 to 1.
-        drop_pixels, drop_text, drop_masks: how often a condition is left out, 0 to 1.
+        quality: range of the pixel stream's quality, 0 to 1.
+        drop_pixels, drop_text, drop_masks: probability of dropping a condition, 0 to 1.
         sharp: share of photos without captions.
-        config: shape of a new network, in models/configs; weights to start from have their own.
+        config: shape of a new network, in models/configs; initial weights have their own.
     """
 
     batch: int = 64
@@ -78,7 +78,7 @@ class Recipe:
 
 
 def flow_loss(generator: Generator, latents: Tensor, shown: Shown) -> Tensor:
-    """Squared error of the velocity at random shares of noise; half of them logit-normal, as the middle is harder."""
+    """Squared error of the velocity at random noise shares, half of them logit-normal: the middle is harder."""
     count, device = len(latents), latents.device
     middle = torch.randn(count, device=device).sigmoid()
     sigma = torch.where(torch.rand(count, device=device) < 0.5, middle, torch.rand(count, device=device))
@@ -89,14 +89,14 @@ def flow_loss(generator: Generator, latents: Tensor, shown: Shown) -> Tensor:
 
 
 class GeneratorTask:
-    """The generator and one step of it.
+    """The generator's training task.
 
     Args:
-        generator: what learns.
+        generator: the network to train.
         batches: endless batches of crops of `recipe.size`.
         text: encodes their texts.
         hyperprior: makes the drafts.
-        recipe: how the generator learns.
+        recipe: of the training.
         accelerator: device and precision.
     """
 
@@ -112,7 +112,7 @@ class GeneratorTask:
         self.recipe, self.accelerator, self.batches, self.text = recipe, accelerator, batches, text
         self.hyperprior = hyperprior.eval().requires_grad_(False).to(accelerator.device)
         self.generator = generator.train().requires_grad_(True).to(accelerator.device)
-        if accelerator.device.type == "cuda":  # on a CPU that layout is slower here
+        if accelerator.device.type == "cuda":  # on a CPU this layout is slower
             self.generator.to(memory_format=torch.channels_last)
         self.networks: dict[str, nn.Module] = {PART: self.generator}
         self.optimizers = [
@@ -123,7 +123,7 @@ class GeneratorTask:
         self.last: tuple[Tensor, Tensor, Shown] | None = None
 
     def step(self, step: int, done: float) -> dict[str, float]:
-        """One batch, every crop with conditions of its own."""
+        """One batch; each crop has its own conditions."""
         scene = next(self.batches)
         kept = choose_conditions(scene.located, self.recipe)
         with self.accelerator.autocast():
@@ -135,8 +135,8 @@ class GeneratorTask:
 
     @torch.no_grad()
     def prepare(self, scene: SceneBatch, kept: Kept) -> tuple[Tensor, Tensor, Shown]:
-        """Scaled latents (B, 12, S/8, S/8), drafts at a quarter (B, 3, S/4, S/4) in [0, 1], zero where they are left
-        out, and the conditions."""
+        """Scaled latents (B, 12, S/8, S/8), drafts at a quarter (B, 3, S/4, S/4) in [0, 1], zero if they are
+        dropped, and the conditions."""
         device = self.accelerator.device
         photos = scene.images.to(device)
         drafts = torch.zeros(len(photos), 3, *(side // QUARTER for side in photos.shape[2:]), device=device)
@@ -149,7 +149,7 @@ class GeneratorTask:
         return SCALING * quarter_latents(photos * 2 - 1), drafts, shown
 
     def write(self, network: nn.Module, folder: Path) -> None:
-        """The averaged generator in diffusers' layout, 8 bits a weight, and what it draws of the last batch."""
+        """Write the averaged generator in diffusers' layout, 8 bits per weight, and its images of the last batch."""
         generator: Any = network
         save_generator(generator, folder / PART)
         if self.last is not None:

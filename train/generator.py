@@ -21,23 +21,23 @@ __all__ = ["Generator", "draw", "load_generator", "new_generator", "save_generat
 
 SHOWN = 3 + ITEMS  # channels of the draft and of its items' masks
 TIMES = 1000  # of the scheduler's clock
-GAIN = 2.0  # of weights that keep the variance of dark images through layers of SiLU
+GAIN = 2.0  # gain of the initial weights: keeps the variance of dark images through SiLU layers
 
 
 def new_generator(unet: Mapping[str, Any], controlnet: Mapping[str, Any]) -> Generator:
     """A generator with random weights.
 
-    The ControlNet is the UNet's encoder again, which is shown the draft at a quarter and three masks. Its outputs are
-    not zero at first, as it learns along with the UNet. What it is shown keeps its variance on the way in: there is no
-    normalisation.
+    The ControlNet is a copy of the UNet's encoder; its input is the draft at a quarter and three masks. Its outputs are
+    not zero at first, because it is trained together with the UNet. Its input embedding keeps the variance, because it
+    has no normalisation.
 
     Args:
         unet: arguments of diffusers' UNet2DConditionModel.
-        controlnet: number of channels that the ControlNet is shown, and channels of their embedding, before and after
-            the halving that brings a quarter to its latents.
+        controlnet: number of input channels of the ControlNet, and channels of their embedding, before and after the
+            downsampling from a quarter to the latents.
 
     Raises:
-        ValueError: it is shown another number of channels, or the UNet's latents are not the quarter's.
+        ValueError: the number of input channels is wrong, or the UNet's latents do not fit a quarter of the size.
     """
     net = UNet2DConditionModel(**unet)
     control = ControlNetModel.from_unet(net, **controlnet)
@@ -66,7 +66,7 @@ class Generator(nn.Module):
         return len(self.unet.config.block_out_channels)
 
     def forward(self, noised: Tensor, sigma: Tensor, shown: Shown) -> Tensor:
-        """Noise less latents, as far as the networks can tell."""
+        """Predicted velocity: noise minus latents."""
         common: dict[str, Any] = {
             "encoder_hidden_states": shown.states,
             "cross_attention_kwargs": {"bias": shown.bias},
@@ -112,7 +112,7 @@ def load_generator(folder: Path) -> Generator:
 
 
 def save_generator(generator: Generator, folder: Path) -> None:
-    """Write UNet, ControlNet and scheduler in diffusers' layout, 8 bits a weight."""
+    """Write UNet, ControlNet and scheduler in diffusers' layout, 8 bits per weight."""
     save_int8(generator.unet, folder / "unet")
     save_int8(generator.controlnet, folder / "controlnet")
     FlowMatchEulerDiscreteScheduler(num_train_timesteps=TIMES).save_pretrained(folder / "scheduler")

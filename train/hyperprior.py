@@ -2,8 +2,9 @@
 
     photo ─► crop ─► hyperprior at a random quality ─► bits, draft ─► bits + lambda(quality) * (MSE + weight * ST-LPIPS)
 
-Goes on from OUT/state.pt if that exists, else from the committed weights, from --start, or --from-scratch.
-OUT/hyperprior.safetensors receives the moving average. Runs under `accelerate launch` on many GPUs.
+The run continues from OUT/state.pt if that exists. Otherwise it starts from the committed weights, from --start, or
+--from-scratch. The moving average of the weights is written to OUT/hyperprior.safetensors. `accelerate launch` runs it
+on many GPUs.
 """
 
 from __future__ import annotations
@@ -40,18 +41,18 @@ class Recipe:
     """How the hyperprior is trained.
 
     Attributes:
-        batch: number of crops a step.
+        batch: number of crops per step.
         crop: side of a crop in pixels.
         learning_rate: highest learning rate.
         decay: last part of the run over which the learning rate falls.
         average: share of the old average of the weights that a step keeps.
-        rate_ramp: number of steps over which the rate is let into the loss.
-        perceptual: weight of ST-LPIPS beside the squared error in 8-bit units; 0 for the squared error alone.
-        perceptual_start: part of the run before which ST-LPIPS has no weight.
-        perceptual_crop: side in pixels of what ST-LPIPS compares.
-        perceptual_count: number of crops that ST-LPIPS compares.
-        quarter: share of the squared error that is taken at a quarter of the size.
-        config: shape of a new network, in models/configs; weights to start from have their own.
+        rate_ramp: number of steps over which the weight of the rate rises.
+        perceptual: weight of ST-LPIPS against the squared error in 8-bit units; 0 for the squared error alone.
+        perceptual_start: part of the run after which ST-LPIPS is used.
+        perceptual_crop: side in pixels of the crops for ST-LPIPS.
+        perceptual_count: number of crops for ST-LPIPS.
+        quarter: share of the squared error that is computed at a quarter of the size.
+        config: shape of a new network, in models/configs; initial weights have their own.
     """
 
     batch: int = 8
@@ -74,7 +75,7 @@ def trade_off(quality: Tensor) -> Tensor:
 
 
 def squared_error(drawn: Tensor, x: Tensor, quarter: float) -> Tensor:
-    """Mean squared error (B,) in 8-bit units; `quarter` is the share of it that is taken at a quarter of the size."""
+    """Mean squared error (B,) in 8-bit units; `quarter` is the share computed at a quarter of the size."""
     error = drawn - x
     whole = error.square().flatten(1).mean(1) * 255**2
     if not quarter:
@@ -93,15 +94,15 @@ def rate_distortion(
 ) -> tuple[Tensor, dict[str, float]]:
     """Mean loss of a batch, and its parts: (rate_weight * bpp + lambda * (mse + perceptual)) * (c / lambda)^0.6.
 
-    Each crop is weighted by lambda^-0.6, so that low and high rates pull about equally.
+    Each crop is weighted by lambda^-0.6, so that low and high rates have about the same influence.
 
     Args:
         output: of the hyperprior's forward.
         x: (B, 3, H, W) in [0, 1].
         quality: (B,) in [0, 1].
-        rate_weight: factor on the rate, 0 to 1.
+        rate_weight: factor of the rate, 0 to 1.
         perceptual: (B,) distance in units of the squared error.
-        quarter: as `squared_error`.
+        quarter: as in `squared_error`.
     """
     pixels = x.shape[2] * x.shape[3]
     bits = sum(-v.log2().flatten(1).sum(1) for v in output["likelihoods"].values())
@@ -117,12 +118,12 @@ def rate_distortion(
 
 
 class HyperpriorTask:
-    """The hyperprior and one step of it.
+    """The hyperprior's training task.
 
     Args:
-        model: what learns.
+        model: the network to train.
         batches: endless crops (batch, 3, crop, crop) in [0, 1].
-        recipe: how it learns.
+        recipe: of the training.
         accelerator: device and precision.
     """
 
@@ -136,7 +137,7 @@ class HyperpriorTask:
         ]
 
     def step(self, step: int, done: float) -> dict[str, float]:
-        """One batch, every crop at a quality of its own."""
+        """One batch; each crop has its own quality."""
         recipe = self.recipe
         x = next(self.batches).to(self.accelerator.device, memory_format=torch.channels_last)
         quality = torch.rand(len(x), device=x.device)
@@ -152,7 +153,7 @@ class HyperpriorTask:
         return parts
 
     def write(self, network: nn.Module, folder: Path) -> None:
-        """The averaged hyperprior with its entropy model as integers."""
+        """Write the averaged hyperprior with its entropy model as integers."""
         save_hyperprior(network, folder / WEIGHTS)  # type: ignore[arg-type]
 
 

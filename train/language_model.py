@@ -1,16 +1,17 @@
 """Train lm-small, the text stream's own language model.
 
-    python -m misc.train.language_model --data FOLDER --out FOLDER [--extra FILE.txt] [--minutes N]
+python -m misc.train.language_model --data FOLDER --out FOLDER [--extra FILE.txt] [--minutes N]
 
-    captions ─────────────┐
-    LMM descriptions ─────┤
-    structured ones ──────┼─► tokens ─► sequences of one style each, as the coder sees them behind its prefix ─► Llama
-    any English text ─────┘
+captions ─────────────┐
+LMM descriptions ─────┤
+structured ones ──────┼─► tokens ─► sequences of one style each, as the coder reads them after its prefix ─► Llama
+any English text ─────┘
 
-FOLDER of data holds `captioned-train-*.tar` and `text/lmm_descriptions.jsonl`, of which only
-`misc.train.data.texts.training_half` is read. Goes on from OUT/state.pt if that exists, else from the committed
-weights, from --start, or --from-scratch with a vocabulary of its own. OUT/language_model.safetensors receives the
-moving average as the exact integers that `misc.bits.text.language_model` runs. Other weights need another coder number.
+FOLDER of data holds `captioned-train-*.tar` and `text/lmm_descriptions.jsonl`; training reads only the
+`training_half` (`misc.train.data.texts`) of the latter. The run continues from OUT/state.pt if that exists.
+Otherwise it starts from the committed weights, from --start, or --from-scratch with a new vocabulary. The moving
+average is written to OUT/language_model.safetensors as the exact integers that `misc.bits.text.language_model`
+runs. New weights need a new coder number.
 """
 
 from __future__ import annotations
@@ -59,14 +60,14 @@ class Recipe:
     """How the language model is trained.
 
     Attributes:
-        batch: number of sequences a step.
+        batch: number of sequences per step.
         length: number of tokens of a sequence.
         learning_rate: highest learning rate.
         warm_up: number of steps over which it rises.
         decay: last part of the run over which it falls, linearly.
         average: share of the old average of the weights that a step keeps.
         shares: of captions, descriptions, structured descriptions and extra texts among the sequences.
-        config: shape of a new network, in models/configs; weights to start from have their own.
+        config: shape of a new network, in models/configs; initial weights have their own.
     """
 
     batch: int = 8
@@ -108,13 +109,13 @@ def corpus(data: Path, extra: Path | None) -> dict[str, list[str]]:
 
 
 def sequences(documents: Documents, terminator: int, recipe: Recipe, seed: int) -> Iterator[Tensor]:
-    """Endless (batch, length + 1) tokens; a row holds texts of one style, parted by the terminator.
+    """Endless (batch, length + 1) tokens; a row holds texts of one style, separated by the terminator.
 
     Args:
         documents: tokens of texts, by style; styles without texts are left out.
-        terminator: token that parts them.
+        terminator: token between texts.
         recipe: sizes, and shares of the styles.
-        seed: of what is drawn.
+        seed: of the random choices.
     """
     draw = random.Random(seed)
     shares = {style: share for style, share in zip(STYLES, recipe.shares, strict=True) if documents[style]}
@@ -130,14 +131,14 @@ def sequences(documents: Documents, terminator: int, recipe: Recipe, seed: int) 
 
 
 def next_token_loss(model: Llama, tokens: Tensor) -> Tensor:
-    """Mean cross-entropy of tokens (B, L + 1), each after those before it."""
+    """Mean cross-entropy of tokens (B, L + 1), each given those before it."""
     logits = model(tokens[:, :-1])
     return nn.functional.cross_entropy(logits.flatten(0, 1).float(), tokens[:, 1:].flatten())
 
 
 @torch.inference_mode()
 def bits_a_text(model: Llama, documents: Sequence[list[int]], terminator: int) -> float:
-    """Mean bits of a text between two terminators, of which the first one is free."""
+    """Mean bits of a text with the terminator after it, without the one before it."""
     bits = 0.0
     model.eval()
     for document in documents:
@@ -172,14 +173,14 @@ def export(model: Llama, tokenizer: Tokenizer, target: Path) -> None:
 
 
 class LanguageModelTask:
-    """The language model and one step of it.
+    """The language model's training task.
 
     Args:
-        model: what learns.
+        model: the network to train.
         tokenizer: its vocabulary.
         batches: endless tokens (batch, length + 1).
         held_out: texts that are measured at every checkpoint.
-        recipe: how it learns.
+        recipe: of the training.
         accelerator: device and precision.
     """
 
@@ -206,7 +207,7 @@ class LanguageModelTask:
         return {"loss": loss.item()}
 
     def write(self, network: nn.Module, folder: Path) -> None:
-        """The averaged model in integers; what it makes of held-out texts goes to standard error."""
+        """Write the averaged model in integers; print the bits of held-out texts on standard error."""
         model: Any = copy.deepcopy(network).float().cpu()
         if self.held_out:
             documents = [encoding.ids for encoding in self.tokenizer.encode_batch(list(self.held_out))]
@@ -222,7 +223,7 @@ class LanguageModelTask:
 def starting_point(
     weights: Path | None, config: str, out: Path, texts: dict[str, list[str]], accelerator: Accelerator
 ) -> tuple[Llama, Tokenizer]:
-    """The model of a file, or a new one with a vocabulary of the texts, which OUT keeps.
+    """The model of a file, or a new one with a vocabulary made from the texts, which is kept in OUT.
 
     Args:
         weights: the file, or None.

@@ -1,4 +1,4 @@
-"""Train the embedded CLIP, with which the locator finds items.
+"""Train the embedded CLIP, which the locator uses.
 
     python -m misc.train.locator --features FOLDER [--boxes detections.jsonl] --out FOLDER [--minutes N]
 
@@ -6,9 +6,10 @@
     names ───► text embedding ─┼─ sigmoid, the patches that match best ─── dense embeddings ◄─ patches
                                └─ sigmoid of every patch, by boxes ───────────────┘
 
-FOLDER of features comes from `misc.train.prepare.features`, the boxes from `misc.train.prepare.detections`. Averaged
-patches make a step of contrast (CLIP, arXiv 2103.00020) cheap. Goes on from OUT/state.pt if that exists, else from the
-committed weights, from --start, or --from-scratch. OUT/clip.safetensors receives the moving average.
+`misc.train.prepare.features` makes FOLDER, `misc.train.prepare.detections` the boxes. Averaged patches make the
+contrastive loss (CLIP, arXiv 2103.00020) cheap. The run continues from OUT/state.pt if that exists. Otherwise it starts
+from the committed weights, from --start, or --from-scratch. The moving average of the weights is written to
+OUT/clip.safetensors.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from .prepare.features import load_features
 __all__ = ["LocatorTask", "Recipe", "box_loss", "contrast", "locator_losses", "name_loss"]
 
 WEIGHTS = "clip.safetensors"
-TOP = 12  # patches of 256 that speak for a name
+TOP = 12  # number of best patches, of 256, whose mean score counts for a name
 
 
 @dataclass(frozen=True)
@@ -47,14 +48,14 @@ class Recipe:
     """How the heads are trained.
 
     Attributes:
-        batch: number of photos a step.
-        local_batch: number of these whose patches learn names.
-        names: number of names a step.
+        batch: number of photos per step.
+        local_batch: number of these photos for the loss of names.
+        names: number of names per step.
         learning_rate: highest learning rate.
         warm_up: number of steps over which it rises.
         decay: last part of the run over which it falls, linearly.
         average: share of the old average of the weights that a step keeps.
-        config: shape of a new network, in models/configs; weights to start from have their own.
+        config: shape of a new network, in models/configs; initial weights have their own.
     """
 
     batch: int = 384
@@ -68,19 +69,19 @@ class Recipe:
 
 
 def contrast(image: Tensor, text: Tensor, scale: Tensor) -> Tensor:
-    """InfoNCE of matching rows of (B, 256) embeddings, both ways."""
+    """InfoNCE of matching rows of (B, 256) embeddings, in both directions."""
     logits = scale.exp().clamp(max=100) * image @ text.T
     target = torch.arange(len(logits), device=logits.device)
     return (functional.cross_entropy(logits, target) + functional.cross_entropy(logits.T, target)) / 2
 
 
 def name_loss(dense: Tensor, names: Tensor, present: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
-    """Sigmoid loss of whether a photo shows a name, by the patches that match it best.
+    """Sigmoid loss of whether a photo shows a name, from the patches that match it best.
 
     Args:
         dense: (B, P, 256) embeddings of patches.
         names: (N, 256) embeddings of names.
-        present: (B, N) 1 where it is known to, 0 where not, NaN where unknown.
+        present: (B, N) 1 if the photo shows the name, 0 if not, NaN if unknown.
         scale, bias: of the similarity, the scale as a logarithm.
     """
     similarity = torch.einsum("bpc,nc->bnp", dense, names).float()
@@ -93,12 +94,12 @@ def name_loss(dense: Tensor, names: Tensor, present: Tensor, scale: Tensor, bias
 
 
 def box_loss(dense: Tensor, names: Tensor, inside: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
-    """Loss of what each patch says of each name, and of where a name's highest patches lie.
+    """Loss of each patch's score for each name, and of the position of a name's best patches.
 
     Args:
         dense: (B, P, 256) embeddings of patches.
         names: (N, 256) embeddings of names.
-        inside: (B, N, P) 1 in a box of the name, 0 outside, NaN where it is open.
+        inside: (B, N, P) 1 in a box of the name, 0 outside, NaN if unknown.
         scale, bias: of the similarity, the scale as a logarithm.
     """
     logits = scale.exp() * torch.einsum("bpc,nc->bnp", dense, names).float() + bias
@@ -112,10 +113,10 @@ def box_loss(dense: Tensor, names: Tensor, inside: Tensor, scale: Tensor, bias: 
 
 
 def locator_losses(heads: ClipHeads, batch: LocatorBatch, box_names: Tensor) -> dict[str, Tensor]:
-    """The losses of a batch; of boxes only where any is sure.
+    """The losses of a batch; the loss of boxes only if there are boxes.
 
     Args:
-        heads: what learns.
+        heads: the network to train.
         batch: on the device of the heads.
         box_names: (len(BOXED), 384) sentence vectors of the names that boxes may have.
     """
@@ -133,13 +134,13 @@ def locator_losses(heads: ClipHeads, batch: LocatorBatch, box_names: Tensor) -> 
 
 
 class LocatorTask:
-    """The heads and one step of them.
+    """The heads' training task.
 
     Args:
-        heads: what learns.
+        heads: the network to train.
         batches: endless batches.
         box_names: (len(BOXED), 384) sentence vectors of the names that boxes may have.
-        recipe: how they learn.
+        recipe: of the training.
         accelerator: device and precision.
     """
 
@@ -166,7 +167,7 @@ class LocatorTask:
         return {name: loss.item() for name, loss in losses.items()}
 
     def write(self, network: nn.Module, folder: Path) -> None:
-        """The averaged heads in half precision."""
+        """Write the averaged heads in half precision."""
         write_tensors(
             {name: value.half() for name, value in network.state_dict().items()}, folder / WEIGHTS, self.heads.config
         )

@@ -1,11 +1,12 @@
 """The training loop of every trained part: clock, schedule, moving average, resuming, logs, checkpoints.
 
-    Task (networks, optimizers, one step) ─► run(task, settings) ─► OUT/state.pt   everything, to go on from
+    Task (networks, optimizers, one step) ─► run(task, settings) ─► OUT/state.pt   everything, for continuing
                                                                     OUT/log/       TensorBoard
                                                                     task.write     the averaged weights
 
-A kill at any moment leaves the old or the new state. A run that ends by its clock ends as if all steps were done. Under
-`accelerate launch` every process draws other batches, gradients are averaged, and the first process keeps the clock.
+After a kill at any moment, the old or the new state is there. A run that ends after `minutes` ends like one that ends
+after `steps`. Under `accelerate launch` every process draws its own batches, gradients are averaged, and the first
+process keeps the time.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ LEAST_RATE = 0.02  # of the highest learning rate, at the end
 
 @dataclass(frozen=True)
 class Settings:
-    """How long a run goes on and what it writes.
+    """Length and output of a run.
 
     Attributes:
         out: folder for state, weights and logs.
@@ -46,11 +47,11 @@ class Settings:
         minutes: time after which it ends, all sessions together; whichever comes first.
         warm_up: number of steps over which the learning rate rises.
         decay: last part of the run over which the learning rate falls, 0 to 1.
-        fade: shape of the fall, `cosine` or `linear`.
+        fade: shape of the decay, `cosine` or `linear`.
         average: share of the old average that a step keeps, 0 to 1.
         log_steps: number of steps from one log to the next.
         save_minutes: time from one checkpoint to the next.
-        seed: seed of the run; each process has one of its own that follows from it.
+        seed: seed of the run; the seed of each process is derived from it.
     """
 
     out: Path
@@ -66,10 +67,10 @@ class Settings:
 
 
 class Task(Protocol):
-    """What is trained.
+    """The networks of a run and one training step.
 
     Attributes:
-        networks: by name; the first one's moving average is what is written.
+        networks: by name; the moving average of the first one is written.
         optimizers: of all networks, each with its highest learning rate.
     """
 
@@ -77,7 +78,7 @@ class Task(Protocol):
     optimizers: Sequence[torch.optim.Optimizer]
 
     def step(self, step: int, done: float) -> dict[str, float]:
-        """Draw a batch, learn from it, and return its losses.
+        """Draw a batch, train on it, and return its losses.
 
         Args:
             step: number of steps since the beginning of the run.
@@ -90,20 +91,20 @@ class Task(Protocol):
 
         Args:
             network: the moving average of the first network.
-            folder: where they go.
+            folder: the target folder.
         """
         ...
 
 
 def data_seed(out: Path, seed: int, accelerator: Accelerator) -> int:
-    """The seed with which this process draws its batches, in a run that goes on from OUT/state.pt or begins."""
+    """The seed for the batches of this process, in a new run or one that continues from OUT/state.pt."""
     path = out / STATE
     step = int(load_state(path, mmap=True)["step"]) if path.exists() else 0
     return stream_seed(seed, accelerator.process_index, step)
 
 
 def learning_rate(step: int, done: float, decay: float, warm_up: int = 60, fade: str = "cosine") -> float:
-    """Factor on the highest learning rate: a warm-up, then flat, then a fall to LEAST_RATE.
+    """Factor of the highest learning rate: a warm-up, then 1, then a decay to LEAST_RATE.
 
     Args:
         step: number of steps since the beginning.
@@ -118,11 +119,11 @@ def learning_rate(step: int, done: float, decay: float, warm_up: int = 60, fade:
 
 
 def run(task: Task, settings: Settings, accelerator: Accelerator) -> dict[str, Any]:
-    """Train until the steps or the minutes are over; goes on from OUT/state.pt if that exists.
+    """Train until the steps or the minutes are over; continue from OUT/state.pt if that exists.
 
     Args:
-        task: what is trained.
-        settings: how long, and where the results go.
+        task: networks and training step.
+        settings: length and output of the run.
         accelerator: device and precision.
 
     Returns:
@@ -183,7 +184,7 @@ def set_rates(
 
 
 def smooth(losses: dict[str, float], new: dict[str, float]) -> dict[str, float]:
-    """Losses after a step, as a moving average; what the step says nothing of stays."""
+    """Moving averages of the losses after a step; losses that the step does not have stay."""
     return losses | {name: value + SMOOTH * (losses.get(name, value) - value) for name, value in new.items()}
 
 

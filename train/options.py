@@ -42,17 +42,17 @@ ProfileName = Annotated[str, typer.Option(help="profile whose weights are used")
 
 
 def choose_start(start: Path | None, committed: Path, *, from_scratch: bool, holds: str = "") -> Path | None:
-    """The weights that a run starts from, or None if it starts from random ones.
+    """The initial weights of a run, or None for random ones.
 
     Args:
         start: weights that the user named.
-        committed: this project's own.
-        from_scratch: whether the user wants none.
-        holds: what the weights must hold if they are a folder.
+        committed: the weights in the repository.
+        from_scratch: whether the user wants random weights.
+        holds: a file or folder that the weights must contain if they are a folder.
 
     Raises:
-        InputError: the user wants both.
-        WeightsError: the weights are not there.
+        InputError: the user asks for both.
+        WeightsError: the weights are missing.
     """
     if from_scratch:
         if start is not None:
@@ -69,13 +69,13 @@ def read_recipe(kind: type[R], part: str, path: Path | None = None, *, from_scra
     """A trainer's recipe: the committed one of a part, or that of a file.
 
     Args:
-        kind: frozen dataclass of the recipe; what the file does not say is as its defaults say.
-        part: folder below checkpoints/embedded that holds `recipe.toml`.
+        kind: frozen dataclass of the recipe; values that the file does not set have its defaults.
+        part: folder below checkpoints/embedded with `recipe.toml`.
         path: file to read instead.
-        from_scratch: whether what the table `from_scratch` says overrides the rest.
+        from_scratch: whether the values of the table `from_scratch` override the others.
 
-    Raises:
-        InputError: the file is missing, is not TOML, or says something that the recipe does not know.
+        Raises:
+            InputError: the file is missing, is not TOML, or sets an unknown value.
     """
     source = path or Path(str(resources.files("misc.checkpoints"))) / "embedded" / part / "recipe.toml"
     try:
@@ -96,7 +96,7 @@ def read_recipe(kind: type[R], part: str, path: Path | None = None, *, from_scra
 
 
 def fits(value: Any, kind: Any) -> bool:
-    """Whether a value of TOML is of a field's type: int, float, str, bool, or a tuple of these."""
+    """Whether a TOML value has a field's type: int, float, str, bool, or a tuple of these."""
     if get_origin(kind) is tuple:
         parts = get_args(kind)
         return isinstance(value, list) and len(value) == len(parts) and all(map(fits, value, parts))

@@ -1,6 +1,7 @@
 """Training in one process or many: devices, seeds, gradients, time.
 
-Each process draws batches of its own seed; all average their gradients; the first one keeps the clock.
+Each process draws batches with its own seed. Gradients are averaged over the processes. The first process keeps the
+time.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ __all__ = ["Clock", "average_gradients", "descend", "new_accelerator", "share_we
 
 
 def new_accelerator(seed: int) -> Accelerator:
-    """bf16 on one CPU, one GPU or many; every process is seeded differently."""
+    """An accelerator for bf16 on a CPU or on one or many GPUs; every process gets its own seed."""
     accelerator = Accelerator(mixed_precision="bf16", cpu=not torch.cuda.is_available())
     set_seed(seed, device_specific=True)
     return accelerator
@@ -32,12 +33,12 @@ def stream_seed(seed: int, rank: int, step: int) -> int:
 def descend(
     loss: Tensor, network: nn.Module, optimizers: Sequence[torch.optim.Optimizer], accelerator: Accelerator
 ) -> None:
-    """One step down the gradient of a loss, whose norm is cut to 1; processes average their gradients.
+    """One optimizer step on a loss; gradients are averaged over processes and clipped to norm 1.
 
     Args:
         loss: scalar.
-        network: everything that the optimizers change.
-        optimizers: each takes a step, and forgets the gradients.
+        network: all parameters of the optimizers.
+        optimizers: each makes a step and clears its gradients.
         accelerator: of the run.
     """
     accelerator.backward(loss)
@@ -54,7 +55,7 @@ def average_gradients(network: nn.Module, accelerator: Accelerator) -> None:
         return
     learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
     for parameter in learning:
-        if parameter.grad is None:  # it had no part in this process's batch
+        if parameter.grad is None:  # this process's batch did not use it
             parameter.grad = torch.zeros_like(parameter)
     together = torch.cat([parameter.grad.flatten() for parameter in learning])
     mean = accelerator.reduce(together, "mean")
@@ -72,7 +73,7 @@ def share_weights(networks: Sequence[nn.Module], accelerator: Accelerator) -> No
 
 
 class Clock:
-    """Seconds of a run, those of earlier sessions included; every process reads the first one's."""
+    """Seconds of a run with its earlier sessions; every process reads the first process's clock."""
 
     def __init__(self, seconds: float, accelerator: Accelerator) -> None:
         self.began, self.accelerator = time.monotonic() - seconds, accelerator
@@ -82,5 +83,5 @@ class Clock:
         seconds = time.monotonic() - self.began
         if self.accelerator.num_processes == 1:
             return seconds
-        # Else one process would end the run while another waits for its gradients.
+        # Otherwise one process could end the run while another waits for its gradients.
         return float(broadcast(torch.tensor([seconds], device=self.accelerator.device), 0))

@@ -3,9 +3,8 @@
     python -m misc.train.prepare.region_maps --features FOLDER --out maps.npz
     python -m misc.train.regions --maps maps.npz --out misc/bits/regions/tables.py
 
-A cell is set with the probability whose logarithm of the odds is the sum of six tables' entries: a logistic
-regression, fitted with a little weight decay, so that contexts that were hardly seen stay near zero. New tables are a
-new meaning of old files: see CONTRIBUTING.md.
+The log-odds of a set cell are the sum of one entry from each of six tables. This is a logistic regression. A small
+weight decay keeps entries of rare contexts near zero. New tables change the meaning of old files: see CONTRIBUTING.md.
 """
 
 from __future__ import annotations
@@ -58,7 +57,7 @@ def contexts_of(maps: Sequence[RegionMaps]) -> tuple[npt.NDArray[np.int64], npt.
 def fit(
     contexts: npt.NDArray[np.int64], values: npt.NDArray[np.bool_], decay: float, steps: int
 ) -> tuple[dict[str, list[int]], float]:
-    """The tables, and the bits that a cell costs under them on average.
+    """The tables, and the mean bits per cell under them.
 
     Args:
         contexts: (cells, 6) rows of the tables.

@@ -5,8 +5,8 @@
     photos ─► tagger's features (1280) ───────────────────────────┐
     labels, captions ─► subjects of each photo (subjects.toml) ───┴─► logistic regression ─► layer
 
-A sixth of the photos is held out first: the average precision of each subject on them is printed. The layer that is
-written has then learned from all photos.
+First, a sixth of the photos is held out, and the average precision of each subject on them is printed. The layer that
+is written is then trained on all photos.
 """
 
 from __future__ import annotations
@@ -41,19 +41,19 @@ from .options import Seed
 __all__ = ["UNKNOWN", "Subject", "fit", "read_subjects", "targets_of", "write"]
 
 UNKNOWN = float("nan")
-MOST = 2  # captions of five that must have a word; of fewer captions, four tenths
-DOUBTFUL = 0.3  # weight of a place's absence from a photo of some label
+MOST = 2  # number of captions, of five, that must have a word; with fewer captions, four tenths
+DOUBTFUL = 0.3  # weight of a negative example of a place if the photo has only a label
 DECAY = 0.03
 RATE, EPOCHS, BATCH = 5e-4, 20, 256
-SURE = 0.5  # what `misc.models.describer.naming` names
-HELD_OUT = 6  # one photo of so many
+SURE = 0.5  # threshold of `misc.models.describer.naming`
+HELD_OUT = 6  # one photo of this many
 
 Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What says that a photo is of a subject, or is not: as `subjects.toml` tells."""
+    """The rules in `subjects.toml` for positive and negative examples of a subject."""
 
     name: str
     labels: frozenset[str]
@@ -73,10 +73,10 @@ def read_subjects() -> list[Subject]:
 
 
 def targets_of(facts: Mapping[str, Any], subjects: Sequence[Subject]) -> tuple[list[float], list[float]]:
-    """For every subject whether a photo is of it (1, 0 or UNKNOWN), and what that counts, 0 to 1.
+    """For every subject, whether a photo shows it (1, 0 or UNKNOWN), and the weight of that, 0 to 1.
 
     Args:
-        facts: of a shard: captions, label or source.
+        facts: from a shard: captions, label or source.
     """
     targets, weights = [], []
     captions = [{lemma(word) for word in re.findall("[a-z]+", each.lower())} for each in facts.get("captions", ())]
@@ -101,7 +101,7 @@ def targets_of(facts: Mapping[str, Any], subjects: Sequence[Subject]) -> tuple[l
 
 
 def fit(features: Tensor, targets: Tensor, weights: Tensor, seed: int = 0) -> nn.Linear:
-    """A layer from features to logits, by logistic regression with a penalty on the squares of its weights.
+    """A layer from features to logits, by logistic regression with an L2 penalty.
 
     Args:
         features: (photos, F), of mean 0 and deviation 1.
@@ -128,10 +128,10 @@ def fit(features: Tensor, targets: Tensor, weights: Tensor, seed: int = 0) -> nn
 
 
 def write(layer: nn.Linear, middle: Floats, spread: Floats, names: Sequence[str], path: Path) -> None:
-    """Write a layer that reads features as they come.
+    """Write the layer for unnormalised features.
 
     Args:
-        layer: reads features less `middle` (F,) in units of `spread` (F,).
+        layer: for features normalised by `middle` (F,) and `spread` (F,).
     """
     weight = layer.weight.numpy() / spread
     bias = layer.bias.numpy() - weight @ middle
@@ -141,7 +141,7 @@ def write(layer: nn.Linear, middle: Floats, spread: Floats, names: Sequence[str]
 
 
 def look(shards: list[Path], subjects: Sequence[Subject]) -> tuple[Floats, Tensor, Tensor]:
-    """Features (photos, 1280), targets and weights of the photos that something is known of."""
+    """Features (photos, 1280), targets and weights of the photos with annotations."""
     tagger = load_tagger(load_profile().packages["efficientnet"].sound_path())
     features, targets, weights = [], [], []
     for _, photo, facts in named_photos(shards):

@@ -1,9 +1,10 @@
-"""Measure how well each phrase of surroundings fits the memory's photos: models/describer/surroundings.tsv.
+"""Measure the cosine of each phrase for a place with the memory's photos: models/describer/surroundings.tsv.
 
     python -m misc.train.surroundings
 
-A line is a phrase, then mean and standard deviation of its cosine with the photos' embeddings. Phrases are added to the
-table by hand, with any two numbers behind them. Run it again when the embedded CLIP or the memory changes.
+A line has a phrase, and the mean and standard deviation of its cosine with the photos' embeddings. Add new phrases to
+the table by hand, with any two numbers after them, then run this script. Run it again if the embedded CLIP or the
+memory changes.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def measure(phrases: Sequence[str], photos: Floats, embed: Embed) -> list[Surrou
     """Every phrase with the mean and the deviation of its cosines.
 
     Args:
-        photos: (photos, 256) embeddings; they are brought to length 1.
+        photos: (photos, 256) embeddings; they are normalised to length 1.
         embed: texts to embeddings (texts, 256) of length 1.
     """
     directions = photos / np.linalg.norm(photos, axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""How likely a text of the coder `words` is to end, by the bits that are left: counted over texts that it codes."""
+"""Probability that a text of the coder `words` ends, for each number of bits left, counted on coded texts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["bits_left", "end_shares"]
 
 
 def bits_left(coder: Words, text: str) -> Iterator[int]:
-    """Bits left before each token of a text, and behind the last, as the coder counts them; they may be many."""
+    """Bits left before each token of a text and after the last, as the coder counts them."""
     model, text = coder.model, text if coder.keeps(text) else fold(text)
     data = coder.pack(text)
     tokens, style = model.tokens(text), int(RangeDecoder(data).decode(model.choice, 1)[0])
@@ -29,7 +29,7 @@ def bits_left(coder: Words, text: str) -> Iterator[int]:
 
 
 def end_shares(coder: Words, texts: Sequence[str]) -> list[int]:
-    """Of 256, how often a text ends with so many bits left, for each of END_LEFT, in those that the coder takes."""
+    """Frequency in 256ths with which a text ends, for each number of bits left in END_LEFT, on texts of the coder."""
     ends, others = np.full(len(END_LEFT), 0.5), np.full(len(END_LEFT), 0.5)
     for text in texts:
         try:

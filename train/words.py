@@ -1,16 +1,16 @@
-"""Train the text coder `words`: a vocabulary, a small network over it, and how likely a text is to end.
+"""Train the text coder `words`: a vocabulary, a small network over it, and the probabilities that a text ends.
 
     python -m misc.train.words --data FOLDER --out FOLDER [--texts FILE.txt] [--phrases FILE.txt] [--steps N]
 
     descriptions, captions, texts, phrases ─► counts of words ─► vocabulary of words and pieces
                                            └► lists and prose (`misc.train.data.word_lists`) ─► Llama ─► integers
-    lists and prose, coded by the integers ─► bits left where texts end and where they go on ─► shares of ends
+    lists and prose, coded with the integers ─► bits left where texts end or continue ─► probabilities of the end
 
-FOLDER of data holds `captioned-train-*.tar` (also `photos-*` and `boxes-*`, if they are there) and
-`text/lmm_descriptions.jsonl`, of which only `misc.train.data.texts.training_half` is read. Embeddings begin as the
-main components of lm-large's, if `misc pull` has made that; else at random. Goes on from OUT/state.pt if that exists.
-OUT/words.safetensors receives the moving average as the exact integers that `misc.bits.text.words` runs. Other weights
-need another coder number.
+FOLDER of data holds `captioned-train-*.tar` (also `photos-*` and `boxes-*`, if they exist) and
+`text/lmm_descriptions.jsonl`; training reads only the `training_half` (`misc.train.data.texts`) of the latter. The
+initial embeddings are principal components of those of lm-large, if `misc pull` has made that model, else random. The
+run continues from OUT/state.pt if that exists. The moving average is written to OUT/words.safetensors as the exact
+integers that `misc.bits.text.words` runs. New weights need a new coder number.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ __all__ = ["Recipe", "WordsTask", "next_word_loss"]
 
 WEIGHTS, VOCABULARY = "words.safetensors", "vocabulary.json"
 LOG_2 = math.log(2)
-SPREAD = 0.06  # of the first embeddings
+SPREAD = 0.06  # standard deviation of the initial embeddings
 HELD_OUT = 50  # lists that are measured
-COUNTED = 150  # texts of which ends are counted
+COUNTED = 150  # texts for counting ends
 
 
 @dataclass(frozen=True)
@@ -67,18 +67,18 @@ class Recipe:
     """How the model is trained.
 
     Attributes:
-        tokens: number of tokens a step, about.
-        longest: tokens of a text; the rest is cut off.
+        tokens: approximate number of tokens per step.
+        longest: largest number of tokens of a text; the rest is cut off.
         learning_rate: highest learning rate.
         warm_up: number of steps over which it rises.
         decay: last part of the run over which it falls, linearly.
         average: share of the old average of the weights that a step keeps.
-        strange: share of the tokens that are read as any others, so that the network relies on none.
+        strange: share of input tokens that are replaced by random ones, as a regularisation.
         lists: share of the texts that are lists.
         shares: of descriptions, structured descriptions, captions, texts and phrases among the texts.
-        weights: of a word of each of them in the vocabulary's counts.
-        pieces: number of tokens that are pieces of words.
-        rare: number of rare words beside the tokens.
+        weights: weight of a word from each of them in the vocabulary's counts.
+        pieces: number of tokens that are word pieces.
+        rare: number of rare words, which are not tokens.
         config: shape of the network, in models/configs.
     """
 
@@ -98,15 +98,15 @@ class Recipe:
 
     @property
     def mixture(self) -> Mixture:
-        """Which texts are drawn."""
+        """The distribution of texts."""
         return Mixture(self.lists, self.shares, self.tokens, self.longest)
 
 
 def next_word_loss(model: Llama, tokens: Tensor, strange: float = 0.0) -> Tensor:
-    """Mean cross-entropy of tokens (B, L), each after those before it; the first of a row is free.
+    """Mean cross-entropy of tokens (B, L), each given those before it, without the first of a row.
 
     Args:
-        strange: share of the tokens that are read as any others.
+        strange: share of input tokens that are replaced by random ones.
     """
     read = tokens[:, :-1].clamp(min=0)
     if strange:
@@ -121,7 +121,7 @@ def next_word_loss(model: Llama, tokens: Tensor, strange: float = 0.0) -> Tensor
 
 
 def first_embeddings(large: Path, tokens: Sequence[str], width: int) -> Tensor:
-    """(tokens, width) main components of what lm-large has for the tokens, of equal strength but for a fourth root."""
+    """(tokens, width) principal components of lm-large's embeddings of the tokens, partly whitened (fourth root)."""
     model = load_model(large)
     known = model.transformer.embedding * model.transformer.head.scale[:, None]
     rows = np.zeros((len(tokens), known.shape[1]))
@@ -136,15 +136,15 @@ def first_embeddings(large: Path, tokens: Sequence[str], width: int) -> Tensor:
 
 
 class WordsTask:
-    """The network and one step of it.
+    """The network's training task.
 
     Args:
-        model: what learns.
+        model: the network to train.
         tokens, rare: its vocabulary.
-        texts: endless tokens, as `batches`.
-        counted: texts of which ends are counted.
+        texts: endless tokens, as from `batches`.
+        counted: texts for counting ends.
         held_out: tokens of lists that are measured at every checkpoint, each with its style.
-        recipe: how it learns.
+        recipe: of the training.
         accelerator: device and precision.
     """
 
@@ -174,7 +174,7 @@ class WordsTask:
         return {"loss": loss.item()}
 
     def write(self, network: nn.Module, folder: Path) -> None:
-        """The averaged model in integers, with its shares of ends; what held-out lists cost goes to standard error."""
+        """Write the averaged model in integers, with its end probabilities; print the bits of held-out lists."""
         model: Any = copy.deepcopy(network).float().cpu().eval()
         if self.held_out:
             with torch.inference_mode():
@@ -182,14 +182,14 @@ class WordsTask:
             count = sum(row.shape[1] - 1 for row in self.held_out)
             print(f"held-out lists: {bits / count:.3f} bits a token", file=sys.stderr, flush=True)
         shares = [128] * len(END_LEFT)
-        for _ in range(2):  # what an end costs changes where texts end
+        for _ in range(2):  # twice, because the cost of an end changes where texts end
             write_words(model, self.tokens, self.rare, shares, folder / WEIGHTS)
             shares = end_shares(Words("words", self.recipe.longest, ModelFile(folder / WEIGHTS)), self.counted)
         write_words(model, self.tokens, self.rare, shares, folder / WEIGHTS)
 
 
 def read_lines(path: Path | None) -> list[str]:
-    """The lines of a file that hold anything; none without a file."""
+    """The non-empty lines of a file; none without a file."""
     return [line.strip() for line in path.read_text().splitlines() if line.strip()] if path else []
 
 

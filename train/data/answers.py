@@ -1,9 +1,9 @@
-"""What the describer learns to say: token rows of answers about photos, and of two tasks of text alone.
+"""Targets of the describer: token rows of answers about photos, and of two tasks with text only.
 
-captions of a photo ─┬─► whole, names and details of items, a line each    answer 1 ┐ a row: each answer sees the
-                     └─► further captions, a line                          answer 2 ┘ photo and itself alone
+captions of a photo ─┬─► overall sentence, names and details, a line each  answer 1 ┐ a row: each answer attends to
+                     └─► further captions, a line each                     answer 2 ┘ the photo and itself only
 captions ────────────┬─► "words: ct n bnch" ─► the words
-                     └─► "differences: one / another" ─► what the other lacks
+                     └─► "differences: one / another" ─► nouns that the other lacks
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from .noun_phrases import describe_captions, difference, tidy
 __all__ = ["IGNORE", "AnswerBatch", "Answers", "answer_batches", "pack_answers", "plain_label"]
 
 CAPTIONS_A_PHOTO = 2
-PADDING = 0  # any token: nothing sees it
-IGNORE = -100  # target of a token that is not learned
+PADDING = 0  # any token: no position attends to it
+IGNORE = -100  # target of a token without a loss
 
-Answer = tuple[list[int], int]  # tokens, and how many of them are given
+Answer = tuple[list[int], int]  # tokens, and how many of them are the prompt
 
 
 class Answers:
@@ -58,7 +58,7 @@ class Answers:
         return list(self.tokenizer.encode(text).ids)
 
     def words_of_photos(self) -> list[Tensor]:
-        """For every photo the tokens of its captions or label, (n, 2): number and share, rare tokens counting more."""
+        """Tokens of each photo's captions or label, (n, 2): number and share; rare tokens have more weight."""
         texts = [each.get("captions") or [plain_label(each)] for each in self.facts]
         counts = [Counter(token for text in of for token in self.encode(" " + tidy(text).lower())) for of in texts]
         photos_with = Counter(token for count in counts for token in count)
@@ -99,7 +99,7 @@ def plain_label(facts: dict[str, Any]) -> str:
 
 
 def pack_answers(rows: Sequence[Sequence[Answer]], visual: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Rows of answers as tensors; every answer stands behind the visual tokens as if it were alone.
+    """Rows of answers as tensors; every answer follows the visual tokens as if it were the only one.
 
     Args:
         rows: B rows.
@@ -151,10 +151,10 @@ def answer_batches(
 
     Args:
         features: patch tokens of the photos.
-        answers: what is said of them.
-        batch: number of photos; a batch of text tasks holds twice as many.
-        label_share: share of photos that have a label and no caption.
-        text_every: so many batches of photos come before one of text tasks.
+        answers: makes the rows.
+        batch: number of photos; a batch of text tasks has twice as many rows.
+        label_share: share of photos with a label and no caption.
+        text_every: number of photo batches before each batch of text tasks.
 
     Raises:
         InputError: there are fewer photos with captions than a batch has.

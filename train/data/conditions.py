@@ -1,6 +1,6 @@
-"""What the generator is shown of a batch: draft, text and masks, each left out at random.
+"""The generator's conditions for a batch: draft, text and masks, each dropped at random.
 
-Every subset of the streams is met in training, as every subset is a valid file.
+Training covers every subset of the streams, because every subset is a valid file.
 
     texts ──► text encoder ─► keys ──────────┐
     masks ─┬► bias of the keys ──────────────┼─► UNet
@@ -25,7 +25,7 @@ __all__ = ["Dropping", "Kept", "Shown", "choose_conditions", "show"]
 
 
 class Dropping(Protocol):
-    """How often each condition is left out, 0 to 1."""
+    """Probability of dropping each condition, 0 to 1."""
 
     drop_pixels: float
     drop_text: float
@@ -47,9 +47,9 @@ class Shown:
 
     Attributes:
         states: (B, K, D) keys of the cross-attention.
-        bias: of the keys, by the number of positions; None if every key is seen everywhere.
-        control: (B, 6, q, q) drafts at a quarter and masks in [0, 1], zero where they are left out.
-        gate: (B, 1, 1, 1), 0 where control shows nothing.
+        bias: of the keys, by the number of positions; None if every key acts everywhere.
+        control: (B, 6, q, q) drafts at a quarter and masks in [0, 1], zero if they are dropped.
+        gate: (B, 1, 1, 1), 0 if control is empty.
     """
 
     states: Tensor
@@ -59,20 +59,20 @@ class Shown:
 
 
 def choose_conditions(located: Tensor, dropping: Dropping) -> Kept:
-    """Which conditions are kept, each by a chance of its own; images that are not located (B,) have no masks."""
+    """Draw which conditions are kept, each with its own probability; images that are not located (B,) have no masks."""
     chance = torch.rand(3, len(located))
     masks = (chance[2] >= dropping.drop_masks) & located
     return Kept(chance[0] >= dropping.drop_pixels, chance[1] >= dropping.drop_text, masks)
 
 
 def show(text: TextEncoder, batch: SceneBatch, drafts: Tensor, kept: Kept, *, levels: int, dtype: torch.dtype) -> Shown:
-    """What the networks are shown of a batch.
+    """The networks' conditions for a batch.
 
     Args:
         text: encodes the texts.
         batch: of B images.
         drafts: (B, 3, q, q) the pixel stream's images at a quarter, in [0, 1].
-        kept: what is not left out.
+        kept: the conditions that are not dropped.
         levels: number of resolutions of the UNet.
         dtype: of the attention's bias.
     """

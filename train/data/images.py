@@ -31,14 +31,14 @@ Box = tuple[float, float, float, float]
 
 IMAGE_KEYS = "webp;png;jpg;jpeg"
 IMAGE_SUFFIXES = {".webp", ".png", ".jpg", ".jpeg"}
-MIXED = 1500  # photos that wait to be drawn from
+MIXED = 1500  # photos in the shuffle buffer
 
 
 def expand_sources(sources: list[Path]) -> tuple[list[Path], list[Path]]:
-    """Shards and image files that the sources name: each is a shard, an image or a folder of either.
+    """Shards and image files of the sources: each source is a shard, an image or a folder of either.
 
     Raises:
-        FileNotFoundError: a source is missing or nothing was found.
+        FileNotFoundError: a source is missing, or there are no files.
     """
     files: list[Path] = []
     for source in sources:
@@ -55,7 +55,7 @@ def expand_sources(sources: list[Path]) -> tuple[list[Path], list[Path]]:
 def named_photos(shards: list[Path]) -> Iterator[tuple[str, Image.Image, dict[str, Any]]]:
     """Name, RGB image and facts of every photo of shards, in their order.
 
-    A photo's members are an image and JSON, told by their last suffix; others, such as texts, are passed over.
+    A photo's members are an image and JSON, recognised by their last suffix; others, such as texts, are skipped.
     """
     for shard in shards:
         with tarfile.open(shard) as archive:
@@ -81,15 +81,15 @@ def member_kind(member: tarfile.TarInfo) -> str | None:
 
 
 def shard_photos(shards: Sequence[Path], draw: random.Random) -> Iterator[tuple[str, Image.Image]]:
-    """Endless names and photos of shards that are drawn at random, mixed within a window.
+    """Endless names and photos of randomly drawn shards, shuffled in a buffer.
 
     Args:
         shards: WebDataset shards.
-        draw: gives the order; the same state of it gives the same order.
+        draw: gives the order; the same state gives the same order.
     """
     urls, seed = [str(shard) for shard in shards], draw.randrange(2**31)
     photos = webdataset.DataPipeline(
-        # Without these webdataset takes the time and the process for seeds as well.
+        # Otherwise webdataset also uses the time and the process as seeds.
         webdataset.ResampledShards(urls, seed=seed, worker_seed=lambda: 0, deterministic=True),
         webdataset.tarfile_to_samples(),
         webdataset.shuffle(MIXED, rng=draw),
@@ -100,7 +100,7 @@ def shard_photos(shards: Sequence[Path], draw: random.Random) -> Iterator[tuple[
 
 
 def worker_draw(seed: int) -> random.Random:
-    """The random numbers of this process of a DataLoader."""
+    """The random number generator of this DataLoader process."""
     worker = torch.utils.data.get_worker_info()
     return random.Random(f"{seed} {worker.id if worker else 0}")
 
@@ -111,9 +111,9 @@ class Crops(IterableDataset):  # type: ignore[type-arg]
     A photo is scaled so that its shorter side is drawn between `size` and the larger of its own and 5/4 of `size`.
 
     Args:
-        sources: shards, images, or folders of them; where there are shards, single images are passed over.
+        sources: shards, images, or folders of them; if there are shards, single images are ignored.
         size: side of a crop in pixels.
-        seed: the same seed gives the same crops; each worker of a DataLoader draws others.
+        seed: the same seed gives the same crops; each worker of a DataLoader draws different ones.
     """
 
     def __init__(self, sources: list[Path], size: int, seed: int) -> None:
@@ -144,8 +144,8 @@ def random_square(photo: Image.Image, size: int, draw: random.Random) -> Box:
 
     Args:
         photo: of any size.
-        size: the photo is scaled so that its shorter side becomes between this and the larger of its own and 5/4 of
-            this; the square is so large then.
+        size: side of the square after scaling. The photo's shorter side is scaled to a random length between `size` and
+            the larger of its own length and 5/4 of `size`.
         draw: gives scale and place.
     """
     shorter = min(photo.size)

@@ -1,8 +1,8 @@
-"""What is known of photos' patches: captions of the whole, names of what they show, boxes of the names.
+"""Annotations of photos and their patches: captions of the photo, names of its objects, boxes of the names.
 
 features ─► photos.jsonl ─┬─► captions ─► sentence vectors
-                          ├─► captions, label, boxes ─► names that a photo shows or does not
-                          └─► boxes ─► patches that are inside, outside, or open
+                          ├─► captions, label, boxes ─► names that a photo shows or does not show
+                          └─► boxes ─► patches that are inside, outside, or unknown
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ __all__ = ["BOXED", "LocatorBatch", "NamedPatches", "box_places", "boxed_names"]
 POOLS = (2, 4)  # patches along a side that are averaged
 PEOPLE = sorted(PERSONS - {"person"})
 BOXED = [*NAMES, *PEOPLE]
-SURE, MAYBE = 0.3, 0.2  # scores of a box that is believed, and of one that may be right
-AT_ONCE = 256  # texts or photos
+SURE, MAYBE = 0.3, 0.2  # least score of a box that is used, and of one that makes its patches unknown
+AT_ONCE = 256  # texts or photos in a batch
 
 
 @dataclass(frozen=True)
 class LocatorBatch:
-    """B photos, of which the first L are shown patch by patch, and K of these have boxes.
+    """B photos. The first L have all patch tokens, and K of these have boxes.
 
     Attributes:
         pooled: (B, h, w, 384) averaged patch tokens.
-        captions: (B, 384) sentence vectors, one caption a photo.
+        captions: (B, 384) sentence vectors, one caption for each photo.
         local: (L, 16, 16, 384) patch tokens.
         names: (N, 384) sentence vectors of names.
-        present: (L, N) 1 where a photo shows a name, 0 where not, NaN where that is unknown.
+        present: (L, N) 1 if a photo shows a name, 0 if not, NaN if unknown.
         boxed: (K,) which photos have boxes.
-        inside: (K, len(BOXED), 256) 1 in a box of the name, 0 outside, NaN where it is open.
+        inside: (K, len(BOXED), 256) 1 in a box of the name, 0 outside, NaN if unknown.
     """
 
     pooled: Tensor
@@ -62,7 +62,7 @@ class LocatorBatch:
 
 
 class NamedPatches:
-    """Photos with what is known of them.
+    """Photos with their annotations.
 
     Args:
         features: patch tokens and facts.
@@ -94,10 +94,10 @@ class NamedPatches:
         """Endless batches; photos are mirrored at random.
 
         Args:
-            count: number of photos of a batch.
-            local: number of photos that are shown patch by patch.
-            names: number of names that are asked for.
-            draw: gives everything that is random.
+            count: number of photos in a batch.
+            local: number of photos with all patch tokens.
+            names: number of names in a batch.
+            draw: random number generator.
 
         Raises:
             InputError: there are fewer photos than a batch has.
@@ -127,9 +127,9 @@ class NamedPatches:
 
 
 def boxed_names(facts: dict[str, Any]) -> dict[str, Tensor]:
-    """For names with boxes (256,) float: 1 where a box of the name is, NaN where one may be, else 0.
+    """For names with boxes (256,) float: 1 inside a box of the name, NaN if unknown, else 0.
 
-    Captions call persons by other names, which take the persons' boxes.
+    Other words for persons in captions use the boxes of persons.
     """
     middles = (torch.arange(GRID) + 0.5) / GRID
     boxes_by_name: dict[str, Tensor] = {}
@@ -148,7 +148,7 @@ def boxed_names(facts: dict[str, Any]) -> dict[str, Tensor]:
 
 
 def box_places(photos: Sequence[dict[str, Tensor]], names: Sequence[str]) -> Tensor:
-    """(B, N, 256) of photos' `boxed_names`: a COCO name without a box is nowhere, another is unknown."""
+    """(B, N, 256) of photos' `boxed_names`: a COCO name without a box is 0 everywhere, another name is unknown."""
     inside = torch.zeros(len(photos), len(names), GRID * GRID)
     for n, name in enumerate(names):
         for b, boxes_by_name in enumerate(photos):
@@ -173,7 +173,7 @@ def average_squares(tokens: npt.NDArray[np.float16], side: int) -> Tensor:
 
 
 def things(facts: dict[str, Any]) -> set[str]:
-    """Names of what a photo shows, as its captions or its label and its boxes say."""
+    """Names of a photo's objects, from its captions or its label, and its boxes."""
     boxed = {box["name"] for box in facts.get("found", []) if box["score"] >= SURE}
     if facts.get("captions"):
         return boxed.union(*(nouns(caption) for caption in facts["captions"]))
@@ -181,7 +181,7 @@ def things(facts: dict[str, Any]) -> set[str]:
 
 
 def presence(facts: dict[str, Any], shown: set[str], name: str) -> float:
-    """1 or 0; NaN where a label alone is known and does not say."""
+    """1 or 0; NaN if there is only a label and it does not decide."""
     if name in shown:
         return 1.0
     return 0.0 if facts.get("captions") else float("nan")

@@ -1,8 +1,8 @@
-"""Descriptions with items, made from a photo's captions: the targets that the describer learns.
+"""Descriptions with items, made from a photo's captions: the describer's targets.
 
-    captions ─► part-of-speech tags ─► noun phrases ─► things named most often, with what is said of them
+    captions ─► part-of-speech tags ─► noun phrases ─► the nouns named most often, with their details
 
-"A brown dog with a stick in its mouth" names a dog and says: brown, with a stick in its mouth.
+"A brown dog with a stick in its mouth" gives the item "dog" with the detail "brown, with a stick in its mouth".
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ IRREGULAR = {"men": "man", "women": "woman", "people": "person", "children": "ch
 
 @dataclass(frozen=True)
 class Phrase:
-    """A noun phrase: its noun as written and in the singular, its adjectives, and the phrase that hangs on it."""
+    """A noun phrase: its noun as written and in the singular, its adjectives, and the prepositional phrase after it."""
 
     noun: str
     lemma: str
@@ -85,12 +85,12 @@ def is_joint(words: Sequence[tuple[str, str]], i: int, start: int) -> bool:
 
 
 def nouns(caption: str) -> set[str]:
-    """Singular nouns of a caption that name a thing."""
+    """Singular nouns of a caption that name an object."""
     return {phrase.lemma for phrase in phrases(caption)} - NO_THINGS
 
 
 def describe_captions(captions: Sequence[str], items: int = 3) -> Description:
-    """The fullest caption as the overall description, and the things that most captions name."""
+    """The objects that most captions name, and the caption with the most of them as the overall description."""
     by_lemma: defaultdict[str, list[Phrase]] = defaultdict(list)
     named: Counter[str] = Counter()
     for caption in captions:
@@ -108,7 +108,7 @@ def describe_captions(captions: Sequence[str], items: int = 3) -> Description:
 
 
 def detail(mentions: Sequence[Phrase]) -> str:
-    """What is said of a thing: its adjectives, most frequent first, then what hangs on it; at most 10 words."""
+    """The detail of an item: its adjectives, most frequent first, then its prepositional phrase; at most 10 words."""
     adjectives = Counter(" ".join(phrase.adjectives) for phrase in mentions if phrase.adjectives)
     attached = Counter(phrase.attached for phrase in mentions if phrase.attached)
     parts: list[str] = []
@@ -125,7 +125,7 @@ def tidy(caption: str) -> str:
 
 
 def difference(wanted: str, drawn: str) -> str:
-    """Noun phrases of a caption whose noun another caption does not name; "none" when there is none."""
+    """Noun phrases of a caption whose noun another caption lacks; "none" if there is none."""
     there = {phrase.lemma for phrase in phrases(drawn)} | NO_THINGS
     missing = [" ".join([*phrase.adjectives, phrase.noun]) for phrase in phrases(wanted) if phrase.lemma not in there]
     return ", ".join(dict.fromkeys(missing)) or "none"

@@ -1,4 +1,4 @@
-"""Random crops of photos with what their text and region streams say: batches for the generator's trainer.
+"""Random crops of photos with their texts and masks: batches for the generator's trainer.
 
 shards ─► photo ─┬─► square ─► image (3, S, S)
 scenes ──────────┴─► the same square of the masks at a quarter (3, S/4, S/4), texts
@@ -35,13 +35,13 @@ MIRROR_WORDS = ("left", "right")
 
 @dataclass(frozen=True)
 class SceneBatch:
-    """B crops and what is said of them.
+    """B crops with their texts and masks.
 
     Attributes:
         images: (B, 3, S, S) float in [0, 1].
         masks: (B, 3, S/4, S/4) float in [0, 1], of the first three items.
         located: (B,) bool, whether there are masks.
-        texts: of each image the whole, then its items.
+        texts: for each image the overall sentence, then its items.
     """
 
     images: Tensor
@@ -51,20 +51,20 @@ class SceneBatch:
 
 
 class SceneCrops(IterableDataset):  # type: ignore[type-arg]
-    """Endless crops, (image, masks, located, texts) each.
+    """Endless crops, each (image, masks, located, texts).
 
-    A crop is chosen as for a side of S/4, the size at which the generator draws, and enlarged: so photos of 224 pixels
-    are whole scenes, and large ones give parts of every size.
+    A crop is chosen for a side of S/4, the size at which the generator draws, and then enlarged. So a photo of 224
+    pixels gives its whole scene, and a large photo gives parts of every size.
 
     Args:
         sources: WebDataset shards, or folders of them.
         scenes: file that `misc.train.prepare.scenes` wrote; photos that it lacks have no text.
         size: S, a multiple of 64 pixels.
-        seed: the same seed gives the same crops; each worker of a DataLoader draws others.
-        sharp: share of photos of shards that are not named `captioned*`, which hold the larger photos.
+        seed: the same seed gives the same crops; each worker of a DataLoader draws different ones.
+        sharp: share of photos from shards that are not named `captioned*`; these have the larger photos.
 
     Raises:
-        InputError: the scenes are of other photos.
+        InputError: the scenes belong to other photos.
     """
 
     def __init__(self, sources: list[Path], scenes: Path, size: int, seed: int, sharp: float) -> None:
@@ -124,7 +124,7 @@ def mask_crop(maps: RegionMaps | None, box: tuple[float, float, float, float], s
 
 
 def collate(rows: list[Any]) -> SceneBatch:
-    """A batch of what `SceneCrops` gives."""
+    """A batch of items from `SceneCrops`."""
     images, masks, located, said = zip(*rows, strict=True)
     return SceneBatch(torch.stack(images), torch.stack(masks), torch.tensor(located), list(said))
 

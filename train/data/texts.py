@@ -17,12 +17,12 @@ def read_descriptions(data: Path) -> list[str]:
 
 
 def training_half(texts: Sequence[str]) -> list[str]:
-    """The texts at even places: models may be trained on these."""
+    """The texts with even index, which models may be trained on."""
     return list(texts[0::2])
 
 
 def held_out_half(texts: Sequence[str]) -> list[str]:
-    """The texts at odd places: figures come from these alone."""
+    """The texts with odd index; only these are used for figures."""
     return list(texts[1::2])
 
 

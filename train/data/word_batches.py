@@ -1,6 +1,6 @@
-"""Batches of texts for the coder `words`: tokens of lists and prose, as its network sees them.
+"""Batches of texts for the coder `words`: tokens of lists and prose, as its network reads them.
 
-source by share ─► list or prose ─► its style's token, then what the network knows of its own ─► rows of like length
+source by share ─► list or prose ─► the style's token, then the network's tokens of the text ─► rows of similar length
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from .word_lists import SOURCES, Source, draw_list, draw_prose
 
 __all__ = ["NOTHING", "Mixture", "batches", "draw_text", "known_tokens", "list_token"]
 
-NOTHING = -1  # behind a text's end
+NOTHING = -1  # after a text's end
 POOL = 300  # texts that are sorted by length
-BYTES_A_SYMBOL = 0.31  # of the four-bit code: 62 % of its own, about
-UNSURE = 0.15  # deviation of that, as a share
+BYTES_A_SYMBOL = 0.31  # bytes per symbol of the four-bit code: about 62 % of that code's size
+UNSURE = 0.15  # relative standard deviation of that
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """Which texts are drawn.
+    """The distribution of texts.
 
     Attributes:
         lists: share of the texts that are lists.
         shares: of each of SOURCES among the texts.
-        tokens: number of tokens of a batch, about.
-        longest: tokens of a text; the rest is cut off.
+        tokens: approximate number of tokens of a batch.
+        longest: largest number of tokens of a text; the rest is cut off.
     """
 
     lists: float
@@ -45,13 +45,13 @@ class Mixture:
 
 
 def batches(sources: dict[str, Source], vocabulary: WordPieces, mixture: Mixture, seed: int) -> Iterator[Tensor]:
-    """Endless (texts, longest) tokens, a style's before every text and NOTHING behind it; texts of like length.
+    """Endless (texts, longest) tokens of texts of similar length, each after its style's token and padded with NOTHING.
 
     Args:
-        sources: texts by source; a source that is not there has no share.
+        sources: texts by source; a missing source has no share.
         vocabulary: of the tokens.
         mixture: of texts.
-        seed: of what is drawn.
+        seed: of the random choices.
     """
     draw = random.Random(seed)
     while True:
@@ -77,19 +77,19 @@ def draw_text(sources: dict[str, Source], mixture: Mixture, draw: random.Random)
 
 
 def list_token(text: str, draw: random.Random) -> str:
-    """The token before a list, by the bytes that it may take."""
+    """The token before a list, by its expected number of bytes."""
     size = BYTES_A_SYMBOL * len(skeletons(text)) * math.exp(draw.gauss(0, UNSURE))
     return LISTS[bisect_left(BOUNDS, size)]
 
 
 def draw_tokens(sources: dict[str, Source], vocabulary: WordPieces, mixture: Mixture, draw: random.Random) -> list[int]:
-    """What the network knows of the tokens of a text, behind its style's."""
+    """The style's token and the network's tokens of a random text."""
     style, text = draw_text(sources, mixture, draw)
     return known_tokens(vocabulary, style, text)[: mixture.longest]
 
 
 def known_tokens(vocabulary: WordPieces, style: str, text: str) -> list[int]:
-    """What the network knows of a text: the token of its style, and its own."""
+    """The network's input for a text: the token of its style, and its own tokens."""
     tokens = [vocabulary.number(style)]
     for i, line in enumerate(text.split("\n")):
         tokens += [vocabulary.number(LINE)] * (i > 0)

@@ -23,9 +23,9 @@ __all__ = ["SOURCES", "Source", "draw_list", "draw_prose", "sources_of"]
 
 SOURCES = ("descriptions", "structured", "captions", "texts", "phrases")
 SYMBOLS = (22, 480)  # of the four-bit code: 84 to 1,830 millionths of a bit per pixel of 1024x1024
-MOST_WORDS = 150  # that are weighed for one list
-SHORTER = 0.35  # of the lists have synonyms
-ALONE = 0.7  # of the lists from structured descriptions are of one of them
+MOST_WORDS = 150  # largest number of words that are weighted for one list
+SHORTER = 0.35  # share of the lists with synonyms
+ALONE = 0.7  # share of the lists from structured descriptions that use only one of them
 MOST_PHRASES = 7
 OPENED, OPENING = 0.4, (2, 5)  # share of the phrases that follow the first words of a description, and how many
 
@@ -39,7 +39,7 @@ class Source:
     Attributes:
         weighed: draws the words of a text and their weights.
         prose: draws a text.
-        alone: share of the lists that are of one text, even if more would fit.
+        alone: share of the lists from a single text, even if more would fit.
     """
 
     weighed: Callable[[random.Random], Weighed]
@@ -61,9 +61,9 @@ def sources_of(
         descriptions: of LMMs.
         structured: descriptions with items.
         photos: captions of each photo.
-        texts: any English, a short text each.
-        phrases: of a few words each, which are joined by commas.
-        ranks: of words, as `misc.micro.word_ranks` has them.
+        texts: short English texts.
+        phrases: of a few words each; they are joined by commas.
+        ranks: of words, as in `misc.micro.word_ranks`.
     """
 
     def of_text(text: str) -> Weighed:
@@ -105,7 +105,7 @@ def words_of(fields: Sequence[str]) -> list[str]:
 
 
 def draw_list(source: Source, draw: random.Random) -> str:
-    """What mode micro keeps of as many texts as it takes to fill a random limit; its words with single spaces."""
+    """A list as by mode micro: words from as many texts as fill a random limit, with single spaces."""
     symbols = round(math.exp(draw.uniform(*map(math.log, SYMBOLS))))
     alone = draw.random() < source.alone
     words: list[str] = []

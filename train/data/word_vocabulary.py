@@ -1,8 +1,8 @@
-"""The vocabulary of the coder `words`: the words that are counted most, rare ones, and pieces that spell the others.
+"""The vocabulary of the coder `words`: frequent words, rare words, and word pieces that spell the others.
 
 texts by source ─► counts of words, by source's weight ─┬─► most frequent ones ─► tokens
                                                         ├─► those that follow ─► rare words, by group
-                                                        └─► all but the first ─► byte pairs' way of joining ─► pieces
+                                                        └─► all but the first ─► byte-pair merges ─► pieces
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from ...errors import InputError
 
 __all__ = ["choose_words", "count_words"]
 
-MOST = 20  # times that one word counts among those that are spelled
+MOST = 20  # largest count of one word in the merges
 INSIDE, UNKNOWN = "##", "?"
 
 
 def count_words(texts: Iterable[Sequence[str]], weights: Sequence[float]) -> Counter[str]:
-    """Words of a to z, and how often they come, each source's by its weight."""
+    """Counts of words of a to z, weighted by source."""
     counts: Counter[str] = Counter()
     for some, weight in zip(texts, weights, strict=True):
         for text in some:
@@ -36,18 +36,18 @@ def count_words(texts: Iterable[Sequence[str]], weights: Sequence[float]) -> Cou
 def choose_words(
     texts: Iterable[Sequence[str]], weights: Sequence[float], special: Sequence[str], size: int, pieces: int, rare: int
 ) -> tuple[list[str], list[str]]:
-    """The tokens, special ones, then words, then pieces; and the rare words, by group, usual ones first.
+    """The tokens (special ones, then words, then pieces) and the rare words, by group, more frequent ones first.
 
     Args:
         texts: by source.
         weights: of a word of each source.
-        special: tokens that come first; each of LETTERS and of the same behind MORE is one.
+        special: tokens that come first; they include each of LETTERS, alone and after MORE.
         size: number of tokens.
-        pieces: number of those that are pieces of words.
-        rare: number of rare words, at most.
+        pieces: number of tokens that are word pieces.
+        rare: largest number of rare words.
 
-    Raises:
-        InputError: the texts are too few for so many.
+        Raises:
+            InputError: there are too few texts for this number of tokens.
     """
     counts = count_words(texts, weights)
     words = [word for word, _ in counts.most_common() if len(word) > 1][: size - pieces - len(special)]
@@ -63,7 +63,7 @@ def choose_words(
 
 
 def join_letters(words: dict[str, int], size: int) -> list[str]:
-    """Pieces of words by their number of times, those of single letters first."""
+    """Word pieces by byte-pair merges, sorted by count, single letters first."""
     tokenizer = Tokenizer(models.WordPiece(unk_token=UNKNOWN))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     trainer = trainers.WordPieceTrainer(

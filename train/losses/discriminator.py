@@ -1,4 +1,4 @@
-"""The hinge losses of a discriminator and of what it judges (Lim & Ye 2017, arXiv 1705.02894)."""
+"""The hinge losses of a discriminator and of the network that it judges (Lim & Ye 2017, arXiv 1705.02894)."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ def discriminator_loss(real: Tensor, drawn: Tensor) -> Tensor:
 
 
 def generator_loss(drawn: Tensor) -> Tensor:
-    """Loss of drawn images that are not taken for photos, from their logits."""
+    """Loss of drawn images that the discriminator recognises, from their logits."""
     return -drawn.float().mean()

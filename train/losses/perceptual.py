@@ -17,10 +17,10 @@ def st_lpips(device: torch.device) -> nn.Module:
 
 
 def perceptual_distance(metric: nn.Module, drawn: Tensor, photos: Tensor, size: int, count: int) -> Tensor:
-    """Distances (B,) of images, from one random crop of some of them; their mean stands for the others.
+    """Distances (B,) of images, from one random crop of the first `count`; the others get their mean.
 
     Args:
-        metric: by `st_lpips`.
+        metric: from `st_lpips`.
         drawn, photos: (B, 3, H, W) in [0, 1].
         size: side of the crop in pixels.
         count: number of images that are compared, from the first.

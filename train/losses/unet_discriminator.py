@@ -1,7 +1,7 @@
-"""A U-Net discriminator: is each pixel that of a photo, given the draft?
+"""A U-Net discriminator: for each pixel, does it come from a photo, given the draft?
 
-Real-ESRGAN's has spectral norm, with which it needs many thousands of steps until it tells anything. This one has group
-norm, which is good for a short run. Sources: Schonfeld 2020 (arXiv 2002.12655), Wang 2021 (arXiv 2107.10833).
+Real-ESRGAN's discriminator has spectral norm and needs many thousands of steps before it is useful. This one has group
+norm, which suits a short run. Sources: Schonfeld 2020 (arXiv 2002.12655), Wang 2021 (arXiv 2107.10833).
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ def layer(before: int, after: int, kernel: int, stride: int) -> nn.Module:
 
 
 class UNetDiscriminator(nn.Module):
-    """Images and drafts to a logit a pixel.
+    """Images and drafts to one logit per pixel.
 
     Args:
-        features: of the first layer; they double at each of three halvings.
+        features: of the first layer; they double at each of three downsamplings.
     """
 
     def __init__(self, features: int = 32) -> None:

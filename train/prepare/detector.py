@@ -1,10 +1,11 @@
-"""The embedded detector's weights from the package that has them: nothing is trained.
+"""Convert the embedded detector's weights from their package; nothing is trained.
 
     npm pack @vladmandic/human@3.3.6        (MIT), unpack it, then
     python -m misc.train.prepare.detector --graph package/models/centernet.json --out detector.safetensors
 
-A frozen TensorFlow.js graph with its .bin beside it becomes a graph of `misc.models.towers.graph_model`, reduced to
-what the outputs need. Upstream: MobileNetV3-CenterNet, 610265158/mobilenetv3_centernet (Apache-2.0), trained on COCO.
+A frozen TensorFlow.js graph with its .bin file becomes a graph of `misc.models.towers.graph_model`, reduced to the
+nodes that the outputs
+need. Upstream: MobileNetV3-CenterNet, 610265158/mobilenetv3_centernet (Apache-2.0), trained on COCO.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ DTYPES = {"float32": np.float32, "float16": np.float16, "int32": np.int32}
 
 
 def convert(graph: Path, outputs: Sequence[str], inputs: Sequence[str]) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Nodes and constants that the outputs need, as `misc.models.towers.graph_model` has them.
+    """Nodes and constants that the outputs need, in the form of `misc.models.towers.graph_model`.
 
     Raises:
-        ValueError: there is a kind of node that is not run.
+        ValueError: the graph has a kind of node that is not supported.
     """
     content = json.loads(graph.read_text())
     written = {node["name"]: node for node in content["modelTopology"]["node"]}
@@ -59,7 +60,7 @@ def convert(graph: Path, outputs: Sequence[str], inputs: Sequence[str]) -> tuple
 
 
 def plain(node: dict[str, Any]) -> dict[str, Any]:
-    """A node without what is the same everywhere."""
+    """A node without default values."""
     kind, attributes = node["op"], node.get("attr", {})
     odd = [name for name in ("align_corners", "half_pixel_centers") if attributes.get(name, {}).get("b")]
     if odd or set(attributes.get("dilations", {}).get("list", {}).get("i", ["1"])) != {"1"}:

@@ -1,7 +1,8 @@
 """Patch tokens of all photos, computed once: python -m misc.train.prepare.features --data SHARDS --out FOLDER
 
-FOLDER receives `tokens.npy` (photos, 16, 16, 384) float16 and `photos.jsonl`, which holds what the shards say of each
-photo (captions, label, boxes). Photos without captions or label are left out. Describer and locator train on it.
+The result is `tokens.npy` (photos, 16, 16, 384) float16 and `photos.jsonl`, which holds the annotations of each photo
+in the shards (captions, label, boxes). Photos without captions or label are left out. Describer and locator are trained
+on it.
 """
 
 from __future__ import annotations
@@ -33,14 +34,14 @@ GRID = 16
 
 @dataclass(frozen=True)
 class Features:
-    """tokens: (photos, 16, 16, 384) float16, on disk. facts: what is known of each photo."""
+    """tokens: (photos, 16, 16, 384) float16, on disk. facts: annotations of each photo."""
 
     tokens: npt.NDArray[np.float16]
     facts: list[dict[str, Any]]
 
 
 def load_features(folder: Path, boxes: Path | None = None) -> Features:
-    """What `main` wrote, and as `found` of each photo the boxes that `misc.train.prepare.detections` wrote."""
+    """The result of `main`, with the boxes of `misc.train.prepare.detections` as `found` in each photo's facts."""
     facts = [json.loads(line) for line in (folder / "photos.jsonl").read_text().splitlines()]
     if boxes:
         lines = [json.loads(line) for line in boxes.read_text().splitlines()]

@@ -1,9 +1,9 @@
 """Short English texts for the text coder `words`: python -m misc.train.prepare.glosses --wordnet FOLDER --out FILE.txt
 
-    data.noun, data.verb, data.adj, data.adv ─► definitions and examples of three words or more ─► a line each
+    data.noun, data.verb, data.adj, data.adv ─► definitions and examples of three words or more ─► one per line
 
-FOLDER holds WordNet's dictionary files, as Debian's package `wordnet-base` brings them; `misc.train.words` reads the
-result (`--texts`). WordNet 3.0 is free for any use: https://wordnet.princeton.edu/license-and-commercial-use
+FOLDER holds WordNet's dictionary files, as in Debian's package `wordnet-base`. `misc.train.words` reads the result
+(`--texts`). WordNet 3.0 is free for any use: https://wordnet.princeton.edu/license-and-commercial-use
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LEAST_WORDS = 3
 
 
 def glosses(path: Path) -> Iterator[str]:
-    """Definitions and examples of one of WordNet's files, in its order; its format is told in WordNet's wndb(5)."""
+    """Definitions and examples of one of WordNet's files, in its order; wndb(5) of WordNet describes the format."""
     for line in path.read_text(encoding="latin-1").splitlines():
         if line.startswith(" "):  # the licence
             continue
@@ -37,7 +37,7 @@ def main(
     wordnet: Annotated[Path, typer.Option(help="folder with data.noun, data.verb, data.adj and data.adv")],
     out: Annotated[Path, typer.Option(help="the file of texts, one a line")],
 ) -> None:
-    """Write WordNet's definitions and examples, one a line."""
+    """Write WordNet's definitions and examples, one per line."""
     texts = [text for name in FILES for text in glosses(wordnet / name)]
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text("\n".join(texts) + "\n", encoding="utf-8")

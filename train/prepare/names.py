@@ -1,9 +1,9 @@
-"""Everyday names of ImageNet's classes, from special to general: python -m misc.train.prepare.names --wordnet FOLDER
+"""Everyday names of ImageNet's classes, specific to general: python -m misc.train.prepare.names --wordnet FOLDER
 
     classes (timm) ─► hypernyms (WordNet 3.0, data.noun) ─► everyday words (everyday.toml) ─► names.tsv, a line a class
 
-FOLDER holds WordNet's dictionary files, as Debian's package `wordnet-base` brings them. The tagger reads the result, so
-nobody needs WordNet to describe an image.
+FOLDER holds WordNet's dictionary files, as in Debian's package `wordnet-base`. The tagger reads the result, so
+describing an image does not need WordNet.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ HEADER = """# Everyday names of ImageNet's 1000 classes in their order, the most
 
 @dataclass(frozen=True)
 class Synset:
-    """words: its first is the usual one. above: numbers of its hypernyms, such as n02084071."""
+    """words: the most usual first. above: numbers of its hypernyms, such as n02084071."""
 
     words: tuple[str, ...]
     above: tuple[str, ...]
@@ -39,7 +39,7 @@ class Synset:
 
 @dataclass(frozen=True)
 class Everyday:
-    """What people say: of synsets above the classes, of classes, and the synsets whose classes are all called alike."""
+    """Everyday words: for synsets above the classes, for classes, and the synsets whose classes share one name."""
 
     above: Mapping[str, str]
     classes: Mapping[str, str]
@@ -57,7 +57,7 @@ def read_everyday() -> Everyday:
 
 
 def read_nouns(path: Path) -> dict[str, Synset]:
-    """WordNet's nouns of its file data.noun, by number; its format is told in WordNet's wndb(5)."""
+    """Nouns of WordNet's file data.noun, by number; wndb(5) of WordNet describes the format."""
     nouns: dict[str, Synset] = {}
     for line in path.read_text(encoding="latin-1").splitlines():
         if line.startswith(" "):  # the licence
@@ -72,7 +72,7 @@ def read_nouns(path: Path) -> dict[str, Synset]:
 
 
 def ascent(number: str, nouns: Mapping[str, Synset]) -> Iterator[str]:
-    """A synset and all above it, nearer ones first, each once."""
+    """A synset and all its hypernyms, nearer ones first, each once."""
     waiting, met = [number], {number}
     while waiting:
         here = waiting.pop(0)
@@ -84,7 +84,7 @@ def ascent(number: str, nouns: Mapping[str, Synset]) -> Iterator[str]:
 
 
 def chains(classes: list[str], nouns: Mapping[str, Synset], everyday: Everyday) -> list[list[str]]:
-    """Names of every class, from special to general: from those that few classes have to those that many have.
+    """Names of every class, specific to general: from names of few classes to names of many.
 
     Args:
         classes: numbers of synsets.

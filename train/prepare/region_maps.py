@@ -1,10 +1,10 @@
-"""Region maps of training photos, to which the tables of the region stream are fitted.
+"""Region maps of training photos, for fitting the tables of the region stream.
 
     python -m misc.train.prepare.region_maps --features FOLDER --boxes detections.jsonl --out maps.npz
 
-FOLDER comes from `misc.train.prepare.features`, the boxes from `misc.train.prepare.detections`. The items are those
-that `misc.train.data.noun_phrases` finds in the captions, the maps the locator's, as for photos of several usual shapes
-(the features are of squares, which photos are stretched to).
+`misc.train.prepare.features` makes FOLDER, `misc.train.prepare.detections` the boxes. The items are those that
+`misc.train.data.noun_phrases` finds in the captions. The locator makes the maps, for photos of several usual aspect
+ratios (the features belong to photos stretched to squares).
 """
 
 from __future__ import annotations

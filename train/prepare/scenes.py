@@ -1,13 +1,13 @@
-"""Scenes of training photos, from which the generator learns what text and regions mean.
+"""Scenes of training photos: descriptions and masks for training the generator.
 
     python -m misc.train.prepare.scenes --data SHARDS --out scenes.jsonl
 
     captions ─► noun phrases ─┐
-    label ────────────────────┼─► Description ─► names ─► locator ─► RegionMaps ─► a line of JSON a photo
+    label ────────────────────┼─► Description ─► names ─► locator ─► RegionMaps ─► a line of JSON per photo
     neither ─► describer ─────┘
 
-Every other labelled photo is left to the describer too, so that the generator also meets the describer's mistakes; with
-`--described` every photo is, as by the encoder.
+The describer also describes every second labelled photo, so that the generator sees the describer's mistakes. With
+`--described`, it describes every photo, as the encoder does.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ __all__ = ["read_scenes", "scene_of"]
 
 
 def scene_of(semantics: Semantics, photo: Image.Image, facts: dict[str, Any]) -> dict[str, Any]:
-    """Description and masks of a photo as JSON has them.
+    """Description and masks of a photo for JSON.
 
     Args:
         semantics: describes and locates.
         photo: of any size.
-        facts: captions or a label, if there are any; else the describer describes it.
+        facts: captions or a label; without them, the describer describes the photo.
     """
     patches = patch_tokens(semantics.tower, to_input(photo, GRID, GRID)[None])
     things = semantics.detector.find(photo, SCORE) if semantics.detector else []
@@ -70,12 +70,12 @@ def scene_of(semantics: Semantics, photo: Image.Image, facts: dict[str, Any]) ->
 
 
 def read_scenes(path: Path) -> dict[str, tuple[Description, RegionMaps | None]]:
-    """Description and masks of every photo of a file that this program wrote, by the photo's name."""
+    """Description and masks of every photo in a file that this program wrote, by the photo's name."""
     scenes: dict[str, tuple[Description, RegionMaps | None]] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
             scene = json.loads(line)
-        except ValueError:  # a run was stopped while it wrote
+        except ValueError:  # a run was stopped during a write
             continue
         description = Description(scene["overall"], tuple(Item(**item) for item in scene["items"]))
         maps = RegionMaps(np.array(scene["masks"], bool)) if "masks" in scene else None
@@ -102,7 +102,7 @@ def main(
                 own = described or (number % 2 == 0 and not facts.get("captions"))
                 try:
                     scene = scene_of(semantics, photo, {} if own else facts)
-                except DescriberError:  # such a photo has no text
+                except DescriberError:  # the photo gets no text
                     continue
                 file.write(json.dumps({"photo": name} | scene) + "\n")
                 file.flush()
