@@ -1,9 +1,10 @@
-"""What each stream of a file is worth: MISC's content groups (arXiv 2402.16749, ablation).
+"""Ablation: the contribution of each stream of a file, as in MISC (arXiv 2402.16749).
 
     misc eval ablation --data FOLDER [--bpp 0.024] [--limit N] [--json FILE]
 
-A file of mode misc is written once; then streams are left out as `misc edit --drop` does it, and what is left is drawn.
-A row a set of streams: bits of the file, and the panel's figures, means over the photos and standard errors.
+A file of mode misc is written once. Then streams are dropped as by `misc edit --drop`, and the rest is drawn. The table
+has one row for each set of streams: bits of the file and the panel's metrics, with means over the photos and standard
+errors.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ __all__ = ["groups_of", "measure", "summarise"]
 
 
 def groups_of(codec: Codec, data: bytes) -> dict[str, bytes]:
-    """{streams joined by +: the file with these alone}, all first; sets that make no file are left out.
+    """{streams joined by +: the file with only these}, the complete file first; invalid sets are left out.
 
     Args:
         data: a file of `codec`.
@@ -49,7 +50,7 @@ def groups_of(codec: Codec, data: bytes) -> dict[str, bytes]:
             try:
                 groups["+".join(kept)] = edit_file(data, codec.profile.exact_models, drop=set(there) - set(kept))
             except InputError:
-                continue  # regions without the text whose items they place
+                continue  # regions without the text to which they belong
     return groups
 
 

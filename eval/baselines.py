@@ -1,4 +1,4 @@
-"""What a user has today: AVIF, WebP and JPEG XL at full, half and quarter size, the best for each byte budget.
+"""Classical baselines: the best of AVIF, WebP and JPEG XL at full, half and quarter size for each byte budget.
 
 python -m misc.eval.baselines --data FOLDER --json FILE
 """
@@ -33,7 +33,7 @@ def encode_at(image: Image.Image, codec: str, quality: int) -> bytes:
 
 
 def candidates(image: Image.Image, budgets: list[int]) -> Iterator[tuple[int, str, bytes, Image.Image]]:
-    """For every codec, size and budget in bytes: the file of the highest quality that fits, and its image."""
+    """For every codec, size and budget in bytes: the file of the highest quality that fits, and its decoded image."""
     for divisor in DIVISORS:
         size = (max(1, image.width // divisor), max(1, image.height // divisor))
         small = image if divisor == 1 else image.resize(size, Image.Resampling.LANCZOS)
@@ -57,7 +57,7 @@ def candidates(image: Image.Image, budgets: list[int]) -> Iterator[tuple[int, st
 
 
 def best_of(image: Image.Image, metric: StLpips, bpps: tuple[float, ...] = BUDGETS) -> dict[str, Any]:
-    """{bpp: {figure: the best candidate's figures}} of one photo; a bpp that none meets is left out."""
+    """{bpp: {metric: the best candidate's figures}} of one photo; a bpp that no candidate reaches is left out."""
     budgets = [int(bpp * image.width * image.height / 8) for bpp in bpps]
     reference = Reference(image, metric)
     best: dict[str, dict[str, Any]] = {}

@@ -1,8 +1,9 @@
-"""Check that files of mode misc keep their limit and use it: encode alone, nothing is drawn.
+"""Check that files of mode misc keep their limit and use it; files are encoded but not decoded.
 
     misc eval budget --data FOLDER [--bpp 0.024] [--limit N] [--json FILE]
 
-A row a photo: bytes of its file, bytes that were allowed, what part of them is used. With the mean and the least part.
+The table has one row per photo: bytes of its file, the limit in bytes, and the share that is used; also the mean and
+the smallest share.
 """
 
 from __future__ import annotations
@@ -30,11 +31,11 @@ __all__ = ["measure", "summarise"]
 
 
 def measure(codec: Codec, photo: Image.Image, bpp: float) -> dict[str, float]:
-    """Bytes of a photo's file, bytes allowed, and bits of each stream.
+    """Bytes of a photo's file, its limit in bytes, and bits of each stream.
 
     Args:
         photo: RGB.
-        bpp: bits of the whole file a pixel, at most.
+        bpp: limit of the whole file in bits per pixel.
     """
     allowed = limit_of(photo.size, bpp=bpp, pixels=True).file or 0
     data = codec.encode(photo, bpp=bpp)
@@ -42,7 +43,7 @@ def measure(codec: Codec, photo: Image.Image, bpp: float) -> dict[str, float]:
 
 
 def summarise(photos: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    """Number of photos, of those above their limit, and the part of the limit that is used: mean and least."""
+    """Number of photos, number above their limit, and the used share of the limit: mean and smallest."""
     used = [photo["used"] for photo in photos.values()]
     above = sum(photo["bytes"] > photo["allowed"] for photo in photos.values())
     return {"photos": len(used), "above": above, "used": fmean(used), "least_used": min(used)}

@@ -1,11 +1,12 @@
-"""Measure from which rate on a file is better with pixels than with text and regions alone: where mode auto changes.
+"""Measure the rate above which pixels are better than text and regions, at which mode auto changes.
 
     python -m misc.eval.crossing --data boxes-00.tar [--limit 8] [--json FILE] [--plot FILE.svg]
 
-Every photo is coded at every rate twice: text and regions, whose photo of the memory the encoder chooses among 64, and
-pixels alone. A photo whose smallest pixel stream does not fit into a rate counts for neither there. A crossing is where
-the means of a metric are equal, between the first two rates from which on pixels are better (straight line between
-their logarithms); mode auto takes the mean of the crossings of the ViT's patch cosine and of CLIP likeness.
+Every photo is coded twice at every rate: with text and regions, where the encoder chooses among 64 photos of the
+memory, and with pixels alone. If the smallest pixel stream of a photo does not fit a rate, the photo is left out at
+that rate. At a crossing, the means of a metric are equal; it is interpolated linearly in the logarithm of the rate,
+before the first rate from which on pixels are better. Mode auto uses the mean of the crossings of the ViT patch cosine
+and of CLIP likeness.
 """
 
 from __future__ import annotations
@@ -47,14 +48,14 @@ Figures = dict[str, dict[str, dict[str, float]]]  # {rate: {kind: {metric: figur
 
 
 def measure(codec: Codec, panel: Panel, photo: Image.Image, rates: Sequence[float]) -> Figures:
-    """Figures of a photo, for the rates that both kinds of file keep to.
+    """Figures of a photo, for the rates that both kinds of files can reach.
 
     Args:
         photo: RGB.
-        rates: bits of the whole file a pixel, at most.
+        rates: limits of the whole file in bits per pixel.
     """
     text, regions = codec.see(photo)
-    chosen: dict[bytes, bytes] = {}  # a file as it is without candidates, and with them: most rates have the same text
+    chosen: dict[bytes, bytes] = {}  # the file without candidates to the file with them: most rates have the same text
     drawn: dict[bytes, dict[str, float]] = {}
     figures: Figures = {}
     for rate in rates:
@@ -80,7 +81,7 @@ def measure(codec: Codec, panel: Panel, photo: Image.Image, rates: Sequence[floa
 
 
 def summarise(photos: Sequence[Figures], rates: Sequence[float]) -> dict[str, Any]:
-    """{rate: {"photos": how many, kind: {metric: mean}}} for the rates that some photo keeps to."""
+    """{rate: {"photos": number, kind: {metric: mean}}} for the rates that at least one photo can reach."""
     result = {}
     for rate in map(str, rates):
         rows = [photo[rate] for photo in photos if rate in photo]
@@ -90,11 +91,11 @@ def summarise(photos: Sequence[Figures], rates: Sequence[float]) -> dict[str, An
 
 
 def crossing(rates: Sequence[float], words: Sequence[float], pixels: Sequence[float]) -> float | None:
-    """The rate from which on `pixels` are above `words`; None if that is never, the first rate if it is always.
+    """The rate above which `pixels` are better than `words`; None if they never are, the first rate if always.
 
     Args:
-        rates: rising.
-        words, pixels: a figure at each rate, of which more is better.
+        rates: in rising order.
+        words, pixels: a figure at each rate; more is better.
     """
     above = [b > a for a, b in zip(words, pixels, strict=True)]
     first = len(above)
@@ -110,7 +111,7 @@ def crossing(rates: Sequence[float], words: Sequence[float], pixels: Sequence[fl
 
 
 def crossings_of(summary: Mapping[str, Any], metrics: Sequence[str]) -> dict[str, float | None]:
-    """The crossing of every metric, by which more is better or less."""
+    """The crossing of every metric."""
     rates = [float(rate) for rate in summary]
     found = {}
     for name in metrics:
@@ -121,7 +122,7 @@ def crossings_of(summary: Mapping[str, Any], metrics: Sequence[str]) -> dict[str
 
 
 def plot(summary: Mapping[str, Any], path: Path) -> None:
-    """Both kinds' figures over the rate, a panel a metric; the line is where mode auto changes."""
+    """Plot both kinds' figures over the rate, one panel per metric; a line shows where mode auto changes."""
     metrics = [name for name in METRICS if name in next(iter(summary.values()))["pixels"]]
     panels = {
         METRICS[name].axis: {

@@ -1,19 +1,20 @@
-"""Measure what the decoder draws: all modes on a folder of photos, by whole files.
+"""Measure the decoder's images: all modes on a folder of photos, with whole files.
 
     python -m misc.eval.decoder --data FOLDER [--bpp 0.024] [--limit N] [--json FILE]
 
-Every photo is described and located once. A row is the mean over the photos: bits per pixel of the file and the panel
-(PSNR, ST-LPIPS `alex`, cosines of the ViT's patch tokens and of their mean, likeness by the embedded CLIP). Rows:
+Every photo is described and located once. A row has means over the photos: bits per pixel of the file and the panel's
+metrics (PSNR, ST-LPIPS `alex`, cosines of the ViT's patch tokens and of their mean, similarity by the embedded CLIP).
+Rows:
 
     the modes                  as `misc encode --mode` writes them
     text, best of 64           the encoder chooses among the 64 likeliest photos of the memory
     text+pixel                 all streams but regions
     misc --draft               the same files as `misc`, drawn without the upsampler
     draft/4 -> x4plus          the same files, their draft at a quarter of the size through Real-ESRGAN x4plus
-    AVIF/4 -> x4plus           what a user can put together: AVIF at a quarter of the size, then x4plus
+    AVIF/4 -> x4plus           a baseline of public parts: AVIF at a quarter of the size, then x4plus
 
-Below them, what one row has more of CLIP likeness than another: mean over the photos and standard error. With --json, a
-run that was stopped goes on where it was.
+    Below them: the gain in CLIP likeness from one row to another, mean over the photos and standard error. With --json,
+        a stopped run can be continued.
 """
 
 from __future__ import annotations
@@ -47,10 +48,10 @@ from .partial import Partial
 
 __all__ = ["files_of", "markdown_of", "measure"]
 
-MICRO_BPP, MICRO_BYTES = 500e-6, 16  # of files in mode micro, and as many bytes as a small image gets
+MICRO_BPP, MICRO_BYTES = 500e-6, 16  # limit of files in mode micro, and its minimum in bytes for small images
 CANDIDATES = 64
 BEST = f"text, best of {CANDIDATES}"
-STEPS = (  # rows of which the second should have more
+STEPS = (  # pairs of rows; the second should be better
     ("dlsvc", "text"),
     ("text", "text+map"),
     ("text", BEST),
@@ -76,7 +77,7 @@ def files_of(
     bpp: float,
     candidates: int = CANDIDATES,
 ) -> dict[str, bytes]:
-    """Files of a photo, by row; that of the encoder's choice is left out if it has one candidate only."""
+    """Files of a photo, by row; without the row of the encoder's choice if there is only one candidate."""
     known: dict[str, Any] = {"description": description}
     everything = known | {"regions": regions}
     micro = max(MICRO_BYTES, int(MICRO_BPP * image.width * image.height / 8))
@@ -98,7 +99,7 @@ def files_of(
 def images_of(
     codec: Codec, image: Image.Image, files: dict[str, bytes], bpp: float, x4plus: Sharpener
 ) -> Iterator[tuple[str, int, Image.Image]]:
-    """Row, bytes and image of everything that is compared with a photo."""
+    """Row, bytes and image of everything to compare with a photo."""
     for name, data in files.items():
         yield name, len(data), codec.decode(data)
     draft = codec.decode(files["misc"], draft=True)
@@ -129,7 +130,7 @@ def measure_photo(
 
 
 def gains_of(photos: list[dict[str, dict[str, float]]]) -> dict[str, dict[str, float]]:
-    """{"row to row": likeness that the second has more than the first, mean and standard error} over photos."""
+    """{"row to row": gain in likeness from the first to the second, mean and standard error} over photos."""
     gains = {}
     for less, more in STEPS:
         each = [photo[more]["clip"] - photo[less]["clip"] for photo in photos if less in photo and more in photo]
@@ -140,7 +141,7 @@ def gains_of(photos: list[dict[str, dict[str, float]]]) -> dict[str, dict[str, f
 
 
 def measure(data: Path, bpp: float, limit: int, profile: str, partial: Partial) -> dict[str, Any]:
-    """All figures of a folder of photos; those that `partial` has are not measured again."""
+    """All figures of a folder of photos; those in `partial` are not measured again."""
     codec = Codec(profile)
     panel, x4plus = Panel(codec.semantics), Sharpener(load_x4plus(codec.profile))
     paths = sorted(path for path in data.iterdir() if path.suffix.lower() in SUFFIXES)[:limit]
@@ -166,7 +167,7 @@ def show(result: dict[str, Any], console: Console) -> None:
 
 
 def markdown_of(result: dict[str, Any]) -> str:
-    """The table as it stands in the README."""
+    """The table in the README."""
     titles = ["row", "bpp", *(title for title, _ in COLUMNS.values())]
     lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
     for name, row in result["rows"].items():

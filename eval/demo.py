@@ -1,9 +1,9 @@
-"""A photo to a `.misc` file in one process, and from the file alone to an image in another.
+"""Encode a photo to a `.misc` file in one process, and decode the file alone in another.
 
     python -m misc.eval.demo --out FOLDER [--photo FILE]
 
-Fetches the embedded profile's packages first, then describes, locates, compresses, and draws.
-Writes FOLDER/photo.misc, FOLDER/decoded.png and FOLDER/side_by_side.png, and prints the bytes of each part.
+It first fetches the embedded profile's packages, then describes, locates, compresses and draws. It writes
+FOLDER/photo.misc, FOLDER/decoded.png and FOLDER/side_by_side.png, and prints the bytes of each part.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def sample_photo() -> Path:
 
 
 def misc(*arguments: str | Path) -> str:
-    """Run the command line in its own process and return what it prints; fail as it fails."""
+    """Run the command line in its own process and return its output; exit with its code if it fails."""
     command = [sys.executable, "-m", "misc", *map(str, arguments)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:

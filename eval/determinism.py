@@ -1,4 +1,4 @@
-"""Whether files decode alike everywhere: the conformance run, on all machines that this processor can imitate.
+"""Conformance test: do files decode to the same symbols on all machines that this processor can imitate?
 
     misc eval determinism FILE.misc ... [--profile NAME] [--json FILE]
 
@@ -6,8 +6,8 @@
     each file ────┼─ kernels of torch, threads ─────────────► draft, image: largest difference of a pixel
                   └─ the same again in a new process ───────► draft, image: equal bytes
 
-Each machine is a process of its own that reads all files. Exit code 1 if symbols differ anywhere, or if a process draws
-other bytes than the same process before.
+Each machine is a process with its own settings that decodes all files. The exit code is 1 if symbols differ on any
+machine, or if a second process with the same settings draws other bytes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from .machines import MACHINES, TORCH_MACHINES, result_on
 
 __all__ = ["compare", "symbols_on", "verdict"]
 
-HERE: dict[str, str] = {}  # this machine as it is
+HERE: dict[str, str] = {}  # this machine without changes
 
 SYMBOLS = """
 import hashlib, json, sys
@@ -68,20 +68,21 @@ print(json.dumps(found))
 
 
 def symbols_on(machine: dict[str, str], files: Sequence[str], profile: str) -> list[str]:
-    """SHA-256 of each file's symbols, as a machine reads them."""
+    """SHA-256 of each file's symbols, as decoded on a machine."""
     digests: list[str] = result_on(machine, SYMBOLS.format(profile=profile, files=list(files)))
     return digests
 
 
 def compare(files: Sequence[str], profile: str, folder: Path) -> dict[str, Any]:
-    """What differs between machines.
+    """Differences between machines.
 
     Args:
         files: paths.
         folder: for images, a temporary one.
 
     Returns:
-        {"symbols": {machine: whether all are as here}, "again": whether a second process draws the same bytes,
+        {"symbols": {machine: whether all equal those of this machine}, "again": whether a second process draws the same
+        bytes,
         "images": {machine: {"draft" or "image": largest difference of a channel, 0 to 255}}}
     """
     here = symbols_on(HERE, files, profile)
@@ -124,7 +125,7 @@ def main(
         raise InputError(f"there is no file {missing[0]}")
     models = load_profile(profile).exact_models
     for path in files:
-        streams.decode(path.read_bytes(), models)  # a file of other models, or a damaged one, ends here in one sentence
+        streams.decode(path.read_bytes(), models)  # raises one sentence for a damaged file or one of other models
     with tempfile.TemporaryDirectory() as folder:
         result = compare([str(path) for path in files], profile, Path(folder))
     table = Table("machine", "symbols", "draft", "image", title=f"{len(files)} files, largest differences of 255")

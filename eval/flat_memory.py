@@ -1,11 +1,11 @@
-"""Measure whether the memory of a process that decodes again and again stays flat.
+"""Measure whether the memory of a process stays constant over many decodings.
 
     misc eval flat-memory [--image FILE] [--modes pixel,misc,text] [--decodes 500] [--profile NAME] [--json FILE]
 
-A file of each mode is made of one small image, and they are decoded in turn in this process. Resident memory is read
-ten times; its slope is that of the least squares' line, without the first reading, before which networks are loaded and
-the allocators take what they need. More than BOUND is a failure: it is a quarter of one such image, so that an image
-that every decoding left behind would be noticed, and above what allocators move. Linux only.
+One small image is encoded in each mode, and the files are decoded in turn in this process. Resident memory is read ten
+times. A least-squares line gives its slope, without the first reading, because networks are loaded and allocators grow
+before it. A slope above BOUND is a failure. BOUND is a quarter of one image, so it would detect an image leaked at
+every decoding; it is above the noise of the allocators. Linux only.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from .memory import resident_memory
 __all__ = ["BOUND", "make_files", "measure", "slope_of"]
 
 SIZE = (192, 128)
-BPP = 0.2  # so small an image needs more
+BPP = 0.2  # a small image needs a higher rate
 BOUND = 18.0  # KiB a decoding, at most
 READINGS = 10
 TEXT = Description("a dog on a beach beside the sea", (Item("dog", "brown"), Item("sea", "grey")))
@@ -42,7 +42,7 @@ KIB, MIB = 1 << 10, 1 << 20
 
 
 def make_files(codec: Codec, image: Image.Image, modes: Sequence[str]) -> dict[str, bytes]:
-    """{mode: file} of an image, whose text and regions are made up."""
+    """{mode: file} of an image, with invented text and regions."""
     masks = np.zeros((2, 8, 12), bool)
     masks[0, 3:7, 2:6] = masks[1, :3] = True
     regions = RegionMaps(masks)
@@ -52,13 +52,13 @@ def make_files(codec: Codec, image: Image.Image, modes: Sequence[str]) -> dict[s
 def measure(
     decode: Callable[[bytes], object], files: Sequence[bytes], decodes: int, read: Callable[[], int] = resident_memory
 ) -> dict[str, Any]:
-    """Resident memory in MiB by the number of decodings, its slope in KiB a decoding, and seconds of all.
+    """Resident memory in MiB by the number of decodings, its slope in KiB per decoding, and the time of all in seconds.
 
     Args:
         decode: decodes a file.
-        files: that are decoded in turn.
-        decodes: how many times, READINGS or more.
-        read: resident bytes.
+        files: are decoded in turn.
+        decodes: number of decodings, READINGS or more.
+        read: returns the resident bytes.
     """
     every, start = decodes // READINGS, time.perf_counter()
     readings: dict[int, int] = {}
@@ -74,7 +74,7 @@ def measure(
 
 
 def slope_of(readings: dict[int, int]) -> float:
-    """KiB a decoding: the least squares' line of bytes by decodings, without the first reading."""
+    """Slope in KiB per decoding of the least-squares line through the readings, without the first."""
     places, values = np.array(list(readings.items())[1:], float).T
     return float(np.polyfit(places, values, 1)[0]) / KIB
 
@@ -111,7 +111,7 @@ def main(
 
 
 def drawn_here() -> Image.Image:
-    """An image of waves, for who has no photo at hand."""
+    """An image of waves, used without `--image`."""
     y, x = np.mgrid[: SIZE[1], : SIZE[0]]
     waves = [128 + 100 * np.sin(x / (9 + 4 * k)) * np.cos(y / (7 + 3 * k)) for k in range(3)]
     return Image.fromarray(np.stack(waves, -1).astype(np.uint8))

@@ -4,8 +4,8 @@
         ─► Codec: encode, decode with 2 steps, offline ──────────────────────────► latents ─┐
         ─► diffusers' own pipeline, which reads the same files by itself ────────► latents ─┴─► relative error
 
-It takes minutes, some 8 GB of memory for Stable Diffusion 1.5 in float32, and twice the weights on the disk. It ends
-with exit code 1 if the relative error is above 1e-3. Weights are random: what is drawn means nothing.
+It takes minutes, some 8 GB of memory for Stable Diffusion 1.5 in float32, and twice the size of the weights on the
+disk. The exit code is 1 if the relative error is above 1e-3. The weights are random, so the image has no meaning.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ TINY = {"sd15-tile": "tiny", "sdxl-tile": "tiny-xl"}
 def trial_profile(name: str, side: int, tiny: bool) -> Profile:
     """A profile whose decoder is not pinned to the real files; tiny networks are drawn by at the image's size.
 
-    Describer and locator of the hub and ControlNets that can be done without are left out.
+    The hub's describer and locator and optional ControlNets are left out.
     """
     profile = load_profile(name)
     given = profile.decoder
@@ -59,16 +59,16 @@ def trial_profile(name: str, side: int, tiny: bool) -> Profile:
 
 
 def measure(name: str, *, side: int, steps: int, dtype: str, tiny: bool, folder: Path) -> dict[str, Any]:
-    """All of it: make in a process of its own, fetch in another, draw in a third that is offline.
+    """The whole trial: make the files in one process, fetch them in another, draw in a third that is offline.
 
     Args:
         side: of the image.
         dtype: `float32` or `bfloat16`.
         tiny: very small networks.
-        folder: an empty one to work in.
+        folder: an empty working folder.
 
-    Returns:
-        The relative error of the latents, seconds and memory of each stage, bytes that were fetched.
+        Returns:
+            The relative error of the latents, seconds and memory of each stage, and the number of bytes fetched.
     """
     from .hub.random_weights import repositories_of
     from .hub.server import HubServer
@@ -142,7 +142,7 @@ def fetch(profile: Profile) -> dict[str, Any]:
 
 
 def draw(profile: Profile, side: int, steps: int, dtype: str, folder: Path) -> dict[str, Any]:
-    """Encode and decode an image, then draw the same by diffusers' pipeline; one after the other is in memory."""
+    """Encode and decode an image, then draw the same with diffusers' pipeline; only one of them is in memory."""
     import torch
 
     from ..decoder_profile import SamplingChanges
@@ -172,7 +172,7 @@ def draw(profile: Profile, side: int, steps: int, dtype: str, folder: Path) -> d
 
 @dataclass(frozen=True)
 class Drawn:
-    """What the codec's decoder made: the image that its ControlNet was shown, latents, a file's size, seconds."""
+    """Results of the codec's decoder: the ControlNet's input image, latents, the file's size, seconds."""
 
     condition: Any
     latents: Any
@@ -181,7 +181,7 @@ class Drawn:
 
 
 def draw_ours(profile: Profile, side: int, steps: int, dtype: str, folder: Path) -> Drawn:
-    """Encode an image, decode it, and look at what passes by."""
+    """Encode an image, decode it, and record the intermediate results."""
     import torch
 
     from ..bits.text.description import Description

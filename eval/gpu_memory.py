@@ -3,9 +3,9 @@
     networks of full size on the meta device ─┬─► their weights
                                               └─► one call of each: the most bytes of tensors that live at once
 
-Nothing is measured and no weights are needed: tensors of the meta device have sizes and no content. Attention counts as
-the fused kernels of a GPU do it, without its matrix. Not counted: CUDA's own context, workspaces of its libraries, gaps
-between tensors; `SPARE` is added for them, which is a guess.
+Nothing is measured and no weights are needed: tensors on the meta device have sizes but no content. Attention is
+counted without its matrix, as in the fused kernels of a GPU. CUDA's context, workspaces of its libraries, and gaps
+between tensors are not counted; `SPARE` is added for them, which is a guess.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ __all__ = ["Part", "decoding", "encoding", "peak_bytes"]
 
 GIB = 2**30
 SPARE = 1.0  # GiB
-BLOCK = 512  # bytes that CUDA's allocator of torch rounds up to
+BLOCK = 512  # torch's CUDA allocator rounds up to multiples of this many bytes
 HALF = torch.float16
-TEXTS = 4  # the whole, and three items
+TEXTS = 4  # the overall sentence, and three items
 META = torch.device("meta")
 UPSAMPLER = "upsampler"
 QWEN = {  # Qwen2.5-VL-7B-Instruct's config.json
@@ -74,12 +74,12 @@ CLIPS = {"laion/CLIP-ViT-B-16-laion2B-s34B-b88K": "ViT-B-16", "laion/CLIP-ViT-bi
 
 @dataclass(frozen=True)
 class Part:
-    """One network at work.
+    """One network during a call.
 
     Attributes:
         parameters: their number.
         weights: their bytes.
-        activations: the most bytes of other tensors at once, results and inputs included.
+        activations: peak bytes of all other tensors, with inputs and results.
     """
 
     name: str
@@ -89,7 +89,7 @@ class Part:
 
 
 class Attention(TorchFunctionMode):
-    """Attention that makes its result and nothing else, as a fused kernel."""
+    """Attention that allocates only its result, as a fused kernel does."""
 
     def __torch_function__(self, function: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
         """Attention is replaced, everything else is called."""
@@ -100,7 +100,7 @@ class Attention(TorchFunctionMode):
 
 
 class LiveBytes(TorchDispatchMode):
-    """Adds up the bytes of all tensors that operations make, as long as they live."""
+    """Adds up the bytes of all live tensors that operations create."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -108,7 +108,7 @@ class LiveBytes(TorchDispatchMode):
         self.known: set[int] = set()
 
     def __torch_dispatch__(self, function: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
-        """Call the operation and count what it makes."""
+        """Call the operation and count the tensors that it creates."""
         result = function(*arguments, **(options or {}))
         tree_map_only(Tensor, self.add, result)
         return result
@@ -133,7 +133,7 @@ class LiveBytes(TorchDispatchMode):
 
 @torch.inference_mode()
 def peak_bytes(call: Callable[[], object], *networks: nn.Module) -> int:
-    """The most bytes of tensors that live at once during a call on the meta device, without the networks' weights."""
+    """Peak bytes of live tensors during a call on the meta device, without the networks' weights."""
     counter = LiveBytes()
     counter.known |= {each.untyped_storage()._cdata for net in networks for each in (*net.parameters(), *net.buffers())}
     with Attention(), counter:
@@ -142,7 +142,7 @@ def peak_bytes(call: Callable[[], object], *networks: nn.Module) -> int:
 
 
 def part(name: str, network: nn.Module, call: Callable[[], object] | None = None) -> Part:
-    """A network on the meta device, and what a call of it takes."""
+    """The memory of a network on the meta device during one call."""
     count = sum(each.numel() for each in network.parameters())
     weights = sum(each.numel() * each.element_size() for each in (*network.parameters(), *network.buffers()))
     return Part(name, count, weights, peak_bytes(call, network) if call else 0)

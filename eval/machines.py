@@ -1,4 +1,4 @@
-"""Other machines, as far as this processor can imitate them: kernels of OpenBLAS, numpy and torch; threads."""
+"""Imitate other machines on this processor: kernels of OpenBLAS, numpy and torch, and numbers of threads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..errors import MiscError
 
 __all__ = ["KERNELS", "MACHINES", "TORCH_MACHINES", "result_on"]
 
-NEEDS = {  # kernels of OpenBLAS and flags of the processor that they need
+NEEDS = {  # kernels of OpenBLAS and the processor flags that they need
     "Prescott": {"pni"},
     "Core2": {"ssse3"},
     "Nehalem": {"sse4_2"},
@@ -24,7 +24,7 @@ NEEDS = {  # kernels of OpenBLAS and flags of the processor that they need
     "SkylakeX": {"avx512f", "avx512bw", "avx512dq", "avx512vl"},
     "Cooperlake": {"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_bf16"},
 }
-STAND_INS = {  # kernels that the OpenBLAS of numpy 2, which is built with fewer, takes instead
+STAND_INS = {  # numpy 2's OpenBLAS has fewer kernels and uses these instead
     "Prescott": "Katmai",
     "Core2": "Katmai",
     "Barcelona": "Nehalem",
@@ -35,7 +35,7 @@ TORCH_NEEDS = {"default": set(), "avx2": {"avx2", "fma"}, "avx512": {"avx512f", 
 
 
 def flags() -> set[str]:
-    """What the processor has; nothing on systems that do not tell."""
+    """The processor's flags; empty on systems that do not list them."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -59,10 +59,10 @@ TORCH_MACHINES: list[dict[str, str]] = [
 
 
 def result_on(machine: dict[str, str], script: str) -> Any:
-    """What a script prints as JSON in its last line, in a process with these variables.
+    """The JSON in the last line of a script's output, run in a process with these environment variables.
 
     Raises:
-        MiscError: OpenBLAS took other kernels than it was told to, or the script failed.
+        MiscError: OpenBLAS used other kernels than requested, or the script failed.
     """
     environment = os.environ | {"OPENBLAS_VERBOSE": "2"} | machine
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)

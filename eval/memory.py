@@ -1,4 +1,4 @@
-"""How much memory a measured process has taken, and takes now, as Linux tells it."""
+"""Peak and current memory of this process, from Linux."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["peak_memory", "resident_memory"]
 def peak_memory() -> int:
     """Highest resident memory of this process so far, in bytes.
 
-    getrusage would not do: what a process reports there begins with what the one that started it had.
+    getrusage is not suitable: its value starts with the memory of the parent process.
     """
     return status_bytes("VmHWM")
 

@@ -1,12 +1,12 @@
-"""Measure all modes on photos: where their bits go, and how like the photo their images are.
+"""Measure all modes on photos: the bits of each stream, and the similarity of the images to the photos.
 
     misc eval modes --data FOLDER [--limit N] [--candidates K] [--workers N] [--profile NAME] [--json FILE]
 
-A row a mode: bits of text, regions, pixels and of what holds them together, the rate of the whole file, the panel's
-figures with their standard errors, and seconds on this machine. What is in a photo is looked for once, for all modes.
-Below: what one row has more of similarity than another, by photo; and what the whole descriptions cost in four-bit
-consonants and, with all their letters, by the best coder of `misc text`. With FILE, a run that was stopped goes on
-where it was: the photos that are done lie in FILE.part until all are.
+The table has one row per mode: bits of text, regions, pixels and of the rest of the file, the rate of the whole file,
+the panel's figures with standard errors, and seconds on this machine. Each photo is described and located once for all
+modes. Below the table: the gain in similarity from one row to another, by photo; and the bits of the complete
+descriptions in four-bit consonants and, with all letters, by the best coder of `misc text`. With FILE, a stopped run
+can be continued: finished photos are kept in FILE.part until the end.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from .partial import Partial
 __all__ = ["ROWS", "Row", "gains", "measure", "photos_of", "prepare", "summarise"]
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
-CANDIDATES = 64  # of the rows in which the encoder chooses
+CANDIDATES = 64  # for the rows in which the encoder chooses
 
 
 @dataclass(frozen=True)
@@ -61,13 +61,13 @@ class Row:
 
 
 def micro(ubpp: int, reflect: int = 0) -> Row:
-    """Mode micro, within millionths of a bit of code a pixel, after rounds of reflection."""
+    """Mode micro, with a limit in ubpp (millionths of a bit of code per pixel), after rounds of reflection."""
     name = f"micro, {ubpp} ubpp" + (", reflected" if reflect else "")
     return Row(name, {"mode": "micro", "ubpp": ubpp, "reflect": reflect})
 
 
 def choose(row: Row) -> Row:
-    """A row whose photo of the memory the encoder chooses among the likeliest."""
+    """A row in which the encoder chooses among the likeliest photos of the memory."""
     return Row(f"{row.name}, best of {CANDIDATES}", {**row.options, "candidates": CANDIDATES})
 
 
@@ -88,14 +88,14 @@ ROWS = (
     Row("auto, 0.002 bpp", {"mode": "auto", "bpp": 0.002}),
     Row("auto, 0.024 bpp", {"mode": "auto", "bpp": 0.024}),
 )
-STEPS = (  # rows of which the second should have more
+STEPS = (  # pairs of rows; the second should be better
     ("dlsvc", "text"),
     ("text", "text+map"),
     ("pixel", "misc"),
     ("micro, 1000 ubpp", "micro, 1000 ubpp, reflected"),
     *((row.name, choose(row).name) for row in SEMANTIC),
 )
-SIMILARITY = ("vit_patch", "vit_mean", "clip")  # their sum is what the encoder chooses by
+SIMILARITY = ("vit_patch", "vit_mean", "clip")  # the encoder chooses by their sum
 
 
 def photos_of(folder: Path, limit: int | None) -> list[Path]:
@@ -108,7 +108,7 @@ def photos_of(folder: Path, limit: int | None) -> list[Path]:
 
 @dataclass(frozen=True)
 class Seen:
-    """What describer and locator say of a photo, and how long they took, in seconds."""
+    """Text and regions of a photo, and the time of describer and locator in seconds."""
 
     text: Description
     regions: RegionMaps | None
@@ -116,7 +116,7 @@ class Seen:
 
 
 def look(codec: Codec, photo: Image.Image) -> Seen:
-    """What is in a photo, RGB."""
+    """Text and regions of a photo, RGB."""
     start = time.perf_counter()
     text, regions = codec.see(photo)
     return Seen(text, regions, time.perf_counter() - start)
@@ -130,12 +130,12 @@ def measure(
     candidates: int = 1,
     known: Seen | None = None,
 ) -> dict[str, Any]:
-    """Figures of every row for a photo; {"missing": reason} where there can be no such file.
+    """Figures of every row for a photo; {"missing": reason} if there is no such file.
 
     Args:
         photo: RGB.
-        candidates: number of seeds that the encoder tries where the row does not say.
-        known: what is in the photo, if it has been looked for.
+        candidates: number of seeds that the encoder tries, unless the row gives it.
+        known: text and regions of the photo, if they are known.
     """
     known = known or look(codec, photo)
     figures: dict[str, Any] = {}
@@ -145,11 +145,11 @@ def measure(
         try:
             options = {"candidates": candidates, **row.options}
             data = codec.encode(photo, description=known.text, regions=known.regions, **options)
-        except (BudgetError, InputError) as error:  # such as a text that names no item, so that there are no regions
+        except (BudgetError, InputError) as error:  # for example, a text without items has no regions
             figures[row.name] = {"missing": str(error)}
             continue
         encoded = time.perf_counter()
-        if data not in drawn:  # two limits may give one file
+        if data not in drawn:  # two limits may give the same file
             image = codec.decode(data)
             drawn[data] = {"decode_s": time.perf_counter() - encoded} | panel.compare(photo, image)
         figures[row.name] = {
@@ -162,10 +162,10 @@ def measure(
 
 
 def prepare(setup: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
-    """What a process of `misc.pool` does: figures of every row and costs of the words, of the photo at a path.
+    """The work of a process of `misc.pool`: figures of every row and costs of the words for the photo at a path.
 
     Args:
-        setup: {"profile": its name, "candidates": how many}.
+        setup: {"profile": its name, "candidates": their number}.
     """
     codec = Codec(setup["profile"], notice=lambda _: None)
     panel = Panel(codec.semantics)
@@ -186,7 +186,7 @@ def costs_of(text: Description, coders: Coders) -> dict[str, int]:
 
 
 def gains(photos: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
-    """{"row to row": what the second has more, the sum of SIMILARITY: mean, standard error and least over photos}."""
+    """{"row to row": gain in the sum of SIMILARITY: mean, standard error and smallest over photos}."""
     result = {}
     for less, more in STEPS:
         pairs = [(photo[less], photo[more]) for photo in photos]
@@ -200,7 +200,7 @@ def gains(photos: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
 
 
 def bits_of(data: bytes) -> dict[str, int]:
-    """Bits of each stream's bytes, and of all else."""
+    """Bits of each stream's bytes, and of the rest of the file."""
     sections = container.read(data)[1]
     bits = {f"{name}_bits": 8 * len(sections[name].payload) if name in sections else 0 for name in SECTIONS}
     return {**bits, "overhead_bits": 8 * len(data) - sum(bits.values())}

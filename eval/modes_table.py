@@ -1,4 +1,4 @@
-"""The table of all modes, of what `misc.eval.modes` measured, for a terminal and for a page."""
+"""The table of all modes, from the results of `misc.eval.modes`, for a terminal and for a page."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def markdown_of(result: Mapping[str, Any]) -> str:
 
 
 def cells_of(row: Mapping[str, Any], metrics: Sequence[str]) -> list[str]:
-    """Photos, bits of the streams and of all else, rate, figures with their standard errors, seconds of a row."""
+    """Cells of a row: photos, bits of the streams and of the rest, rate, figures with standard errors, seconds."""
     if "missing" in row:
         return ["0"]
     bits = [f"{row[f'{stream}_bits']:.0f}" for stream in (*SECTIONS, "overhead")]
@@ -46,5 +46,5 @@ def cells_of(row: Mapping[str, Any], metrics: Sequence[str]) -> list[str]:
 
 
 def gains_line(step: str, gain: Mapping[str, float]) -> str:
-    """What a row has more of similarity than another, for people."""
+    """The gain in similarity between two rows, for people."""
     return f"{step}: {gain['mean']:+.3f} ± {gain['error']:.3f}, least {gain['least']:+.3f}"

@@ -1,14 +1,14 @@
-"""Measure whether the describer names what is there.
+"""Measure the share of the describer's item names that are correct.
 
     python -m misc.eval.names --data FOLDER [--nouns FILE] [--limit N] [--json FILE]
 
-With FILE, FOLDER holds images, and FILE (JSON) the nouns of what is in each, by its name without the ending:
-`tests/data/kodak_nouns.json` has those of Kodak's photos, written by looking at them before anything was measured.
-Without, FOLDER holds `boxes-*.tar`, and the nouns are the box names and the nouns of the captions.
+With FILE, FOLDER holds images, and FILE (JSON) has the correct nouns for each image, by its name without the ending.
+`tests/data/kodak_nouns.json` has those of Kodak's photos; they were written from the photos before any measurement.
+Without FILE, FOLDER holds `boxes-*.tar`, and the nouns are the box names and the nouns of the captions.
 
-A name is right when the singular of its last word, or the whole name, is among the nouns or is more general than one of
-them in the tagger's table (a bird when there is a macaw), or when it is somebody and there is somebody. Of the sentence
-for the whole, the first noun counts; a sentence without a noun is not right.
+A name is correct in three cases: the singular of its last word, or the whole name, is among the nouns; it is more
+general than one of them in the tagger's table (a bird for a macaw); it means a person and there is a person. For the
+overall sentence, only the first noun counts. A sentence without a noun is wrong.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Photos = Iterable[tuple[str, Image.Image, set[str]]]
 
 @dataclass(frozen=True)
 class Counts:
-    """Of some photos: names of items, those that are right, first names that are right, sentences that are right."""
+    """Counts over photos: item names, correct ones, correct first names, correct sentences."""
 
     photos: int
     names: int
@@ -53,7 +53,7 @@ class Counts:
 
     @property
     def shares(self) -> dict[str, float]:
-        """Names that are right, of all names; the others, of all photos."""
+        """Share of correct names among all names; the other shares are among all photos."""
         return {
             "names right": self.right / max(1, self.names),
             "first name right": self.first_right / max(1, self.photos),
@@ -63,7 +63,7 @@ class Counts:
 
 
 def with_general(known: Iterable[str]) -> set[str]:
-    """Nouns, and what the tagger's table has above them; whoever is there may be called by any word for somebody."""
+    """Nouns and more general names in the tagger's table; with a person, also every word for a person."""
     right = set(known)
     for chain in read_names():
         at = next((place for place, name in enumerate(chain) if name in right), None)
@@ -73,18 +73,18 @@ def with_general(known: Iterable[str]) -> set[str]:
 
 
 def is_right(name: str, known: set[str]) -> bool:
-    """Whether a name is of something there; known: as of `with_general`."""
+    """Whether a name is correct; known: from `with_general`."""
     words = name.lower().split()
     return bool(words) and (" ".join(words) in known or lemma(words[-1]) in known)
 
 
 def first_noun(sentence: str) -> str:
-    """The singular of a sentence's first noun that names a thing; empty when there is none."""
+    """The singular of a sentence's first noun that names an object; empty if there is none."""
     return next((phrase.lemma for phrase in phrases(sentence) if phrase.lemma not in NO_THINGS), "")
 
 
 def count(said: Sequence[Description], known: Sequence[set[str]]) -> Counts:
-    """How many names of descriptions are right, by the nouns of each photo."""
+    """Count the correct names of descriptions, given the nouns of each photo."""
     wide = [with_general(each) for each in known]
     right = [[is_right(item.name, there) for item in d.items] for d, there in zip(said, wide, strict=True)]
     return Counts(

@@ -1,4 +1,4 @@
-"""A row of panels, a metric each, with a figure's lines over one axis and a dotted mark at the value in use."""
+"""A plot with one panel per metric: lines over a common axis, and a dotted line at the value in use."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def plot_panels(path: Path, panels: Mapping[str, Lines], x_label: str, mark: flo
 
     Args:
         path: .svg or .png.
-        panels: the lines of every panel, by what its y axis says; at most five lines each.
-        mark: where the dotted line stands.
+        panels: the lines of every panel, by the label of its y axis; at most five lines each.
+        mark: position of the dotted line.
         log: whether the x axis is logarithmic.
     """
     import matplotlib as mpl

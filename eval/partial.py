@@ -1,8 +1,8 @@
-"""Answers of a long measurement, kept line by line, so that one that was stopped goes on where it was.
+"""Results of a long measurement, kept line by line, so that a stopped one can be continued.
 
-    first line: what was asked ─► a line each answer: {"name": ..., "answer": ...}
+    first line: the settings ─► one line per result: {"name": ..., "answer": ...}
 
-The file lies beside the one for the figures, with `.part` behind its name, and is removed when those are written.
+The file has the name of the file for the figures plus `.part`. It is removed when the figures are written.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ __all__ = ["Partial"]
 
 
 class Partial:
-    """Answers by name. A line that a kill cut short is dropped.
+    """Results by name. A line that a kill left incomplete is dropped.
 
     Args:
-        path: of the file for the figures; None keeps nothing beyond this process.
-        asked: what the answers depend on, as JSON has it.
+        path: of the file for the figures; None keeps the results only in memory.
+        asked: the settings that the results depend on, as JSON values.
 
     Raises:
-        InputError: the file is of another measurement, or cannot be read or written.
+        InputError: the file belongs to another measurement, or cannot be read or written.
     """
 
     def __init__(self, path: Path | None, asked: Mapping[str, Any]) -> None:
@@ -37,7 +37,7 @@ class Partial:
         try:
             first = json.dumps(asked).encode() + b"\n"
             held = self.path.read_bytes() if self.path.exists() else b""
-            if first.startswith(held):  # nothing yet, or a first line that was cut short
+            if first.startswith(held):  # empty, or an incomplete first line
                 self.path.write_bytes(first)
                 return
             lines = held.split(b"\n")
@@ -53,7 +53,7 @@ class Partial:
             raise InputError(f"{self.path} is damaged: remove it") from error
 
     def add(self, name: str, answer: Any) -> None:
-        """Keep an answer, on the disk too."""
+        """Keep a result, also on the disk."""
         self.answers[name] = answer
         if self.path is not None:
             with self.path.open("a", encoding="utf-8") as file:

@@ -1,9 +1,9 @@
-"""Measure the pixel stream on a folder of photos, by the bytes of whole files.
+"""Measure the pixel stream on a folder of photos, with the bytes of whole files.
 
     python -m misc.eval.pixel_stream --data FOLDER [--baselines FILE] [--json FILE]
 
-Every photo is encoded for each budget in bits per pixel; tables give the means over the photos, the Bjontegaard rate
-against the best of AVIF, WebP and JPEG XL (`misc.eval.baselines`), seconds, and file against estimated size.
+Every photo is encoded for each budget in bits per pixel. Tables give the means over the photos, the Bjontegaard rate
+against the best of AVIF, WebP and JPEG XL (`misc.eval.baselines`), seconds, and actual against estimated file size.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def curve(photos: list[dict[str, Any]], figure: str, *, nested: bool) -> list[tu
 
 
 def speed(codec: Codec, image: Image.Image) -> dict[str, float]:
-    """Median seconds on one photo, models loaded, and symbols a second of the entropy coder alone."""
+    """Median seconds on one photo, with models loaded, and symbols per second of the entropy coder alone."""
     codec.encode(image, mode="pixel", bpp=0.024)
     encode_s, decode_s = [], []
     for _ in range(5):
@@ -82,7 +82,7 @@ def speed(codec: Codec, image: Image.Image) -> dict[str, float]:
 
 
 def coder_speed(codec: Codec) -> dict[str, float]:
-    """Symbols a second through the range coder, under the model's own tables."""
+    """Symbols per second of the range coder, with the model's own tables."""
     model = codec.profile.entropy_model
     draw = np.random.default_rng(0)
     index = draw.integers(0, 40, 2_000_000)
@@ -99,7 +99,7 @@ def coder_speed(codec: Codec) -> dict[str, float]:
 
 @torch.inference_mode()
 def estimate_gap(codec: Codec, image: Image.Image, quality: int) -> dict[str, float]:
-    """Bytes of a file beside the bytes that the trained model estimates from its likelihoods."""
+    """Bytes of a file, and the bytes that the trained model estimates from its likelihoods."""
     model = codec.hyperprior
     width, height = image.width // 64 * 64, image.height // 64 * 64
     pixels = np.array(image.crop((0, 0, width, height)))

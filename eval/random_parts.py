@@ -1,4 +1,4 @@
-"""Decoder parts with random weights, of full size for timing and tiny for tests; `save` writes them in hub layout.
+"""Decoder parts with random weights, at full size for timing and tiny for tests; `save` writes them in hub layout.
 
 unet/ vae/ scheduler/ controlnet/ controlnet_1/ text_encoder/ tokenizer/ [text_encoder_2/ tokenizer_2/] model_index.json
 """
@@ -56,7 +56,7 @@ def random_parts(size: str, *, controls: int = 1, channels: int = 3, seed: int =
 
 
 def control_of(unet: UNet2DConditionModel, config: dict[str, Any], channels: int) -> ControlNetModel:
-    """A ControlNet of a UNet's encoder whose last layers are not zero, or it would do nothing."""
+    """A ControlNet of a UNet's encoder; its last layers are not zero, because it would have no effect otherwise."""
     net = ControlNetModel.from_unet(unet, conditioning_channels=channels, **config)
     for layer in (*net.controlnet_down_blocks, net.controlnet_mid_block, net.controlnet_cond_embedding.conv_out):
         torch.nn.init.normal_(layer.weight, std=0.02)

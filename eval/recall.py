@@ -1,12 +1,12 @@
-"""Measure how like the original the photos are that text and regions find in the memory, without drawing them.
+"""Measure how similar the photos retrieved from the memory are to the original, without drawing them.
 
     python -m misc.eval.recall --data photos-00.tar --data boxes-00.tar [--limit N] [--json FILE]
 
-Every image is described and located, and the memory is asked three times: by the description of the whole (as `dlsvc`
-has it), by that and the names of the items (`text`), and by regions too (`text+map`). A row is the mean over the images
-of two cosines: of CLIP's image embeddings, and of the ViT's 4 x 4 cells without their mean. Beside them a photo at
-random and the likeliest of all by CLIP. Images that the memory holds are left out. It is what the weights in
-`misc.models.memory.search` were chosen by, so Kodak's photos are for reporting only.
+Every image is described and located, and the memory is searched three times: with the overall sentence (as in `dlsvc`),
+with the sentence and the item names (`text`), and also with regions (`text+map`). A row has means over the images of
+two cosines: of CLIP's image embeddings, and of the ViT's 4 x 4 cells without their mean. Two more rows are a random
+photo and the most similar photo by CLIP. Images that are in the memory are left out. The weights in
+`misc.models.memory.search` were chosen with this measurement, so Kodak's photos are only for reporting.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Figures = dict[str, dict[str, float]]  # {row: {"clip": cosine, "structure": cos
 
 
 def look_up(recall: Recall, codec: Codec, look: Look, image: Image.Image) -> Figures:
-    """Figures of what is found for an RGB image; without `text+map` where it has no regions, empty if it is known.
+    """Figures of the retrieved photos for an RGB image; no `text+map` without regions, empty if it is in the memory.
 
     Raises:
         DescriberError: the describer found no words.
@@ -65,7 +65,7 @@ def look_up(recall: Recall, codec: Codec, look: Look, image: Image.Image) -> Fig
 
 
 def summarise(images: Iterable[Figures]) -> dict[str, Any]:
-    """Means of every row, and what a row has more than another over the images that have both, with standard error."""
+    """Means of every row, and gains between rows over the images that have both, with standard errors."""
     known = [each for each in images if each]
     rows: dict[str, Any] = {}
     for row in dict.fromkeys(row for each in known for row in each):

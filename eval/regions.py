@@ -2,10 +2,10 @@
 
     python -m misc.eval.regions --data FOLDER [--maps FILE.npz] [--items N] [--json FILE]
 
-FOLDER holds `boxes-*.tar` (WebDataset). The maps are the boxes of the N largest names of the photos at odd places;
-photos with fewer names are left out. FILE.npz holds other maps, an array (items, rows, columns) an image. The stream's
-tables were fitted to neither. The other codecs get the masks one above the other; their bits are of whole files, the
-stream's of its payload with grid and number of items. No package offers an encoder of JBIG2.
+FOLDER holds `boxes-*.tar` (WebDataset). The maps are the boxes of the N largest names of the photos with odd index;
+photos with fewer names are left out. FILE.npz holds other maps, an array (items, rows, columns) for each image. The
+stream's tables were fitted to neither. The other codecs get all masks stacked in one image. Their bits are those of
+whole files; the stream's are those of its payload with grid and number of items. No package has a JBIG2 encoder.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ __all__ = ["boxed_maps", "compare"]
 
 
 def stream(maps: RegionMaps) -> bytes:
-    """The region stream's payload in a file without text; every map must come back."""
+    """The region stream's payload in a file without text; checks that every map is decoded correctly."""
     rows, columns = maps.masks.shape[1:]
-    data = pack(maps, columns, rows)  # an image of as many pixels as cells has this grid
+    data = pack(maps, columns, rows)  # an image with one pixel per cell has this grid
     if not np.array_equal(unpack(data, columns, rows).masks, maps.masks):
         raise AssertionError("the region stream lost a map")
     return data
 
 
 def stream_with_text(maps: RegionMaps) -> bytes:
-    """The payload behind a text that has as many items."""
+    """The payload in a file whose text has the same number of items."""
     rows, columns = maps.masks.shape[1:]
     return pack(maps, columns, rows, len(maps.masks))
 
@@ -52,7 +52,7 @@ def raw(maps: RegionMaps) -> bytes:
 
 
 def image_file(maps: RegionMaps, kind: str, **options: object) -> bytes:
-    """The masks one above the other as a file of Pillow's."""
+    """The stacked masks as a file of Pillow."""
     buffer = io.BytesIO()
     Image.fromarray(np.concatenate(maps.masks)).convert("1").save(buffer, kind, **options)
     return buffer.getvalue()

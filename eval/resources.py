@@ -1,9 +1,9 @@
-"""Measure what decoding takes, and whether it gives the same image again.
+"""Measure time and memory of decoding, and whether it gives the same image again.
 
     python -m misc.eval.resources --image FILE [--bpp 0.024] [--profile NAME] [--json FILE]
 
-Seconds with models loaded and highest memory, at two sizes with pixels and at one without, each in a process of its
-own; whether a file gives the same PNG bytes in two processes, and in batches of one and of four. Linux only.
+It measures seconds with loaded models and peak memory, at two sizes with pixels and at one without, each in its own
+process. It also compares the PNG bytes of two processes, and of batches of one and of four. Linux only.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SIZES = ((768, 512), (2048, 1365))
 
 
 def probe(file: Path, profile: str, repeats: int = 3) -> dict[str, Any]:
-    """Least of some times to decode a file with models loaded, highest memory in GiB, SHA-256 of the PNG."""
+    """Shortest of several decoding times with loaded models, peak memory in GiB, SHA-256 of the PNG."""
     torch.set_num_threads(2)
     codec, data, times = Codec(profile, device="cpu"), file.read_bytes(), []
     image = codec.decode(data)

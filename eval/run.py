@@ -1,6 +1,6 @@
-"""A run: every codec on every photo at every rate, by files, in processes of their own, from where it stopped.
+"""A run: every codec on every photo at every rate, with files and separate processes; a stopped run is continued.
 
-photos ─► encode (a process a codec) ─► files ─► decode (another process, from the file alone) ─► images ─► measure
+photos ─► encode (one process per codec) ─► files ─► decode (another process, file alone) ─► images ─► measure
                                                                                                        │
                                    results.json, CompressAI's JSON, CSV, plots, tables, report.html ◄──┘
 """
@@ -45,15 +45,15 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run is to do.
+    """The settings of a run.
 
     Attributes:
-        photos, settings: of the data set and the codecs.
+        photos, settings: the photos, and the settings of the codecs.
         rates: bits per pixel.
         metrics: names of `METRICS`.
         seed: of MISC's files, or None for the encoder's own choice.
-        workers: processes at once.
-        folder: where all goes.
+        workers: number of processes.
+        folder: for all results.
         runner: what runs the jobs, such as a Ray cluster whose machines see photos and folder by these paths; None for
             processes of this machine.
     """
@@ -68,7 +68,7 @@ class Plan:
     runner: Runner | None = None
 
     def facts(self) -> dict[str, Any]:
-        """What is the same in every run that goes on with this one, and what it was asked for last."""
+        """The settings that must stay the same when a run is continued, and the latest other ones."""
         return {
             "photos": {photo.name: photo.sha256 for photo in self.photos},
             "paths": {photo.name: str(photo.path) for photo in self.photos},
@@ -82,7 +82,7 @@ class Plan:
 
 @dataclass
 class Troubles:
-    """What failed: codecs that could not be opened, and photos of a codec, each with one sentence."""
+    """Failures: codecs that could not be opened, and photos of a codec, each with one sentence."""
 
     codecs: dict[str, str] = field(default_factory=dict)
     photos: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -100,7 +100,7 @@ def versions() -> dict[str, str]:
 
 
 def metrics_of(names: str) -> list[str]:
-    """Metrics from their names, separated by commas; `all` is all, an empty text all but the slow ones.
+    """Metrics from their names, separated by commas; `all` means all, an empty text all but the slow ones.
 
     Raises:
         UsageError: there is no such metric.
@@ -115,13 +115,13 @@ def metrics_of(names: str) -> list[str]:
 
 
 def run(plan: Plan, progress: Progress) -> Troubles:
-    """Do what of a plan is not done yet.
+    """Do the unfinished work of a plan.
 
     Args:
-        progress: called with what is being done, how many photos of it are done, and how many there are.
+        progress: called with the name of the step, the number of finished photos, and the number of all photos.
 
     Returns:
-        what failed; the rest is finished, in the plan's folder.
+        the failures; all other results are in the plan's folder.
 
     Raises:
         InputError: the folder is of another run, is in use, or cannot be written.
@@ -136,22 +136,22 @@ def run(plan: Plan, progress: Progress) -> Troubles:
             try:
                 work.do("encoding", setup, work.jobs(setting, lambda place: not place.encoded), f"{setting.name}: ")
                 work.do("decoding", setup, work.jobs(setting, lambda place: place.to_decode), f"{setting.name}: ")
-            except MiscError as error:  # a rival that is not installed does not stop the others
+            except MiscError as error:  # a codec that is not installed does not stop the others
                 troubles.codecs[setting.name] = str(error)
         jobs = [job for each in plan.settings for job in work.jobs(each, lambda place: place.to_measure(plan.metrics))]
-        jobs.sort(key=lambda job: job["name"])  # so that what is computed of an original serves all codecs
+        jobs.sort(key=lambda job: job["name"])  # so that results computed from an original serve all codecs
         work.do("measuring", {"metrics": list(plan.metrics)}, jobs)
     return troubles
 
 
 @dataclass(frozen=True)
 class Work:
-    """Jobs of a plan, and what becomes of them.
+    """Jobs of a plan and their outcomes.
 
     Attributes:
-        plan: what is to be done.
-        store: where files and figures are.
-        troubles: what failed, of which no further jobs are made.
+        plan: the settings.
+        store: the folder of files and figures.
+        troubles: failures so far; no further jobs are made for them.
         progress: called after every photo.
     """
 
@@ -161,15 +161,15 @@ class Work:
     progress: Progress
 
     def jobs(self, setting: Setting, wanted: Callable[[Place], bool]) -> list[dict[str, Any]]:
-        """A job for every photo with places where something is left to do.
+        """A job for every photo with unfinished places.
 
         Args:
             setting: of the codec.
-            wanted: whether something is left to do at a place.
+            wanted: whether a place is unfinished.
 
         Returns:
-            of each: codec, name and path of the photo, `points` (stem and rate of each place), and the file for what
-            is computed of the original.
+            for each job: codec, name and path of the photo, `points` (stem and rate of each place), and the file for
+                results computed from the original.
         """
         plan, jobs = self.plan, []
         rates = {OWN: max(plan.rates)} if setting.one_rate else {f"{rate:g}": rate for rate in plan.rates}
@@ -184,13 +184,13 @@ class Work:
         return jobs
 
     def do(self, what: str, setup: dict[str, Any], jobs: list[dict[str, Any]], label: str = "") -> None:
-        """Do jobs in processes of their own, or by the plan's runner; what fails and how long it takes is noted.
+        """Run jobs in separate processes, or with the plan's runner; record failures and time.
 
         Args:
             what: the function of `misc.eval.stages` that does them.
-            setup: what it is called with, once a process.
-            jobs: of `jobs`.
-            label: what stands before the function's name in the progress.
+            setup: its argument, once in each process.
+            jobs: from `jobs`.
+            label: text before the function's name in the progress.
         """
         if not jobs:
             return
@@ -207,10 +207,10 @@ class Work:
 
 @contextmanager
 def claim(folder: Path) -> Iterator[None]:
-    """A folder that no other run works in meanwhile.
+    """Lock a folder, so that no other run uses it at the same time.
 
     Raises:
-        InputError: one does, or the folder cannot be made.
+        InputError: another run uses it, or it cannot be created.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,19 +1,20 @@
-"""Measure what describer and locator see.
+"""Measure describer, locator and region stream.
 
     python -m misc.eval.semantics --data FOLDER [--limit N] [--json FILE]
 
 FOLDER holds `captioned-test-*.tar` (photos with five captions) and `boxes-*.tar` (photos with captions and boxes).
 
 - Captions: BLEU-4 and CIDEr by pycocoevalcap, in lower case and without punctuation.
-- Item names, on the boxes photos: a name counts when the singular of its last word is a noun of the photo's captions, a
-  word of a box name, or stands for one (PEOPLE: a man is a person).
-- Retrieval: every caption of the test photos against all of them.
-- Localisation: for every box name of a photo the map of that name on 16 cells. Pointing: the place with the highest
-  similarity lies in a box of the name. IoU: map against the boxes' union, on a raster of 64x64. The prior points to the
-  middle, and its map is the centred square, of one size for all, that has the best mean IoU. Beside stands what the
-  locator does without the detector.
-- Text tasks of the describer, on first captions: the words that come back from their skeletons, in their places; and of
-  the nouns that one caption has and the next photo's has not, precision and recall, by their last words' singulars.
+- Item names, on the photos with boxes: a name is correct if the singular of its last word is a noun of the photo's
+captions or a word of a box name, or stands for one (PEOPLE: a man is a person).
+- Retrieval: every caption of the test photos against all test photos.
+- Localisation: for every box name of a photo, the map of that name on 16 cells. Pointing: the place with the highest
+similarity lies in a box of the name. IoU: map against the boxes' union, on a grid of 64x64. The centre prior points to
+the centre; its map is the centred square, of one size for all photos, with the best mean IoU. The locator is also
+measured without the detector.
+- Text tasks of the describer, on first captions: the share of words recovered from their skeletons at the right
+position; and precision and recall of the nouns that one caption has and the next photo's caption lacks, by the singular
+of their last words.
 - Region stream: maps of the describer's three items on 8x8 cells, by `misc.eval.regions`.
 """
 
@@ -63,12 +64,12 @@ Raster = npt.NDArray[np.bool_]
 
 
 def plain(text: str) -> str:
-    """Lower case, words parted by single spaces, no punctuation."""
+    """Lower case, single spaces between words, no punctuation."""
     return " ".join(re.findall(r"[a-z0-9]+(?:'[a-z]+)?", text.lower().replace(" '", "'")))
 
 
 def caption_scores(said: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, float]:
-    """BLEU-4 and CIDEr of one caption a photo against its references."""
+    """BLEU-4 and CIDEr of one caption per photo against its references."""
     from pycocoevalcap.bleu.bleu import Bleu
     from pycocoevalcap.cider.cider import Cider
 
@@ -80,7 +81,7 @@ def caption_scores(said: Sequence[str], references: Sequence[Sequence[str]]) -> 
 
 
 def name_counts(name: str, facts: dict[str, Any]) -> bool:
-    """Whether an item's name is among what a photo's captions and boxes mention."""
+    """Whether a photo's captions or boxes mention an item's name."""
     words = name.lower().split()
     known = set().union(*(nouns(caption) for caption in facts["captions"]))
     known |= {word for box in facts["boxes"] for word in box["name"].split()}
@@ -148,7 +149,7 @@ def localisation(clip: EmbeddedClip, photos: Photos) -> dict[str, dict[str, floa
 
 
 def text_tasks(describer: EmbeddedDescriber, captions: Sequence[str]) -> dict[str, float]:
-    """What the describer's model makes of texts alone."""
+    """Figures of the describer's text tasks."""
     back = [describer.words(skeletons(text)) for text in track(captions, "words", transient=True)]
     accuracy = [word_accuracy(fold(text), words) for text, words in zip(captions, back, strict=True)]
     hits = told = wanted = 0
@@ -208,7 +209,7 @@ def measure(data: Path, limit: int, profile: str) -> dict[str, Any]:
 
 
 def seconds(semantics: Semantics, image: Image.Image) -> dict[str, float]:
-    """Least of three times to describe and to locate a photo, models loaded."""
+    """Shortest of three times to describe and to locate a photo, with models loaded."""
     names = ["dog", "man", "grass"]
 
     def fastest(action: Any) -> float:

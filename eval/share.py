@@ -1,11 +1,11 @@
-"""Measure what text and regions cost a file of mode misc whose image they do not change: how large their share may be.
+"""Measure how much image quality text and regions cost if they do not change the image, to choose their share.
 
     misc eval share --data boxes-00.tar [--limit 8] [--json FILE] [--plot FILE.svg]
 
-    photo ─► text, regions ─► file of each rate and share ─► panel of its image, words and regions that are still there
+    photo ─► text, regions ─► file for each rate and share ─► metrics of its image, words and regions that are left
 
-The embedded decoder draws from pixels alone, so text and regions are for people, searches and programs, and every byte
-of them is taken from the pixels. `choose_share` is the rule by which `rate_control.TEXT_SHARE` is set.
+If a file has pixels, the embedded decoder uses only these. Text and regions are for people, searches and programs, and
+every byte of them is taken from the pixels. `choose_share` is the rule for `rate_control.TEXT_SHARE`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ __all__ = ["LOSSES", "choose_share", "measure", "summarise"]
 
 RATES = (0.012, DEFAULT_BPP, 0.048)
 SHARES = (0.0, 1 / 40, 1 / 20, 1 / 10, 1 / 5)
-LOSSES = {"psnr": 0.1, "st_lpips": 0.005, "vit_patch": 0.005}  # too small to see: dB, and hundredths of a similarity
+LOSSES = {"psnr": 0.1, "st_lpips": 0.005, "vit_patch": 0.005}  # largest accepted loss, in the unit of each metric
 
 Figures = dict[str, dict[str, dict[str, float]]]  # {rate: {share: {metric or what is left of the text: figure}}}
 
@@ -55,11 +55,11 @@ def words_of(text: Description | None) -> int:
 def measure(
     codec: Codec, panel: Panel, photo: Image.Image, rates: Sequence[float] = RATES, shares: Sequence[float] = SHARES
 ) -> Figures:
-    """Figures of a photo, for the rates that its smallest file keeps to.
+    """Figures of a photo, for the rates that its smallest file can reach.
 
     Args:
         photo: RGB.
-        rates: bits of the whole file a pixel, at most.
+        rates: limits of the whole file in bits per pixel.
         shares: of the file, for text and regions.
     """
     text, regions = codec.see(photo)
@@ -95,7 +95,7 @@ def name_of(share: float) -> str:
 
 
 def summarise(photos: Sequence[Figures]) -> dict[str, Any]:
-    """{rate: {"photos": how many, share: {figure: mean}}} for the rates that some photo keeps to."""
+    """{rate: {"photos": number, share: {figure: mean}}} for the rates that at least one photo can reach."""
     result: dict[str, Any] = {}
     for rate in dict.fromkeys(rate for photo in photos for rate in photo):
         rows = [photo[rate] for photo in photos if rate in photo]
@@ -104,9 +104,10 @@ def summarise(photos: Sequence[Figures]) -> dict[str, Any]:
 
 
 def choose_share(summary: Mapping[str, Any]) -> float:
-    """The smallest share that keeps the most words, of those that cost no figure more than LOSSES.
+    """Of the shares that cost no metric more than LOSSES, the smallest one that keeps the most words.
 
-    Figures are means over all rates: at one rate a step of the pixels' quality moves the ViT's cosine by .01 or so.
+    Figures are means over all rates, because at a single rate one step of the pixels' quality changes the ViT's cosine
+    by about .01.
 
     Args:
         summary: of `summarise`.
@@ -123,7 +124,7 @@ def choose_share(summary: Mapping[str, Any]) -> float:
 
 
 def plot(summary: Mapping[str, Any], path: Path) -> None:
-    """Words that are still there and the panel's figures over the share, a line a rate."""
+    """Plot the remaining words and the panel's figures over the share, one line per rate."""
     shares = [share for share in next(iter(summary.values())) if share != "photos"]
     known = summary[next(iter(summary))][shares[0]]
     labels = {"words": "words kept", **{name: METRICS[name].axis for name in METRICS if name in known}}

@@ -1,7 +1,7 @@
-"""What the processes of a run do: encode, decode from the file alone, measure. Each takes one photo at a time.
+"""The stages of a run, each in its own processes: encode, decode from the file alone, measure. One photo at a time.
 
-Every function here is a target of `misc.pool.run_jobs`: it is called with a setup and gives what works on jobs. A job
-names a photo and places; what a job has finished is on disk, whatever happens afterwards.
+Every function here is a target of `misc.pool.run_jobs`: it is called with a setup and returns the function that does a
+job. A job names a photo and places. Finished results are on disk, whatever happens afterwards.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from .store import Place, read_json, write_array, write_json
 
 __all__ = ["decoding", "encoding", "measuring"]
 
-EQUAL = 99.0  # dB that stand for equal images: JSON has no infinity
+EQUAL = 99.0  # dB for equal images, because JSON has no infinity
 
 Job = Mapping[str, Any]
 Work = Callable[[Job], dict[str, Any]]
 
 
 def encoding(setup: Job) -> Work:
-    """Encodes with the codec `setting`. A job: `photo`, and `points`, each with `stem` and `bpp`."""
+    """Encode with the codec `setting`. A job: `photo`, and `points`, each with `stem` and `bpp`."""
     codec, number = open_codec(Setting(**setup["setting"])), 0
 
     def work(job: Job) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def encoding(setup: Job) -> Work:
 
 
 def decoding(setup: Job) -> Work:
-    """Decodes with the codec `setting`. A job: `points`, each with a `stem`; photos are never opened."""
+    """Decode with the codec `setting`. A job: `points`, each with a `stem`; photos are never opened."""
     codec, number = open_codec(Setting(**setup["setting"])), 0
 
     def work(job: Job) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def decoding(setup: Job) -> Work:
 
 
 def measuring(setup: Job) -> Work:
-    """Measures by `metrics`. A job: `photo`, `original` (its features' file), and `points`, each with a `stem`."""
+    """Measure `metrics`. A job: `photo`, `original` (the file of its features), and `points`, each with a `stem`."""
     from ..codec import Codec
     from .metrics import METRICS, Panel
     from .metrics.frechet import patch_features
@@ -87,7 +87,7 @@ def measuring(setup: Job) -> Work:
     frechet = "frechet" in wanted
     panel = Panel(Codec().semantics, [name for name in wanted if not METRICS[name].of_set])
 
-    read_original = functools.lru_cache(maxsize=1)(read_photo)  # one photo comes codec after codec
+    read_original = functools.lru_cache(maxsize=1)(read_photo)  # the same photo comes once for each codec
 
     def work(job: Job) -> dict[str, Any]:
         original = read_original(job["photo"])
@@ -100,7 +100,7 @@ def measuring(setup: Job) -> Work:
             values: dict[str, float | None] = {**figures.values}
             if frechet:
                 write_array(place.file("npy"), patch_features(panel.semantics.tower, image))
-                values["frechet"] = None  # it is of all photos together
+                values["frechet"] = None  # it belongs to all photos together
             former = read_json(place.file("figures.json")) or {"values": {}, "missing": {}}
             finite = {name: EQUAL if value == float("inf") else value for name, value in values.items()}
             both = {
@@ -114,7 +114,7 @@ def measuring(setup: Job) -> Work:
 
 
 def png_of(image: Image.Image) -> bytes:
-    """An image as PNG, by the quickest compression: what it costs is no codec's time."""
+    """An image as PNG with the fastest compression; its time does not count for a codec."""
     buffer = io.BytesIO()
     image.convert("RGB").save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()

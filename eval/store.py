@@ -1,10 +1,10 @@
-"""The folder of a run: finished work lies in files that appear whole or not at all, so a run goes on where it stopped.
+"""The folder of a run. Every file is complete or does not exist, so a stopped run can be continued.
 
 OUT/run.json                                    data set, rates, seed, versions
-OUT/seconds.json                                what encoding, decoding and measuring took so far
+OUT/seconds.json                                time of encoding, decoding and measuring so far
 OUT/codecs/CODEC/setting.json                   how the codec was opened
-OUT/codecs/CODEC/RATE/PHOTO.encode.json, .bin   seconds, bytes of parts; the file. Or why there is no such file
-OUT/codecs/CODEC/RATE/PHOTO.decode.json, .png   seconds, text and regions; the image that was decoded
+OUT/codecs/CODEC/RATE/PHOTO.encode.json, .bin   seconds, bytes of parts; the file. Or why there is no file
+OUT/codecs/CODEC/RATE/PHOTO.decode.json, .png   seconds, text and regions; the decoded image
 OUT/codecs/CODEC/RATE/PHOTO.figures.json, .npy  metrics; features for the Fréchet distance
 OUT/originals/PHOTO.npy                         the same features of the original
 """
@@ -28,13 +28,13 @@ from .codecs.codec import Setting
 __all__ = ["OWN", "Photo", "Place", "Store", "find_photos", "parse_rates", "read_json", "write_json"]
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm"}
-OWN = "own"  # the rate of a codec that has one file an image
-POINTS = 7  # of a range of rates
+OWN = "own"  # the rate of a codec with one file per image
+POINTS = 7  # number of rates in a range
 
 
 @dataclass(frozen=True)
 class Photo:
-    """A photo of the data set: its file, and the SHA-256 of that."""
+    """A photo of the data set: its file, and the file's SHA-256."""
 
     path: Path
     sha256: str
@@ -62,11 +62,11 @@ class Place:
 
     @property
     def to_decode(self) -> bool:
-        """Whether there is a file that was not decoded."""
+        """Whether there is a file that is not decoded yet."""
         return self.file("bin").is_file() and not self.file("png").is_file()
 
     def to_measure(self, metrics: Sequence[str]) -> bool:
-        """Whether there is a decoded image of which not all of these metrics were tried."""
+        """Whether there is a decoded image for which not all of these metrics were tried."""
         if not self.file("png").is_file():
             return False
         known = read_json(self.file("figures.json")) or {"values": {}, "missing": {}}
@@ -80,10 +80,10 @@ class Store:
     folder: Path
 
     def open(self, facts: dict[str, Any], settings: Sequence[Setting]) -> None:
-        """Begin or go on.
+        """Begin or continue a run.
 
         Raises:
-            InputError: the folder holds a run of other photos, or of a codec that was opened otherwise.
+            InputError: the folder holds a run with other photos, or with other settings of a codec.
         """
         known = read_json(self.folder / "run.json")
         if known and any(known[key] != facts[key] for key in ("photos", "seed", "versions")):
@@ -101,12 +101,12 @@ class Store:
         write_json(self.folder / "run.json", facts)
 
     def add_seconds(self, what: str, seconds: float) -> None:
-        """Note that processes were busy with encoding, decoding or measuring for so long, loading included."""
+        """Add the processes' time for encoding, decoding or measuring, including loading."""
         known = self.seconds()
         write_json(self.folder / "seconds.json", {**known, what: known.get(what, 0.0) + seconds})
 
     def seconds(self) -> dict[str, float]:
-        """Seconds that processes were busy with every part of the run; a part that was killed does not count."""
+        """Seconds of the processes for every part of the run; a killed part is not included."""
         return dict(read_json(self.folder / "seconds.json") or {})
 
     def codec(self, name: str) -> Path:
@@ -114,7 +114,7 @@ class Store:
         return self.folder / "codecs" / name.replace("/", "_").replace(":", "-")
 
     def place(self, setting: Setting, rate: str, photo: str) -> Place:
-        """Where a codec's file of a photo at a rate lies; the folder is made."""
+        """The place of a codec's file of a photo at a rate; its folder is created."""
         folder = self.codec(setting.name) / rate
         folder.mkdir(parents=True, exist_ok=True)
         return Place(str(folder / photo))
@@ -159,7 +159,7 @@ def parse_rates(text: str) -> list[float]:
 
 
 def read_json(path: Path) -> Any:
-    """What a JSON file holds, or None where there is none."""
+    """The content of a JSON file, or None if there is no file."""
     try:
         return json.loads(path.read_text())
     except FileNotFoundError:
@@ -167,12 +167,12 @@ def read_json(path: Path) -> Any:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file that appears whole or not at all."""
+    """Write a JSON file, complete or not at all."""
     write_bytes(str(path), (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def write_array(path: Path, array: Any) -> None:
-    """Write a NumPy file that appears whole or not at all."""
+    """Write a NumPy file, complete or not at all."""
     buffer = io.BytesIO()
     np.save(buffer, array)
     write_bytes(str(path), buffer.getvalue())

@@ -1,4 +1,4 @@
-"""Check the shorter words of mode micro, and measure what they bring.
+"""Check the synonyms of mode micro, and measure their gain.
 
     misc eval synonyms [--data FOLDER] [--limit 200] [--bound 0.45] [--json FILE]
 
@@ -6,8 +6,9 @@
          ─► lexicon of the decoder: place of the word among those of its ─┴─► pairs below the bound
             skeleton
 
-FOLDER holds `text/lmm_descriptions.jsonl`: of so many descriptions, which are changed and how many words more fit into
-500 and 1000 ubpp of 1024x1024. Descriptions are joined to fill these, as `misc eval words` does it.
+FOLDER holds `text/lmm_descriptions.jsonl`. On `--limit` descriptions it measures the share that is changed and the
+number of additional words that fit into 500 and 1000 ubpp of 1024x1024. Descriptions are joined to fill these limits,
+as in `misc eval words`.
 """
 
 from __future__ import annotations
@@ -37,13 +38,13 @@ __all__ = ["gain", "likeness", "place_of"]
 
 TARGETS = (100, 200, 500, 1000)
 FRAME = "a photo of {}"
-FIRST = 4  # a word returns surely from its skeleton if no more words than this come before it
+FIRST = 4  # a word is safely recovered from its skeleton if at most this many words come before it
 
 Figures = dict[str, float]
 
 
 def place_of(word: str, lexicon: Lexicon) -> int | None:
-    """How many words come before this one among those of its skeleton; None if it is not there."""
+    """Number of words before this one among those with its skeleton; None if it is not in the lexicon."""
     candidates = [each for _, each in lexicon.later[skeleton(word)]]
     return candidates.index(word) if word in candidates else None
 
@@ -60,7 +61,7 @@ def likeness(panel: Panel, pairs: Mapping[str, str]) -> dict[str, Figures]:
 
 
 def gain(texts: Sequence[Weighed], ubpp: int) -> Figures:
-    """What shorter words bring at a target: texts, the part of them that is changed, words without and with them."""
+    """Gain of the synonyms at a target: texts, share of changed texts, number of words without and with synonyms."""
     plain = choose_all(texts, ubpp)
     shorter = set(shorter_words().values())
     changed, before, after, start = 0, [], [], 0

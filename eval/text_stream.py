@@ -2,11 +2,11 @@
 
     python -m misc.eval.text_stream --data FOLDER [--limit N] [--json FILE]
 
-FOLDER holds `text/lmm_descriptions.jsonl` (LMM descriptions, of which only the half that
-`misc.train.data.texts.held_out_half` names is measured: lm-small was trained on the other) and `captioned-test-*.tar`
-(WebDataset, Flickr8k captions). Sizes are bytes of `misc text pack` less the coder's number, over the texts that a
-coder carries; `shortest` is what files take: the coder that needs the fewest bytes and loses nothing of the text.
-`SmolLM2, floats` is an estimate from its probabilities after the same examples, and says so.
+FOLDER holds `text/lmm_descriptions.jsonl` (LMM descriptions; only `misc.train.data.texts.held_out_half` is measured,
+because lm-small was trained on the other half) and `captioned-test-*.tar` (WebDataset, Flickr8k captions). Sizes are
+bytes of `misc text pack` without the coder's number, over the texts that a coder can write. `shortest` is the coder
+that a file uses: the one with the fewest bytes among those that lose nothing of the text. `SmolLM2, floats` is an
+estimate from its probabilities after the same examples.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def captions(data: Path) -> list[str]:
 
 
 def coder_cost(coder: TextCoder, texts: Sequence[str]) -> Cost | None:
-    """A text coder's cost over the texts that it carries, or None; from a lossless one every text must come back."""
+    """A text coder's cost over the texts that it can write, or None; checks that a lossless coder is lossless."""
     carried: dict[str, bytes] = {}
     start = time.perf_counter()
     for text in track(texts, coder.name, transient=True):
@@ -99,7 +99,7 @@ def coder_cost(coder: TextCoder, texts: Sequence[str]) -> Cost | None:
 
 
 def shortest_cost(coders: Coders, texts: Sequence[str]) -> Cost:
-    """What files take: of each text's coders the one that needs the fewest bytes."""
+    """Cost with the coder that a file uses: for each text, the one with the fewest bytes."""
     start = time.perf_counter()
     packed = [shortest(text, coders) for text in track(texts, "shortest", transient=True)]
     middle = time.perf_counter()
@@ -117,7 +117,7 @@ def other_cost(pack: Callable[[bytes], bytes], texts: list[str]) -> Cost:
 
 
 def floating_cost(profile: Profile, texts: list[str]) -> Cost:
-    """SmolLM2 in floating point, by transformers, after the same examples: estimated bits, never a file."""
+    """Estimated bits of SmolLM2 in floating point, with transformers, after the same examples."""
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -139,7 +139,7 @@ def floating_cost(profile: Profile, texts: list[str]) -> Cost:
 
 
 def words_again(profile: Profile, texts: list[str]) -> dict[str, float]:
-    """The part of the captions' words that come back from their skeletons, and seconds a caption."""
+    """Share of the captions' words that are recovered from their skeletons, and seconds per caption."""
     model = load_model(profile.language_model.sound_path())
     lexicon = Lexicon(model)
     start = time.perf_counter()
@@ -189,7 +189,7 @@ def show(result: dict[str, Any], console: Console) -> None:
 
 
 def markdown_of(result: dict[str, Any]) -> str:
-    """The table as it stands in the README; `-` where a coder carries none of the texts."""
+    """The table in the README; `-` if a coder can write none of the texts."""
     kinds = {"descriptions": ("bits_per_character", 3), "captions": ("bits_per_text", 1)}
     titles = ("coder", "descriptions", "bits per character", "captions", "bits per caption")
     lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]

@@ -1,9 +1,10 @@
-"""Compare weights of the upsampler on photos that they were not trained on.
+"""Compare weights of the upsampler on photos that were not used for training.
 
     python -m misc.eval.upsampler --data boxes-00.tar --weights FILE [--weights FILE ...] [--out FOLDER] [--json FILE]
 
-Every photo is coded once, pixels alone. A row is the mean of the panel over the photos: the draft, Real-ESRGAN x4plus
-as it comes, and each file of weights. OUT receives a sheet of each photo, the original first, to be looked at.
+Every photo is coded once, with pixels alone. The rows are the draft, unmodified Real-ESRGAN x4plus, and each file of
+weights, with means of the panel over the photos. For visual comparison, a sheet of each photo is written to OUT, the
+original first.
 """
 
 from __future__ import annotations
@@ -35,13 +36,13 @@ __all__ = ["measure", "spread"]
 
 
 def spread(count: int, most: int) -> list[int]:
-    """Numbers of at most so many of `count` things, evenly apart, the first one first."""
+    """At most `most` indices of `count` items, evenly spaced, from the first on."""
     chosen = min(count, most)
     return [k * count // chosen for k in range(chosen)]
 
 
 def draw_all(codec: Codec, image: Image.Image, sharpeners: dict[str, Sharpener], bpp: float) -> dict[str, Image.Image]:
-    """The draft of a photo's file, and what each upsampler makes of it."""
+    """The draft of a photo's file, and each upsampler's image of it."""
     content = codec.streams(codec.encode(image, mode="pixel", bpp=bpp))
     draft = codec.draw(content, draft=True)
     assert content.pixels is not None

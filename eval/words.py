@@ -1,15 +1,15 @@
-"""Measure what mode micro's words cost with all their letters under a language model, beside the four-bit code.
+"""Measure the bits of mode micro's words with all letters under a language model, against the four-bit code.
 
     misc eval words --data FOLDER [--images FOLDER] [--limit 200] [--coders words,lm-small] [--json FILE]
 
     description ─► micro's words for 100 to 1800 ubpp of 1024x1024 ─┬─► four-bit code: bits, file
                                                                     └─► words, lm-small, lm-large: bits, file
 
-FOLDER holds `text/lmm_descriptions.jsonl`. So many of its held-out half (`misc.train.data.texts`) are taken, evenly
-apart, and parted for each target into runs that have words enough to fill it, mostly one description for 100 ubpp and
-six for 1800. `--images` adds what the embedded describer says of photos: names weigh more there, and a short
-description is taken as it is. Every tenth text is unpacked again. A ratio is of sums, over the texts that a coder
-carries; `best` is each text's shortest.
+FOLDER holds `text/lmm_descriptions.jsonl`. `--limit` texts of its held-out half (`misc.train.data.texts`) are used,
+evenly spaced. For each target they are split into runs with enough words to fill it, mostly one description for 100
+ubpp and six for 1800. `--images` adds the embedded describer's texts of photos: there, names have more weight, and a
+short description is used as it is. Every tenth text is decoded again. A ratio is one of sums over the texts that a
+coder can write; `best` is the shortest of each text.
 """
 
 from __future__ import annotations
@@ -49,18 +49,18 @@ __all__ = ["TARGETS", "Chosen", "choose", "measure", "summarise"]
 TARGETS = (100, 200, 500, 1000, 1800)
 SIDE = 1024
 CODERS = "words,lm-small,lm-large"
-CHECKED = 10  # one text of so many is unpacked again
+CHECKED = 10  # one text of this many is decoded again
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """The words that mode micro keeps of some descriptions.
+    """The words that mode micro keeps of one or more descriptions.
 
     Attributes:
-        joined: number of descriptions that they are of.
-        room: bits of the four-bit code that were allowed.
+        joined: number of these descriptions.
+        room: limit in bits of the four-bit code.
     """
 
     words: list[str]
@@ -73,21 +73,21 @@ class Chosen:
         return SYMBOL_BITS * len(" ".join(map(skeleton, self.words)))
 
 
-Weighed = tuple[list[str], list[float]]  # words, and what a symbol of each is worth
+Weighed = tuple[list[str], list[float]]  # words, and the weight per symbol of each
 
 
 def weighed(fields: Sequence[str], text: Description, ranks: Mapping[str, float]) -> Weighed:
-    """The words of fields that have a skeleton, weighed as mode micro does it for a text with the items of `text`."""
+    """The words of fields with a skeleton, with mode micro's weights for a text with the items of `text`."""
     words = [word for field in fields for word in fold(field).split() if skeleton(word)]
     return words, weigh(text, words, ranks)
 
 
 def choose(texts: Sequence[Weighed], ubpp: int) -> Chosen:
-    """Micro's words of the first text and of as many that follow as it takes to fill the target.
+    """Micro's words of the first text and of the following ones, until the target is filled.
 
     Args:
         texts: in their order.
-        ubpp: millionths of a bit of code a pixel of 1024x1024, at most.
+        ubpp: limit of the code in millionths of a bit per pixel of 1024x1024.
     """
     symbols = (limit_of((SIDE, SIDE), ubpp=ubpp, pixels=False, of_code=True).code or 0) // SYMBOL_BITS
     words: list[str] = []
@@ -100,7 +100,7 @@ def choose(texts: Sequence[Weighed], ubpp: int) -> Chosen:
 
 
 def choose_all(texts: Sequence[Weighed], ubpp: int) -> list[Chosen]:
-    """Micro's words of all texts, each in one run; those at the end that cannot fill the target are left."""
+    """Micro's words of all texts, each in one run; the last texts are dropped if they cannot fill the target."""
     chosen: list[Chosen] = []
     start = 0
     while start < len(texts):
@@ -115,7 +115,7 @@ def coders_of(profile: Profile, names: str) -> dict[int, TextCoder]:
     """The coders of these names, separated by commas, by their numbers.
 
     Raises:
-        InputError: there is no such coder, or it is not here.
+        InputError: there is no such coder, or its weights are missing.
     """
     there = {coder.name: number for number, coder in profile.text_coders.items() if coder.available}
     wanted = names.split(",")
@@ -126,10 +126,10 @@ def coders_of(profile: Profile, names: str) -> dict[int, TextCoder]:
 
 
 def measure(chosen: Chosen, coders: Mapping[int, TextCoder], models: ExactModels, *, unpack: bool = True) -> Row:
-    """Bits and bytes of the words by each coder, with a reason for those that do not carry them.
+    """Bits and bytes of the words by each coder, with a reason for coders that cannot write them.
 
     Args:
-        unpack: the bytes again, to compare.
+        unpack: decode the bytes again and compare.
 
     Raises:
         AssertionError: a coder lost a letter.
@@ -156,7 +156,7 @@ def file_bytes(text: bytes, models: ExactModels) -> int:
 
 
 def summarise(rows: Sequence[Row]) -> Row:
-    """Means over texts, and of every coder: how many it carries, and its bits as a part of the four-bit code's."""
+    """Means over texts; for every coder, the number of its texts and its bits against the four-bit code."""
     result: Row = {"texts": len(rows)}
     result |= {key: fmean(row[key] for row in rows) for key in ("words", "joined", "code_bits", "code_file_bytes")}
     result["least_fill"] = min(row["fill"] for row in rows)
@@ -175,7 +175,7 @@ def summarise(rows: Sequence[Row]) -> Row:
 
 
 def figures_of(row: Row, name: str) -> Row | None:
-    """A coder's figures of a text, or None if it does not carry it; `best` has those of the fewest bits."""
+    """A coder's figures for a text, or None if it cannot write it; `best` stands for the coder with the fewest bits."""
     if name == "best":
         return min((each for each in row["coders"].values() if "missing" not in each), key=lambda each: each["bits"])
     figures: Row = row["coders"][name]
@@ -183,12 +183,12 @@ def figures_of(row: Row, name: str) -> Row | None:
 
 
 def part(pairs: Sequence[tuple[Row, Row]], above: str, below: str) -> float:
-    """The sum of a coder's figure over the sum of the four-bit code's."""
+    """Ratio of the sums of a coder's figure and of the four-bit code's."""
     return float(sum(figures[above] for _, figures in pairs) / sum(row[below] for row, _ in pairs))
 
 
 def own_descriptions(folder: Path, profile_name: str) -> list[Description]:
-    """What the describer says of a folder's photos."""
+    """The describer's texts for the photos of a folder."""
     codec = Codec(profile_name, notice=lambda _: None)
     return [
         codec.see(decode_image(path.read_bytes()).image)[0]
@@ -238,7 +238,7 @@ def main(
             rows = []
             for k, text in enumerate(track(texts, f"{kind}, {ubpp} ubpp", transient=True)):
                 key = " ".join(text.words)
-                if key not in known:  # a short description is the same at most targets
+                if key not in known:  # a short description gives the same words at most targets
                     known[key] = measure(text, measured, models, unpack=k % CHECKED == 0)
                 rows.append(known[key] | {"fill": text.code_bits / text.room})
             result[kind][str(ubpp)] = summarise(rows)

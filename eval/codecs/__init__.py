@@ -1,4 +1,4 @@
-"""Codecs under test: MISC's modes and its rivals, all as `encode(image, bpp) -> bytes` and `decode(bytes) -> image`."""
+"""Codecs under test: MISC's modes and others, all as `encode(image, bpp) -> bytes` and `decode(bytes) -> image`."""
 
 from .codec import Codec, Setting, WithStreams
 from .registry import CLASSICAL, expand, open_codec

@@ -1,11 +1,11 @@
-"""JPEG, WebP, AVIF, JPEG XL, HEIC and JPEG 2000 by Pillow, at full, half and quarter size, within a budget.
+"""JPEG, WebP, AVIF, JPEG XL, HEIC and JPEG 2000 with Pillow, at full, half and quarter size, within a budget.
 
     image ─► Lanczos to 1/d ─► the format at the highest quality that fits ─► [remainder] file
     file ─► the format ─► bicubic to d times ─► cut to the size of the original ─► image
 
-A side that d does not divide is rounded up when it is made small. How many pixels are then too many is said by one byte
-before the file, 16 * columns + rows; without it, as with every photo whose sides d divides, the file is as the format
-has it. No such byte begins a file of these formats.
+If d does not divide a side, the small side is rounded up. One byte before the file, 16 * columns + rows, gives the
+number of surplus pixels after enlarging. If d divides both sides, there is no such byte and the file is in its own
+format. No file of these formats begins with such a byte.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ DIVISORS = (1, 2, 4)
 
 @dataclass(frozen=True)
 class Format:
-    """A format of Pillow's.
+    """A format of Pillow.
 
     Attributes:
-        pillow: its name there.
-        options: of saving, beside the quality.
+        pillow: its name in Pillow.
+        options: options for saving, apart from the quality.
         low, high: the range of qualities.
         option: the name of the quality's option.
         plugin: a module that registers the format.
@@ -51,7 +51,7 @@ FORMATS = {
     "heic": Format("HEIF", plugin="pillow_heif"),
     "jp2": Format("JPEG2000", {"irreversible": True, "quality_mode": "rates", "no_jp2": True}, option="quality_layers"),
 }
-LAYER_STEP = 1.08  # between compression ratios of JPEG 2000, which has no quality: 100 stands for 5:1, 0 for 11,000:1
+LAYER_STEP = 1.08  # JPEG 2000 has no quality: 100 means a ratio of 5:1, 0 of 11,000:1, with this factor between steps
 
 
 class Classical:
@@ -62,7 +62,7 @@ class Classical:
         divisor: 1, 2 or 4.
 
     Raises:
-        InputError: Pillow has no such format here.
+        InputError: this Pillow does not support the format.
     """
 
     def __init__(self, name: str, divisor: int = 1) -> None:
@@ -72,7 +72,7 @@ class Classical:
         self._image: Image.Image | None = None
 
     def encode(self, image: Image.Image, bpp: float) -> bytes:
-        """The file of the highest quality that has at most `bpp` bits per pixel of the original.
+        """The file of the highest quality with at most `bpp` bits per pixel of the original.
 
         Raises:
             BudgetError: the file of the lowest quality is larger.
@@ -122,7 +122,7 @@ class Classical:
 
 
 def register(name: str, wanted: Format) -> None:
-    """Make Pillow know a format.
+    """Register a format with Pillow.
 
     Raises:
         InputError: it is not installed.
@@ -142,7 +142,7 @@ def register(name: str, wanted: Format) -> None:
 
 
 def shrink(image: Image.Image, divisor: int) -> tuple[Image.Image, bytes]:
-    """An image at 1/divisor of its size, rounded up, and the mark that a file of it begins with."""
+    """An image at 1/divisor of its size, rounded up, and the byte to put before its file, if any."""
     if divisor == 1:
         return image, b""
     columns, rows = (-side % divisor for side in image.size)
@@ -152,14 +152,14 @@ def shrink(image: Image.Image, divisor: int) -> tuple[Image.Image, bytes]:
 
 
 def split_mark(data: bytes) -> tuple[tuple[int, int], bytes]:
-    """Columns and rows too many, and the file without the mark."""
+    """Surplus columns and rows, and the file without the byte before it."""
     if data and 0 < data[0] < 0x40 and data[0] % 16 < 4:
         return divmod(data[0], 16), data[1:]
     return (0, 0), data
 
 
 def enlarge(large: Image.Image, mark: tuple[int, int]) -> Image.Image:
-    """An enlarged image without the pixels that rounding up has added, stretched so that they are not missed."""
+    """An enlarged image, scaled to the original's size if it has surplus columns or rows."""
     if not any(mark):
         return large
     return large.resize((large.width - mark[0], large.height - mark[1]), Image.Resampling.BICUBIC)

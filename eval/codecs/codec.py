@@ -1,4 +1,4 @@
-"""What a codec is to the evaluation."""
+"""The interface of codecs in the evaluation."""
 
 from __future__ import annotations
 
@@ -14,44 +14,44 @@ __all__ = ["Codec", "Setting", "WithStreams"]
 class Codec(Protocol):
     """A codec. A class of this form, in the entry-point group `misc.codecs`, is a codec of `misc eval run`.
 
-    It is made once in a process, without arguments. Encoder and decoder are never the same process.
+    Each process creates one object, without arguments. Encoder and decoder never run in the same process.
     """
 
     def encode(self, image: Image.Image, bpp: float) -> bytes:
-        """The best file of an RGB image that has at most `bpp` bits per pixel.
+        """The best file of an RGB image with at most `bpp` bits per pixel.
 
         Raises:
-            BudgetError: no file is as small.
+            BudgetError: no file is small enough.
         """
         ...
 
     def decode(self, data: bytes) -> Image.Image:
-        """The image of a file, RGB and of the original's size, from the file alone."""
+        """The image decoded from the file alone, RGB and of the original's size."""
         ...
 
 
 @runtime_checkable
 class WithStreams(Protocol):
-    """A codec whose files have parts that the report tells apart."""
+    """A codec whose files have parts that the report shows separately."""
 
     def streams(self, data: bytes) -> dict[str, int]:
-        """Bytes of each part of a file; they sum up to the whole."""
+        """Bytes of each part of a file; their sum is the file's size."""
         ...
 
     def content(self, data: bytes) -> dict[str, Any]:
-        """What the report shows over the image: `text`, and `items`, each with `name` and `rows` of 0 and 1."""
+        """Content for the report to show: `text`, and `items`, each with `name` and `rows` of 0 and 1."""
         ...
 
 
 @dataclass(frozen=True)
 class Setting:
-    """How to open a codec in another process: plain values, so that they pass as JSON.
+    """How to open a codec in another process, as plain values for JSON.
 
     Attributes:
         name: as in results, such as `avif/2`.
         kind: `misc`, `classical`, `upsampled`, `neural`, `command` or `class`.
-        one_rate: it has one file an image, whatever the rate.
-        options: of the kind.
+        one_rate: whether it has only one file per image, independent of the rate.
+        options: depend on the kind.
     """
 
     name: str

@@ -15,14 +15,14 @@ from .codec import Setting
 
 __all__ = ["Command", "parse"]
 
-SECONDS = 3600  # that a command may run
+SECONDS = 3600  # time limit of a command
 
 
 def parse(text: str) -> Setting:
-    """The setting of `--codec-cmd`: a name, what encodes a PNG to a file, and what decodes the file to a PNG.
+    """The setting from `--codec-cmd`: a name, a command that encodes a PNG to a file, and one that decodes it to a PNG.
 
     Raises:
-        InputError: it is not of that form, or a program is not there.
+        InputError: it has another form, or a program is missing.
     """
     name, colon, rest = text.partition(":")
     encoder, slash, decoder = rest.partition(" / ")
@@ -40,7 +40,7 @@ def parse(text: str) -> Setting:
 
 
 class Command:
-    """Two commands. Each gets files of its own; no shell reads them.
+    """Two commands. Each gets its own files; no shell is used.
 
     Args:
         encoder: with {in}, a PNG, {out} and {bpp}.
@@ -51,11 +51,11 @@ class Command:
         self.encoder, self.decoder = encoder, decoder
 
     def encode(self, image: Image.Image, bpp: float) -> bytes:
-        """What the encoder writes.
+        """The file that the encoder writes.
 
         Raises:
             InputError: it failed.
-            BudgetError: its file is larger than the rate admits.
+            BudgetError: its file is above the limit.
         """
         with tempfile.TemporaryDirectory() as folder:
             image.save(Path(folder) / "in.png")
@@ -82,10 +82,10 @@ class Command:
 
 
 def run(command: str, source: Path, target: Path, bpp: float | None = None) -> bytes:
-    """What a command writes to its target.
+    """The bytes that a command writes to its target.
 
     Raises:
-        InputError: it failed, ran too long or wrote nothing; its last words are told.
+        InputError: it failed, ran too long or wrote nothing; the message has the end of its output.
     """
     places = {"{in}": str(source), "{out}": str(target), "{bpp}": f"{bpp:.8f}" if bpp is not None else ""}
     arguments = []

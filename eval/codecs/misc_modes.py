@@ -12,8 +12,8 @@ from ...modes import MODES
 
 __all__ = ["MICRO_BPP", "ONE_RATE", "MiscMode"]
 
-ONE_RATE = frozenset({"dlsvc", "micro", "text", "text+map"})  # as long as the text is
-MICRO_BPP, MICRO_BYTES = 500e-6, 16  # of files in mode micro, and as many bytes as a small image gets
+ONE_RATE = frozenset({"dlsvc", "micro", "text", "text+map"})  # their size depends on the text only
+MICRO_BPP, MICRO_BYTES = 500e-6, 16  # limit of files in mode micro, and its minimum in bytes for small images
 
 
 class MiscMode:
@@ -31,7 +31,7 @@ class MiscMode:
         self._seen: tuple[Image.Image, Any] | None = None
 
     def encode(self, image: Image.Image, bpp: float) -> bytes:
-        """The file, with the text and the regions that the profile's own models see."""
+        """The file, with text and regions from the profile's own models."""
         options: dict[str, Any] = {"mode": self.mode, "seed": self.seed}
         if self.mode != "pixel":
             if self._seen is None or self._seen[0] is not image:
@@ -51,7 +51,7 @@ class MiscMode:
         return self.codec.decode(data)
 
     def streams(self, data: bytes) -> dict[str, int]:
-        """Bytes of text, regions and pixels, and of what holds them together."""
+        """Bytes of text, regions and pixels, and of the rest of the file."""
         _, sections = container.read(data)
         sizes = {name: len(section.payload) for name, section in sections.items()}
         return {**sizes, "overhead": len(data) - sum(sizes.values())}

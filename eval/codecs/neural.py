@@ -1,8 +1,9 @@
-"""CompressAI's models, where torch's cache has their weights: the highest quality whose file fits the budget.
+"""CompressAI's models, if torch's cache has their weights: the highest quality whose file fits the budget.
 
     file: height, width (u16 each), quality (u8), rows, columns of z (u16 each), length of y (u32), y, z
 
-The tables of these models are made from floats when they are loaded, so a file is for machines that agree on them.
+The tables of these models are computed from floats at loading, so a file can be decoded only on machines with equal
+tables.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from ...errors import BitstreamError, BudgetError, WeightsError
 __all__ = ["Neural", "weights_of"]
 
 HEADER = struct.Struct("<HHBHHI")
-MULTIPLE = 64  # of sides that the models take
+MULTIPLE = 64  # the models need sides that are multiples of this
 METRIC = "mse"
 
 
 def weights_of(name: str) -> dict[int, Path]:
-    """{quality: file} of a model of CompressAI's zoo, those that torch's cache has."""
+    """{quality: file} of a model of CompressAI's zoo, for the weights in torch's cache."""
     from compressai.zoo.image import model_urls
 
     urls = model_urls.get(name, {}).get(METRIC, {})

@@ -1,7 +1,7 @@
 """Names of codecs, and how each is opened.
 
 misc:MODE[@PROFILE]   avif   avif/2   avif/4   avif/4+x4plus   compressai:MODEL   a name of group `misc.codecs`
-classical             every format at every size        rivals   those, and x4plus after AVIF, WebP and JPEG XL
+classical             every format at every size        rivals   classical, and x4plus after AVIF, WebP and JPEG XL
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def expand(names: Sequence[str], commands: Sequence[str] = (), seed: int | None 
 
     Args:
         names: as above.
-        commands: as `--codec-cmd` takes them.
+        commands: in the form of `--codec-cmd`.
         seed: of MISC's decoder.
 
     Raises:
@@ -48,7 +48,7 @@ def expand(names: Sequence[str], commands: Sequence[str] = (), seed: int | None 
 
 
 def setting_of(name: str, seed: int | None) -> Setting:
-    """How the codec of a name is opened.
+    """The setting of the codec with a name.
 
     Raises:
         UsageError: there is none.
@@ -83,7 +83,7 @@ def open_codec(setting: Setting) -> Codec:
     """The codec of a setting, in the process that uses it.
 
     Raises:
-        InputError, WeightsError: something that it needs is not installed.
+        InputError, WeightsError: a package or weights that it needs are missing.
     """
     options: dict[str, Any] = setting.options
     if setting.kind == "misc":

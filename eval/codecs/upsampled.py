@@ -1,4 +1,4 @@
-"""A quarter of the size, a format of today, and Real-ESRGAN x4plus after it: an hour's work for a user."""
+"""A simple baseline: a classical format at a quarter of the size, enlarged by Real-ESRGAN x4plus."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ __all__ = ["Upsampled", "upsample"]
 
 
 class Upsampled:
-    """A classical codec at quarter size, drawn large by x4plus (Wang 2021, arXiv 2107.10833).
+    """A classical codec at a quarter of the size, enlarged by x4plus (Wang 2021, arXiv 2107.10833).
 
     Args:
         name: of `classical.FORMATS`.
-        x4plus: the network at work; the profile's package has it.
+        x4plus: the network, from the profile's package.
 
     Raises:
         InputError: the format is not installed.
-        WeightsError: x4plus's weights are not here.
+        WeightsError: x4plus's weights are missing.
     """
 
     def __init__(self, name: str, x4plus: Sharpener | None = None) -> None:
@@ -34,7 +34,7 @@ class Upsampled:
         return self.small.encode(image, bpp)
 
     def decode(self, data: bytes) -> Image.Image:
-        """The image, drawn large; raises as `Classical.decode`."""
+        """The enlarged image; raises as `Classical.decode`."""
         if self._x4plus is None:
             self._x4plus = Sharpener(load_x4plus(load_profile()))
         mark, data = split_mark(data)
@@ -42,6 +42,6 @@ class Upsampled:
 
 
 def upsample(small: Image.Image, x4plus: Sharpener) -> Image.Image:
-    """An RGB image four times as wide and high; x4plus takes the means of 4 x 4 equal pixels."""
+    """An RGB image enlarged four times: x4plus reduces its input by four first, so each pixel is repeated."""
     repeated = np.asarray(small).repeat(FACTOR, 0).repeat(FACTOR, 1)
     return Image.fromarray(x4plus.draw(repeated, 255, 0))

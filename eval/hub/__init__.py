@@ -1,1 +1,1 @@
-"""A model hub on this machine, for tests and for trying profiles at full size without weights."""
+"""A local model hub, for tests and for trying profiles at full size without real weights."""

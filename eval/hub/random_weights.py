@@ -1,9 +1,9 @@
-"""A profile's decoder with random weights, in the files and the layout that its repositories have on the hub.
+"""A profile's decoder with random weights, in the files and the layout of its repositories on the hub.
 
     base/  model_index.json scheduler/ tokenizer/ text_encoder/ unet/ vae/ [tokenizer_2/ text_encoder_2/]
     vae/ controlnet/  config.json and a file of weights, a pickle where the real one is      lora/  one file
 
-Networks are made and written one after another in bfloat16, so that no more than the largest lies in memory.
+Networks are created and written one after another in bfloat16, so that only one is in memory at a time.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Repositories of the hub on this machine: folders, and what a hub says of their files."""
+"""Repositories of the local hub: folders, and the hub's facts about their files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Repository:
         folder: whose files it has.
         commit: 40 hexadecimal digits.
         token: without which its files are not given, if any.
-        listed: files that the hub lists though the folder may lack them; None for those of the folder.
+        listed: files that the hub lists even if the folder lacks them; None for the files of the folder.
     """
 
     folder: Path

@@ -1,6 +1,6 @@
-"""What the hub on this machine answers: routes, headers and error codes that huggingface_hub 1 and 2 read.
+"""Answers of the local hub: routes, headers and error codes for huggingface_hub 1 and 2.
 
-Read are `HfApi.model_info`, `HfApi.list_repo_tree` and `hf_hub_download`.
+It supports `HfApi.model_info`, `HfApi.list_repo_tree` and `hf_hub_download`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Metrics: how near a decoded image is to its original."""
+"""Metrics: similarity of a decoded image to its original."""
 
 from .catalogue import METRICS, Metric
 from .panel import USUAL, Figures, Panel

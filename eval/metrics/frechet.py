@@ -1,9 +1,9 @@
 """Fréchet distance between two sets of images, on the vision tower's features of patches of 256 pixels.
 
-    image ─► patches of 256, side by side, and again shifted by 128 ─► ViT ─► mean token (384) a patch
+    image ─► patches of 256, side by side, and again shifted by 128 ─► ViT ─► mean token (384) per patch
     all patches of each set ─► mean and covariance ─► Fréchet distance (Heusel 2017, arXiv 1706.08500)
 
-The patches are those of HiFiC's FID/256 (Mentzer 2020, arXiv 2006.09965). The features are the ViT's, not Inception's.
+The patches are those of HiFiC's FID/256 (Mentzer 2020, arXiv 2006.09965). The features are from the ViT, not Inception.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ def patch_features(tower: VisionTransformer, image: Image.Image) -> Features:
 
 
 def frechet_distance(a: Features, b: Features) -> float:
-    """|mean a - mean b|^2 + trace(A + B - 2 sqrt(A B)) of features (N, C); not a number with less than two of them."""
+    """|mean a - mean b|^2 + trace(A + B - 2 sqrt(A B)) of features (N, C); NaN with fewer than two of them."""
     if min(len(a), len(b)) < 2:
         return math.nan
     x, y = (each.astype(np.float64) for each in (a, b))
     difference = x.mean(0) - y.mean(0)
-    # sqrt(A B) of A = X'X and B = Y'Y has the trace of the singular values of X Y': exact, and no larger than N x N
+    # trace sqrt(A B), A = X'X and B = Y'Y, is the sum of the singular values of X Y': exact, at most N x N
     centred = [(each - each.mean(0)) / math.sqrt(len(each) - 1) for each in (x, y)]
     spread = sum(float(np.square(each).sum()) for each in centred)
     common = float(np.linalg.svd(centred[0] @ centred[1].T, compute_uv=False).sum())

@@ -1,10 +1,10 @@
-"""The panel: every metric in one call, and a reason for each that cannot run.
+"""The panel: all metrics in one call, with a reason for each metric that cannot run.
 
     panel = Panel(codec.semantics)
     panel.compare(original, image)  # {"psnr": ..., "st_lpips": ..., "vit_patch": ..., "vit_mean": ..., "clip": ...}
 
-What several metrics need of an image, such as the vision tower's tokens, is computed once and kept for the next call,
-so that many decoded images of one original cost little more than the decoded images.
+Intermediate results that several metrics need, such as the vision tower's tokens, are computed once and kept for the
+next call. So the original is processed only once for many decoded images.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["USUAL", "Figures", "Panel"]
 
 USUAL = ("psnr", "st_lpips", "vit_patch", "vit_mean", "clip")
-KEPT = 2  # images of which something is kept: the original and the decoded one
+KEPT = 2  # number of images with kept results: the original and the decoded one
 
 T = TypeVar("T")
 Distance = Callable[[Image.Image, Image.Image], float]
@@ -37,7 +37,7 @@ Distance = Callable[[Image.Image, Image.Image], float]
 
 @dataclass(frozen=True)
 class Figures:
-    """What was measured of one image: figures by metric, and for those that could not run the reason."""
+    """Figures of one image by metric, and the reasons of the metrics that could not run."""
 
     values: dict[str, float] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
@@ -121,7 +121,7 @@ class Panel:
         return self.vision.caption(image)
 
     def _loaders(self) -> dict[str, Callable[[], Distance]]:
-        """What gives each metric its function, or says why there is none."""
+        """For each metric, the loader of its function, which raises if it cannot run."""
         look, caption, sentence = self._look, self._caption_in_clip, self._caption_in_text
         return {
             "psnr": lambda: lambda a, b: psnr(a.convert("RGB"), b.convert("RGB")),
@@ -140,7 +140,7 @@ class Panel:
 
 
 def remember_two(function: Callable[[Image.Image], T]) -> Callable[[Image.Image], T]:
-    """The function, which remembers what it gave for the last two images that it was called with."""
+    """The function with a cache for the last two images."""
     known: list[tuple[Image.Image, T]] = []
 
     def remembered_call(image: Image.Image) -> T:

@@ -46,7 +46,7 @@ def unit_length(x: Tensor) -> Tensor:
 
 
 class Reference:
-    """An original image, against which several decoded ones are measured."""
+    """An original image for measuring several decoded ones."""
 
     def __init__(self, image: Image.Image, metric: StLpips) -> None:
         self.image = image.convert("RGB")
@@ -60,5 +60,5 @@ class Reference:
 
 
 def mean_of(rows: list[dict[str, float]]) -> dict[str, float]:
-    """Mean of every figure over the rows."""
+    """Mean of every figure over rows."""
     return {name: math.fsum(row[name] for row in rows) / len(rows) for name in rows[0]}

@@ -1,10 +1,10 @@
-"""Likeness by the vision tower: of structure, of content, and of CLIP's embeddings.
+"""Similarity by the vision tower: of structure, of content, and of CLIP's embeddings.
 
     image ─► ViT-S/14 ─► patch tokens (16, 16, 384) ─┬─► as they are: structure
                                                      ├─► their mean: content
                                                      └─► the embedded CLIP's image embedding (256)
 
-All are cosines, 1 for equal images. The tower sees an image stretched to 224 x 224.
+All are cosines, 1 for equal images. The tower's input is the image stretched to 224 x 224.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ GRID = 16
 
 @dataclass(frozen=True)
 class Look:
-    """What the tower makes of one image.
+    """The tower's features of one image.
 
     Attributes:
         patches: (16, 16, 384) float.
@@ -40,11 +40,11 @@ class Look:
     embedding: Tensor
 
     def structure(self, other: Look) -> float:
-        """Mean cosine of the 16 x 16 patch tokens, each with the token at its own place."""
+        """Mean cosine of the 16 x 16 patch tokens, each with the token at the same position."""
         return float(functional.cosine_similarity(self.patches, other.patches, dim=-1).mean())
 
     def content(self, other: Look) -> float:
-        """Cosine of the mean tokens: what there is, wherever it is."""
+        """Cosine of the mean tokens: the content, independent of its position."""
         first, second = (each.patches.mean((0, 1)) for each in (self, other))
         return float(functional.cosine_similarity(first, second, dim=0))
 
@@ -68,12 +68,12 @@ class Vision:
         self.semantics = semantics
 
     def look(self, image: Image.Image) -> Look:
-        """What the tower makes of an RGB image of any size."""
+        """The tower's features of an RGB image of any size."""
         patches = patch_tokens(self.semantics.tower, to_input(image, GRID, GRID)[None])
         return Look(patches[0], self.semantics.clip.look(patches)[0][0])
 
     def caption(self, image: Image.Image) -> str:
-        """What the embedded describer says of an RGB image."""
+        """The embedded describer's overall sentence for an RGB image."""
         return self.semantics.embedded_describer.describe(image.convert("RGB"), 0).overall
 
     def embed_sentence(self, text: str) -> Tensor:

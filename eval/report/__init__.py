@@ -1,4 +1,4 @@
-"""What is made of a finished run: results as JSON and CSV, curves, Bjontegaard tables, plots, the page."""
+"""The report of a finished run: results as JSON and CSV, curves, Bjontegaard tables, plots, the page."""
 
 from .results import CodecResults, Point, Results, collect, load
 

@@ -1,4 +1,4 @@
-"""Everything that a run leaves beside its files."""
+"""Write all parts of a run's report."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def write_report(results: Results, folder: Path, published: Path | None = None, 
     """Write results.json, results.csv, json/, plots/, tables.md and report.html.
 
     Args:
-        published: a CSV whose figures are laid over the plots.
-        draws: of the bootstrap.
+        published: a CSV whose figures are added to the plots.
+        draws: number of bootstrap samples.
 
     Raises:
-        InputError: the CSV is not of the form of `published`, or something cannot be written.
+        InputError: the CSV has another form than `published` needs, or something cannot be written.
     """
     rows = read_published(published) if published else []
     save(results, folder / "results.json")

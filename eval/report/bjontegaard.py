@@ -1,7 +1,7 @@
-"""Bjontegaard deltas of the rate, with intervals by bootstrap over the photos.
+"""Bjontegaard deltas of the rate, with bootstrap intervals over the photos.
 
-The curve of a codec goes through the means of rate and figure over the photos, at every rate that all of them have.
-An interval comes from drawing photos with replacement: it says how much the delta depends on which photos there are.
+The curve of a codec goes through the means of rate and figure over the photos, at every rate that all photos have. An
+interval comes from resampling the photos with replacement: it shows how much the delta depends on the choice of photos.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Figures = Mapping[str, Mapping[str, tuple[float, float]]]  # {photo: {rate: (bpp
 
 @dataclass(frozen=True)
 class Delta:
-    """A Bjontegaard rate in percent, negative where the test needs fewer bits, and its interval of 95 percent."""
+    """A Bjontegaard rate in percent, negative if the test needs fewer bits, and its 95 percent interval."""
 
     percent: float
     low: float | None
@@ -37,8 +37,8 @@ class Delta:
 def figures_of(results: Results, name: str, metric: str) -> Figures:
     """Rates and values of a codec by photo.
 
-    `best classical` is, for each photo, rate and metric, the best of all classical files within that rate: the rival
-    may choose format and size by the very metric that it is judged by.
+    `best classical` is, for each photo, rate and metric, the best of all classical files within that rate. This
+    baseline may choose format and size by the metric with which it is measured.
     """
     if name != BEST:
         points = results.codecs[name].points
@@ -69,9 +69,9 @@ def curve_of(figures: Figures, photos: Sequence[str] | None = None) -> list[tupl
 
 
 def delta_of(anchor: Figures, test: Figures, metric: str, draws: int = DRAWS, seed: int = 0) -> Delta | None:
-    """How many percent more bits the test needs than the anchor for the same figure, on the photos that both have.
+    """The percentage of additional bits of the test against the anchor for the same figure, on their common photos.
 
-    None where one has fewer than four rates or where they reach no common figure.
+    None if one of them has fewer than four rates, or if their ranges of figures do not overlap.
     """
     photos = [photo for photo in anchor if photo in test and anchor[photo] and test[photo]]
     if not photos:
@@ -95,7 +95,7 @@ def delta_of(anchor: Figures, test: Figures, metric: str, draws: int = DRAWS, se
 def rate_difference(
     anchor: Sequence[tuple[float, float]], test: Sequence[tuple[float, float]], rises: bool
 ) -> float | None:
-    """Bjontegaard rate in percent by Akima interpolation, where both curves rise and meet in their figures."""
+    """Bjontegaard rate in percent by Akima interpolation, over the common range of figures of the rising curves."""
     sign = 1 if rises else -1
     a, t = (rising_points([(rate, sign * value) for rate, value in points]) for points in (anchor, test))
     if min(len(a), len(t)) < LEAST_POINTS or a[-1][1] <= t[0][1] or t[-1][1] <= a[0][1]:
@@ -106,7 +106,7 @@ def rate_difference(
 
 
 def rising_points(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Those points of a curve that are better than all at lower rates."""
+    """The points of a curve that are better than all points at lower rates."""
     kept: list[tuple[float, float]] = []
     for point in sorted(points):
         if not kept or (point[1] > kept[-1][1] and point[0] > kept[-1][0]):

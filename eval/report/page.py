@@ -1,4 +1,4 @@
-"""The page: images side by side at equal rate, in one HTML file that opens from disk without a network."""
+"""The page: images side by side at equal rate, in one HTML file that works without a network."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["page"]
 
 QUALITY = 92
 SHOWN = 8  # photos, so that the page stays small enough to open
-TYPICAL = 0.024  # bits per pixel, at which the page opens
+TYPICAL = 0.024  # bits per pixel that are selected at first
 
 
 def page(results: Results, folder: Path, tables: str, plots: dict[str, str], photos: int = SHOWN) -> str:
@@ -32,7 +32,7 @@ def page(results: Results, folder: Path, tables: str, plots: dict[str, str], pho
         folder: of the run, with the images.
         tables: in Markdown.
         plots: {metric: SVG}.
-        photos: shown, at most.
+        photos: largest number of photos.
     """
     labels = {rate for codec in results.codecs.values() for by_rate in codec.points.values() for rate in by_rate}
     rates = sorted(labels - {OWN}, key=float) or [OWN]
@@ -55,7 +55,7 @@ def page(results: Results, folder: Path, tables: str, plots: dict[str, str], pho
 
 
 def photo_entry(results: Results, folder: Path, photo: str) -> dict[str, Any] | None:
-    """A photo for the page, or None where no codec has drawn it."""
+    """A photo for the page, or None if no codec has decoded it."""
     store, images = Store(folder), []
     size = (0, 0)
     for name, codec in results.codecs.items():
@@ -82,14 +82,14 @@ def entry(codec: str, rate: str, point: Point, photo: str, image: Image.Image) -
 
 
 def source(image: Image.Image) -> str:
-    """An image as an address that holds it."""
+    """An image as a data URL."""
     buffer = io.BytesIO()
     image.save(buffer, "WEBP", quality=QUALITY)
     return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def to_html(tables: str) -> str:
-    """Headings, lists and tables of Markdown as HTML; nothing else is in our tables."""
+    """Headings, lists and tables of Markdown as HTML; the report's Markdown has nothing else."""
     out: list[str] = []
     rows: list[str] = []
     for line in [*tables.splitlines(), ""]:

@@ -1,4 +1,4 @@
-"""Rate-distortion plots, one a metric, as PNG and SVG, with the rate in log µbpp."""
+"""Rate-distortion plots, one per metric, as PNG and SVG, with the rate in log µbpp."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DETERMINISTIC = {"svg.hashsalt": "misc", "svg.fonttype": "none"}
 
 
 def draw(results: Results, metric: Metric, published: list[Row]) -> Figure:
-    """The plot of one metric; published figures are hollow and say so."""
+    """The plot of one metric; published figures have hollow marks and a label."""
     figure = Figure(figsize=SIZE, layout="constrained")
     axes: Any = figure.add_subplot()
     colours = [*mpl.colormaps["tab20"].colors]

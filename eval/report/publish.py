@@ -29,7 +29,7 @@ PLOTTED = ("st_lpips", "clip", "vit_patch")
 
 
 def summary_of(results: Results, draws: int = 1000) -> dict[str, Any]:
-    """Means of every codec at every rate, and Bjontegaard rates against the best classical rival, as plain values."""
+    """Means of every codec at every rate, and Bjontegaard rates against the best classical codec, as plain values."""
     metrics = [metric.name for metric in measured_metrics(results)]
     codecs = {}
     for name, codec in results.codecs.items():
@@ -46,7 +46,7 @@ def summary_of(results: Results, draws: int = 1000) -> dict[str, Any]:
 
 
 def table_of(summary: Mapping[str, Any]) -> str:
-    """The README's tables: every codec at the rate next to 0.024 bpp, and Bjontegaard rates."""
+    """The README's tables: every codec at the rate nearest to 0.024 bpp, and Bjontegaard rates."""
     metrics = [m for m in METRICS if any(m in row for c in summary["codecs"].values() for row in c["rates"].values())]
     rows = []
     for name, codec in summary["codecs"].items():

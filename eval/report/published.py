@@ -1,7 +1,7 @@
 """Figures that others have published, from a CSV: codec, dataset, bpp, metric, value, source.
 
-They are not measured here: other crops, other code and other versions of a metric stand behind them. Plots show them
-hollow and marked as published; no table of ours mixes them with measurements.
+They were not measured by this project: their crops, code and versions of metrics differ. Plots show them with hollow
+marks and a label. No table mixes them with measurements.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from ..store import Place, Store, read_json, write_json
 
 __all__ = ["CodecResults", "Point", "Results", "collect", "load", "save", "write_compressai", "write_csv"]
 
-COMPRESSAI = {"psnr": "psnr-rgb", "ms_ssim": "ms-ssim-rgb"}  # its names of our metrics
+COMPRESSAI = {"psnr": "psnr-rgb", "ms_ssim": "ms-ssim-rgb"}  # CompressAI's names for these metrics
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Point:
         streams: bytes of its parts.
         values: figures by metric.
         missing: reasons of the metrics that could not run.
-        content: text and items, if the codec tells.
+        content: text and items, if the codec gives them.
         encode_s, decode_s: seconds; None for the first of a process, which loads the models.
     """
 
@@ -68,13 +68,13 @@ class CodecResults:
 
     @property
     def rates(self) -> list[str]:
-        """Rates at which every photo that the codec has coded has a file, from low to high."""
+        """Rates at which every photo of the codec has a file, from low to high."""
         rates = [set(by_rate) for by_rate in self.points.values() if by_rate]
         common = set.intersection(*rates) if rates else set()
         return sorted(common, key=lambda rate: self.mean(rate, "bpp"))
 
     def mean(self, rate: str, figure: str) -> float:
-        """Mean over the photos of a metric or of `bpp`, `bytes`, `encode_s`, `decode_s`; NaN where there is none."""
+        """Mean over the photos of a metric or of `bpp`, `bytes`, `encode_s`, `decode_s`; NaN if there is none."""
         if figure == "frechet":
             return self.frechet.get(rate, math.nan)
         rows = [by_rate[rate] for by_rate in self.points.values() if rate in by_rate]
@@ -93,7 +93,7 @@ class CodecResults:
 class Results:
     """A run: its facts, and its codecs by name.
 
-    `run["seconds"]` has what processes took for encoding, decoding and measuring, and what of that the codecs took.
+    `run["seconds"]` has the processes' time for encoding, decoding and measuring, and the codecs' share of it.
     """
 
     run: dict[str, Any]
@@ -109,7 +109,7 @@ def value_of(point: Point, figure: str) -> float | None:
 
 
 def collect(store: Store, codec_troubles: dict[str, str], photo_troubles: dict[str, dict[str, str]]) -> Results:
-    """Results of what is finished in a run's folder, with what failed in the run that asks."""
+    """Results of all finished work in a run's folder, with the failures of the present run."""
     facts = read_json(store.folder / "run.json")
     sizes = sizes_of(store, facts["photos"])
     codecs, spent = {}, 0.0
@@ -209,7 +209,7 @@ def load(path: Path) -> Results:
 
 
 def write_compressai(results: Results, folder: Path) -> None:
-    """One file a codec in CompressAI's schema, with our other metrics and the bits of each part beside its own keys."""
+    """One file per codec in CompressAI's schema, with additional metrics and the bits of each part."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, codec in results.codecs.items():
         rates = codec.rates
@@ -228,7 +228,7 @@ def write_compressai(results: Results, folder: Path) -> None:
 
 
 def rows_of(results: Results) -> Iterator[dict[str, Any]]:
-    """One flat row a photo, codec and rate."""
+    """One flat row per photo, codec and rate."""
     for name, codec in results.codecs.items():
         for photo, by_rate in codec.points.items():
             for rate, point in by_rate.items():
@@ -246,7 +246,7 @@ def rows_of(results: Results) -> Iterator[dict[str, Any]]:
 
 
 def write_csv(results: Results, path: Path) -> None:
-    """One row a photo, codec and rate."""
+    """One row per photo, codec and rate."""
     rows = list(rows_of(results))
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n")

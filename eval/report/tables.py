@@ -1,4 +1,4 @@
-"""Tables in Markdown: what every codec reaches, and how many bits it needs beside an anchor."""
+"""Tables in Markdown: figures of every codec, and Bjontegaard rates against an anchor."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .results import Results
 __all__ = ["ANCHORS", "NONE", "delta_text", "deltas", "means_table", "measured_metrics", "rate_table", "tables"]
 
 ANCHORS = (BEST, "avif/4+x4plus")
-NONE = "–"  # where there is no figure
+NONE = "–"  # shown if there is no figure
 
 
 def measured_metrics(results: Results) -> list[Metric]:
-    """Metrics that some codec has figures of."""
+    """Metrics with figures of at least one codec."""
     return [
         metric
         for name, metric in METRICS.items()
