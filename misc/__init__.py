@@ -4,12 +4,14 @@
 >>> data = misc.encode(image, bpp=0.024)
 >>> drawn = misc.decode(data)
 
-`encode` and `decode` are those of `misc.Codec()`, the embedded profile's codec.
+`encode` and `decode` are those of `misc.Codec()`, the embedded profile's codec. All errors are in `misc.errors`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+
+from . import errors
 
 if TYPE_CHECKING:
     from .codec import Codec, default_codec
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
     encode, decode = default_codec().encode, default_codec().decode
 
-__all__ = ["Codec", "SamplingChanges", "decode", "encode"]
+__all__ = ["Codec", "SamplingChanges", "decode", "encode", "errors"]
 
 
 def __getattr__(name: str) -> Any:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import warnings
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,23 +19,27 @@ import numpy.typing as npt
 from PIL import Image
 
 from .bits import streams as exact
-from .bits.container import MAX_PIXELS, MAX_SIDE
+from .bits.container import MAX_PIXELS
 from .bits.regions.maps import DEFAULT_GRID, RegionMaps, check_grid
 from .bits.streams import Streams
 from .bits.text.description import Description
 from .decoder_profile import SamplingChanges
 from .encoding import Wishes, encode_file
-from .errors import BudgetError, InputError, LimitError, WeightsError
-from .images import upright
-from .modes import LEAST, MODES, Mode, Notice, plan_of, see_missing
+from .errors import BudgetError, InputError, WeightsError
+from .given import check_data, whole
+from .images import check_image, upright
+from .modes import LEAST, MODES, Mode, Notice, plan_of, see_missing, warn
 from .profiles import load_profile
 from .quick_torch import import_torch
 from .rate_control import limit_of
 
 if TYPE_CHECKING:
+    import torch
+
     from .models.decoder.cascade import Cascade
     from .models.decoder.decoder import Decoder, Progress
     from .models.decoder.scene import Scene
+    from .models.describer.describer import Describer
     from .models.hyperprior.hyperprior import Hyperprior
     from .models.semantics import Semantics
 
@@ -45,34 +48,28 @@ __all__ = ["MODES", "Codec", "default_codec"]
 Pixels = npt.NDArray[np.uint8]
 
 
-def warn(notice: str) -> None:
-    """Give a notice as a Python warning."""
-    warnings.warn(notice, stacklevel=3)
-
-
 class Codec:
     """Encoder and decoder with the models of one profile. A model is loaded when it is first needed.
 
     Args:
         profile: a name of `misc.profiles.profile_names`, or the path of a TOML file of your own.
         device: a torch device; if None, the GPU if there is one, else the CPU.
-        describer: name of a describer, as in `misc.models.describer.describer.describer_for`; the profile's own if
-            None.
+        describer: a name of `misc.models.describer.describer.describer_for`, or a `Describer`; None: the profile's.
         max_pixels: the largest image that is encoded or decoded.
         notice: called with one sentence if something was left out of a file or an image.
     """
 
     def __init__(
         self,
-        profile: str = "embedded",
+        profile: str | Path = "embedded",
         *,
-        device: str | None = None,
-        describer: str | None = None,
+        device: str | torch.device | None = None,
+        describer: str | Describer | None = None,
         max_pixels: int = MAX_PIXELS,
         notice: Notice = warn,
     ) -> None:
         self.profile = load_profile(profile)
-        self.device = device
+        self.device = None if device is None else str(device)
         self.describer = describer
         self.max_pixels = max_pixels
         self.notice = notice
@@ -123,6 +120,7 @@ class Codec:
             DescriberError: the describer found no words.
             WeightsError: weights of the describer or the locator are missing.
         """
+        check_image(image, self.max_pixels)
         return self.semantics.see(upright(image), items, check_grid(grid))
 
     def encode(
@@ -163,15 +161,15 @@ class Codec:
             trace: folder for a page about the rounds.
             verify: decode the file's symbols again and compare them before it is returned.
 
-            Raises:
-                InputError: options contradict each other.
-                LimitError: the image is too large.
-                BudgetError: no file is small enough; the message gives the smallest size.
-                WeightsError: a stream cannot be made (mode misc leaves it out), or the file decodes to other symbols.
+        Raises:
+            InputError: options contradict each other, or something is no image, text or map.
+            LimitError: the image is too large.
+            BudgetError: no file is small enough; the message gives the smallest size.
+            WeightsError: a stream cannot be made (mode misc leaves it out), or the file decodes to other symbols.
             DescriberError: the describer found no words.
         """
-        self._check_size(image.size)
-        image = upright(image)
+        check_image(image, self.max_pixels)
+        image, quality, seed = upright(image), whole("quality", quality), whole("seed", seed)
         pixels = mode == Mode.AUTO or "pixels" in plan_of(mode, streams).streams
         size, of_code = image.size, mode == Mode.MICRO
         limit = limit_of(size, bpp=bpp, ubpp=ubpp, max_bytes=max_bytes, quality=quality, pixels=pixels, of_code=of_code)
@@ -213,8 +211,12 @@ class Codec:
         return self.draw(content, seed=seed, draft=draft, progress=progress, sampling=sampling)
 
     def streams(self, data: bytes, *, partial: bool = False) -> Streams:
-        """The streams of a `.misc` file, without drawing."""
-        return exact.decode(data, self.profile.exact_models, max_pixels=self.max_pixels, partial=partial)
+        """The streams of a `.misc` file, without drawing; raises as `decode`."""
+        return exact.decode(check_data(data), self.profile.exact_models, max_pixels=self.max_pixels, partial=partial)
+
+    def write(self, content: Streams) -> bytes:
+        """The `.misc` file of streams as they are, the inverse of `streams`; InputError if they do not fit together."""
+        return exact.encode(content, self.profile.exact_models)
 
     def draw(
         self,
@@ -287,11 +289,6 @@ class Codec:
             self.notice(f"the text is drawn by its consonants: {error}")
             return content
         return dataclasses.replace(content, text=words)
-
-    def _check_size(self, size: tuple[int, int]) -> None:
-        width, height = size
-        if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE) or width * height > self.max_pixels:
-            raise LimitError(f"an image of {width}x{height} is beyond the limit of {self.max_pixels} pixels")
 
 
 @functools.cache

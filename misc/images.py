@@ -24,7 +24,17 @@ from .bits.container import MAX_PIXELS, MAX_SIDE
 from .colour import srgb_profile, to_srgb
 from .errors import InputError, LimitError, MiscError
 
-__all__ = ["FORMATS", "InputImage", "decode_image", "encode_image", "format_of", "psnr", "to_rgb", "upright"]
+__all__ = [
+    "FORMATS",
+    "InputImage",
+    "check_image",
+    "decode_image",
+    "encode_image",
+    "format_of",
+    "psnr",
+    "to_rgb",
+    "upright",
+]
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".avif": "AVIF"}
 SAVE_OPTIONS: dict[str, dict[str, int | bool]] = {
@@ -90,6 +100,23 @@ def check_size(size: tuple[int, int], max_pixels: int) -> None:
     width, height = size
     if max(size) > MAX_SIDE or width * height > max_pixels:
         raise LimitError(f"an image of {width}x{height} is beyond the limit of {max_pixels} pixels")
+
+
+def check_image(image: Image.Image, max_pixels: int) -> None:
+    """Refuse what is no image of Pillow, and images that no file holds.
+
+    Raises:
+        InputError: it is something else, such as an array or a path.
+        LimitError: it has no pixels, or too many.
+    """
+    if not isinstance(image, Image.Image):
+        raise InputError(
+            f"the image is one of Pillow, not {type(image).__name__}: "
+            "give PIL.Image.open(path) of a file, PIL.Image.fromarray(array) of a uint8 array"
+        )
+    if min(image.size) < 1:
+        raise LimitError(f"an image of {image.width}x{image.height} has no pixels")
+    check_size(image.size, max_pixels)
 
 
 def webp_size(data: bytes) -> tuple[int, int]:

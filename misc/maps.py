@@ -1,4 +1,4 @@
-"""Region maps from files: JSON with rows of 0 and 1 or with boxes, and .npy or .npz files with boolean arrays."""
+"""Region maps from masks in pixels, and from files: JSON with rows of 0 and 1 or boxes, .npy or .npz with booleans."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from .bits.regions.maps import DEFAULT_GRID, RegionMaps, check_grid, grid_shape
 from .errors import InputError, MiscError
 
-__all__ = ["from_json", "load_maps", "rasterise", "read_maps"]
+__all__ = ["from_json", "from_masks", "load_maps", "rasterise", "read_maps"]
 
 FINE = 8  # the area of a box in a cell is counted on FINE x FINE points
 MAX_VALUES = 1 << 22
@@ -109,6 +110,28 @@ def from_json(value: Any, width: int, height: int) -> RegionMaps:
     return maps_of(np.array([rasterise(boxes, width, height, shape) for boxes in items]).reshape(-1, *shape))
 
 
+def from_masks(masks: npt.ArrayLike, width: int, height: int, grid: int = DEFAULT_GRID) -> RegionMaps:
+    """Region maps of an image from masks in pixels, such as a segmentation network gives.
+
+    A cell is set where the mask covers at least half of it; where it covers half of none, those that it covers most.
+
+    Args:
+        masks: (items, rows, columns) of truth values, or of 0 and 1, in the order of the text's items. Each lies over
+            the whole image, in its own size or in any other.
+        width, height: of the image.
+        grid: cells on the image's shorter side, one of GRIDS.
+
+    Raises:
+        InputError: another shape, other values, or no such grid.
+    """
+    array = np.asarray(masks)
+    if array.ndim != 3 or not array.size or array.dtype.kind not in "biuf" or not np.isin(array, (0, 1)).all():
+        raise InputError("masks are an array (items, rows, columns) of truth values, or of 0 and 1")
+    rows, columns = grid_shape(width, height, check_grid(grid))
+    areas = (Image.fromarray(mask.astype(np.float32)).resize((columns, rows), Image.Resampling.BOX) for mask in array)
+    return RegionMaps(np.array([cells_of(np.asarray(area)) for area in areas]))
+
+
 def masks_of(masks: Any) -> RegionMaps:
     """From lists of rows of 0 and 1, checked before numpy: strings and deep lists would cost it much memory."""
     rows = [row for mask in masks if isinstance(mask, list) for row in mask] if isinstance(masks, list) else []
@@ -138,16 +161,23 @@ def maps_of(array: npt.NDArray[Any]) -> RegionMaps:
 def rasterise(
     boxes: Sequence[Sequence[float]], width: int, height: int, shape: tuple[int, int]
 ) -> npt.NDArray[np.bool_]:
-    """(rows, columns) of `shape`: the cells of which boxes [x, y, width, height] cover at least half.
-
-    If there are none, the cells that are covered most, so that a small object is not lost.
-    """
+    """(rows, columns) of `shape`: the cells that boxes [x, y, width, height] cover, as in `cells_of`."""
     rows, columns = shape
     fine = np.zeros((rows * FINE, columns * FINE))
     for x, y, w, h in boxes:
         top, bottom = (round(edge / height * rows * FINE) for edge in (y, y + h))
         left, right = (round(edge / width * columns * FINE) for edge in (x, x + w))
         fine[max(top, 0) : max(bottom, top + 1, 0), max(left, 0) : max(right, left + 1, 0)] = 1
-    covered = fine.reshape(rows, FINE, columns, FINE).mean((1, 3))
+    return cells_of(fine.reshape(rows, FINE, columns, FINE).mean((1, 3)))
+
+
+def cells_of(covered: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.bool_]:
+    """The cells of which at least half is covered.
+
+    Where there are none, those that are covered most: a small thing has a place too.
+
+    Args:
+        covered: (rows, columns), the covered share of each cell.
+    """
     threshold = min(0.5, covered.max())
     return np.asarray((covered >= threshold) & (covered > 0))

@@ -13,6 +13,7 @@ auto      text, regions below AUTO_BPP of `misc.rate_control`, else the streams 
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -24,6 +25,7 @@ from .bits.streams import Streams
 from .bits.text.description import MAX_WORDS, Description
 from .bits.text.lzw import fold
 from .errors import InputError, UsageError, WeightsError
+from .given import check_maps, check_text
 from .rate_control import AUTO_BPP
 
 if TYPE_CHECKING:
@@ -31,9 +33,14 @@ if TYPE_CHECKING:
 
     from .models.semantics import Semantics
 
-__all__ = ["LEAST", "MODES", "Mode", "Notice", "Plan", "plan_of", "see_missing", "select_streams"]
+__all__ = ["LEAST", "MODES", "Mode", "Notice", "Plan", "plan_of", "see_missing", "select_streams", "warn"]
 
 Notice = Callable[[str], None]
+
+
+def warn(notice: str) -> None:
+    """Give a notice as a warning of Python's."""
+    warnings.warn(notice, stacklevel=3)
 
 
 class Mode(StrEnum):
@@ -118,8 +125,9 @@ def see_missing(
 
     Raises:
         WeightsError, DescriberError: a stream that the plan needs cannot be made.
-        InputError: there is no item to locate.
+        InputError: there is no item to locate, or text and maps are no Description and RegionMaps.
     """
+    text, maps = check_text(text), check_maps(maps)
     missing = {name for name, given in (("text", text), ("regions", maps)) if given is None} & plan.streams
     try:
         if "regions" in missing and text is None:
@@ -130,7 +138,7 @@ def see_missing(
         elif "text" in missing:
             text = semantics.describe(image)
     except WeightsError as error:
-        if not missing <= plan.optional or (semantics.describer_name is not None and text is None):
+        if not missing <= plan.optional or (semantics.asked is not None and text is None):
             raise
         left = "text and region streams are" if "text" in missing else "region stream is"
         notice(f"the {left} left out: {error}")

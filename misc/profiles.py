@@ -161,7 +161,7 @@ class Profile:
             raise WeightsError(f"the memory {memory} cannot be read: {error.strerror}") from error
 
 
-def load_profile(name: str = "embedded") -> Profile:
+def load_profile(name: str | Path = "embedded") -> Profile:
     """A profile; the same object for the same name.
 
     Args:
@@ -171,7 +171,7 @@ def load_profile(name: str = "embedded") -> Profile:
         UsageError: there is no profile of that name.
         InputError: the file does not exist, or is not a valid profile.
     """
-    return read_profile(name)
+    return read_profile(str(name))
 
 
 @functools.cache

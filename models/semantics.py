@@ -18,6 +18,7 @@ from PIL import Image
 from ..bits.regions.maps import DEFAULT_GRID, RegionMaps
 from ..bits.text.description import Description
 from ..errors import WeightsError
+from ..given import check_text
 from ..quick_torch import import_torch
 
 if TYPE_CHECKING:
@@ -42,12 +43,12 @@ class Semantics:
     Args:
         profile: names the weights.
         device: a torch device; if None, the GPU if there is one, else the CPU.
-        describer: a name for `misc.models.describer.describer.describer_for`; if None, the profile's own.
+        describer: a name for `misc.models.describer.describer.describer_for`, or a describer; None: the profile's own.
     """
 
-    def __init__(self, profile: Profile, device: str | None = None, describer: str | None = None) -> None:
+    def __init__(self, profile: Profile, device: str | None = None, describer: str | Describer | None = None) -> None:
         self.profile = profile
-        self._device, self.describer_name = device, describer
+        self._device, self.asked = device, describer
 
     @functools.cached_property
     def device(self) -> str:
@@ -99,12 +100,14 @@ class Semantics:
     @functools.cached_property
     def describer(self) -> Describer:
         """The requested describer; else the hub model that the profile names, else the embedded one."""
-        if self.describer_name not in (None, "embedded"):
+        if self.asked == "embedded":
+            return self.embedded_describer
+        if isinstance(self.asked, str):
             from .describer.describer import describer_for
 
-            return describer_for(self.describer_name, self.profile, self._device)
-        if self.describer_name is not None:
-            return self.embedded_describer
+            return describer_for(self.asked, self.profile, self._device)
+        if self.asked is not None:
+            return self.asked
         part = self.profile.hub.get("describer")
         if part is None:
             return self.embedded_describer
@@ -156,7 +159,9 @@ class Semantics:
     def describe(self, image: Image.Image, items: int = 3) -> Description:
         """The description of an RGB image with at most `items` items."""
         import_torch()
-        return self.describer.describe(image, items)
+        described = check_text(self.describer.describe(image, items))
+        assert described is not None
+        return described
 
     def see(
         self, image: Image.Image, items: int = 3, grid: int = DEFAULT_GRID
@@ -173,7 +178,7 @@ class Semantics:
         from .locator import maps_of
         from .towers.vision import patch_tokens, to_input
 
-        if self.profile.hub or self.describer_name not in (None, "embedded"):
+        if self.profile.hub or self.asked not in (None, "embedded"):
             description = self.describe(image, items)
             return description, self.locate(image, description, grid)
         patches = patch_tokens(self.tower, to_input(image, GRID, GRID)[None])

@@ -16,7 +16,7 @@ from tests.test_codec import CAT, MAP, codec, picture
 class Seer:
     """Describer and locator that always see the same, and remember what they were asked."""
 
-    describer_name = None
+    asked = None
 
     def __init__(self) -> None:
         self.asked: list[str] = []

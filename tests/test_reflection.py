@@ -41,7 +41,7 @@ class Painter:
 class Seer:
     """Sees a dog in every image."""
 
-    describer_name = None
+    asked = None
 
     def describe(self, image: Image.Image, items: int = 3) -> Description:
         return Description("a dog", (Item("dogs"),))

@@ -141,7 +141,8 @@ def check_fingerprint(header: Header, fingerprints: Collection[int]) -> None:
     if header.fingerprint not in fingerprints:
         own = " or ".join(f"{each:04x}" for each in sorted(fingerprints))
         raise ModelMismatchError(
-            f"the file was written with other models ({header.fingerprint:04x}) than these ({own})"
+            f"the file was written with other models ({header.fingerprint:04x}) than these ({own}): "
+            "it needs the profile that wrote it"
         )
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from ..errors import BitstreamError, InputError
 from . import container
-from .container import FINGERPRINT_BYTES, MAX_PIXELS, MAX_SEED, SECTIONS, Header, Section, symbol_check
+from .container import FINGERPRINT_BYTES, MAX_PIXELS, MAX_SEED, MAX_SIDE, SECTIONS, Header, Section, symbol_check
 from .pixels import latents
 from .pixels.entropy_model import LatentModel
 from .pixels.latents import PixelLatents
@@ -58,6 +58,8 @@ class Streams:
     pixels: PixelLatents | None = None
 
     def __post_init__(self) -> None:
+        if not all(1 <= side <= MAX_SIDE for side in (self.width, self.height)):
+            raise InputError(f"an image has 1 to {MAX_SIDE} pixels a side, not {self.width}x{self.height}")
         if not 0 <= self.seed <= MAX_SEED:
             raise InputError(f"the seed is a whole number from 0 to {MAX_SEED}, not {self.seed}")
 
@@ -112,7 +114,7 @@ def encode(streams: Streams, models: ExactModels) -> bytes:
         models: read the symbols again.
 
     Raises:
-        InputError: the region maps do not fit the image or the text.
+        InputError: the region maps do not fit the image or the text, or the latents not the image or the model.
     """
     return write(streams, pack(streams, models), models)
 
@@ -131,6 +133,7 @@ def pack(streams: Streams, models: ExactModels, *, coder: str = "") -> dict[str,
         payload = regions.pack(streams.regions, streams.width, streams.height, count_items(streams.text))
         sections["regions"] = Section(payload, symbol_check("regions", streams.regions.symbols()))
     if streams.pixels is not None:
+        latents.check(streams.pixels, streams.width, streams.height, models.latents)
         sections["pixels"] = pixel_section(streams.pixels, latents.pack(streams.pixels, models.latents))
     return sections
 

@@ -102,7 +102,7 @@ def test_without_a_describer_pixels_are_compared_alone(codec: Codec, monkeypatch
         raise WeightsError("the towers are not here; misc pull")
 
     codec.semantics.see = codec.semantics.describe = missing  # type: ignore[method-assign, assignment]
-    codec.semantics.describer_name = None  # type: ignore[misc]
+    codec.semantics.asked = None  # type: ignore[misc]
     monkeypatch.setattr(closed_loop, "Likeness", missing)
     entries, _ = run(codec, 0.4)
     for mode in ("dlsvc", "micro", "text", "text+map"):

@@ -19,11 +19,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ...errors import BitstreamError
+from ...errors import BitstreamError, InputError
 from ..arithmetic.range_coder import RangeDecoder, RangeEncoder
 from .entropy_model import SYMBOL_LIMIT, UNIT_BITS, Array, Floats, LatentModel
 
-__all__ = ["PixelLatents", "encode", "pack", "quantise", "shapes", "unpack"]
+__all__ = ["PixelLatents", "check", "encode", "pack", "quantise", "shapes", "unpack"]
 
 STRIDE = 32
 UNIT = 1 << UNIT_BITS
@@ -33,7 +33,7 @@ POSITIONS_A_BYTE = 8
 Code = Callable[[Array, Array, npt.NDArray[np.bool_]], Array]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PixelLatents:
     """The content of the pixel stream.
 
@@ -50,6 +50,15 @@ class PixelLatents:
     def symbols(self) -> bytes:
         """Canonical bytes of the content, for checksums."""
         return bytes([self.quality]) + self.z.astype("<i4").tobytes() + self.y.astype("<i4").tobytes()
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, PixelLatents):
+            return NotImplemented
+        same_shape = self.z.shape == other.z.shape and self.y.shape == other.y.shape
+        return same_shape and self.symbols() == other.symbols()
+
+    def __hash__(self) -> int:
+        return hash(self.symbols())
 
 
 def shapes(width: int, height: int) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -123,8 +132,29 @@ def whole(x: Floats) -> npt.NDArray[np.int32]:
     return rounded
 
 
+def check(latents: PixelLatents, width: int, height: int, model: LatentModel) -> None:
+    """Refuse latents that are not of an image of this size.
+
+    Raises:
+        InputError: the quality is out of its range, or z or y has another shape.
+    """
+    if not 0 <= latents.quality <= 255:
+        raise InputError(f"the quality of latents is 0 to 255, not {latents.quality}")
+    y_shape, z_shape = shapes(width, height)
+    for name, array, shape in (
+        ("y", latents.y, (model.y_channels, *y_shape)),
+        ("z", latents.z, (model.z_channels, *z_shape)),
+    ):
+        if array.shape != shape:
+            raise InputError(f"{name} of an image of {width}x{height} has the shape {shape}, not {array.shape}")
+
+
 def pack(latents: PixelLatents, model: LatentModel) -> bytes:
-    """Bytes of the latents under the model; ValueError if they are not what `quantise` makes."""
+    """Bytes of the latents under the model.
+
+    Raises:
+        InputError: they are not what `quantise` makes.
+    """
     z, quality = latents.z, latents.quality
     coder = RangeEncoder()
     model.encode(coder, z.reshape(-1), model.z_index(quality, (z.shape[1], z.shape[2])).reshape(-1))
@@ -132,7 +162,9 @@ def pack(latents: PixelLatents, model: LatentModel) -> bytes:
     def code(means: Array, index: Array, mask: npt.NDArray[np.bool_]) -> Array:
         values = latents.y[:, mask]
         if np.any((values - means) % UNIT):
-            raise ValueError("these latents do not belong to this model")
+            raise InputError(
+                "these latents are not of this model: y is its mean plus a whole number, as latents.quantise makes it"
+            )
         model.encode(coder, ((values - means) // UNIT).reshape(-1), index.reshape(-1))
         return values
 

@@ -34,7 +34,7 @@ MAX_ASPECT = 4
 Mask = npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RegionMaps:
     """Where each item is.
 
@@ -56,6 +56,12 @@ class RegionMaps:
     def symbols(self) -> bytes:
         """Canonical bytes of the content, for checksums."""
         return bytes(self.masks.shape) + np.packbits(self.masks).tobytes()
+
+    def __eq__(self, other: object) -> bool:
+        return self.symbols() == other.symbols() if isinstance(other, RegionMaps) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.symbols())
 
 
 def check_grid(grid: int) -> int:

@@ -62,6 +62,10 @@ class Description:
     consonants: bool = False
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "items", tuple(self.items))  # a list would equal no decoded text
+        for item in self.items:
+            if not isinstance(item, Item):
+                raise InputError(f"an item of a description is an Item, not {type(item).__name__}")
         if len(self.items) > MAX_ITEMS:
             raise InputError(f"a description has at most {MAX_ITEMS} items, not {len(self.items)}")
         most = MAX_SKELETONS if self.consonants else MAX_WORDS

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from misc.bits.arithmetic.range_coder import TOTAL
 from misc.bits.pixels.entropy_model import LatentModel, quality_weights, symmetric_table
 from misc.bits.pixels.latents import PixelLatents, pack, shapes, unpack
-from misc.errors import BitstreamError, WeightsError
+from misc.errors import BitstreamError, InputError, WeightsError
 from misc.models.hyperprior.hyperprior import Hyperprior
 from misc.models.hyperprior.integers import exact_arrays, gaussian_frequencies
 from tests.support.models import random_latents, tiny_hyperprior
@@ -54,7 +54,7 @@ def test_any_bytes_decode_or_fail_cleanly(data: bytes, width: int, height: int) 
 
 def test_foreign_latents_are_refused() -> None:
     latents = random_latents(MODEL, 64, 64)
-    with pytest.raises(ValueError, match="do not belong"):
+    with pytest.raises(InputError, match="not of this model"):
         pack(PixelLatents(latents.quality, latents.z, latents.y + 1), MODEL)
 
 
