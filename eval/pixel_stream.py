@@ -35,6 +35,7 @@ from .report.bjontegaard import rate_difference
 __all__ = ["measure"]
 
 FIGURES = ("psnr", "st_lpips")
+PADDED_QUALITY = 160  # of the crops of `padding_cost`
 
 
 def measure_photo(codec: Codec, image: Image.Image, metric: StLpips) -> dict[str, dict[str, float]]:
@@ -110,13 +111,13 @@ def estimate_gap(codec: Codec, image: Image.Image, quality: int) -> dict[str, fl
     return {"file": float(len(data)), "estimate": bits / 8, "beyond_1_percent": len(data) - 1.01 * bits / 8}
 
 
-def padding_cost(codec: Codec, image: Image.Image, quality: int = 160) -> dict[str, float]:
+def padding_cost(codec: Codec, image: Image.Image) -> dict[str, float]:
     """Bytes of crops whose sides are one pixel over a multiple of 32, against those at the multiple."""
     model = codec.profile.entropy_model
     sizes = {}
     for name, extra in (("at_multiple", 0), ("one_over", 1)):
         pixels = np.array(image.crop((0, 0, 256 + extra, 256 + extra)))
-        data = pack(codec.hyperprior.analyse(pixels, quality), model)
+        data = pack(codec.hyperprior.analyse(pixels, PADDED_QUALITY), model)
         sizes[name] = float(len(data))
     return sizes
 

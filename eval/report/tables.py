@@ -24,14 +24,12 @@ def measured_metrics(results: Results) -> list[Metric]:
     ]
 
 
-def means_table(results: Results, names: Sequence[str] | None = None) -> str:
+def means_table(results: Results) -> str:
     """Every codec at every rate, means over its photos."""
     metrics = measured_metrics(results)
     head = ["codec", "µbpp", "bits", *(metric.axis for metric in metrics), "encode s", "decode s"]
     rows = []
     for name, codec in results.codecs.items():
-        if names is not None and name not in names:
-            continue
         for rate in codec.rates:
             bits = " + ".join(f"{value:.0f} {part}" for part, value in codec.bits(rate).items())
             rows.append(

@@ -18,17 +18,14 @@ REQUESTS, SECONDS = 30, 60.0  # jobs and uploads of one client
 SETTINGS = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
 
 
-def make_app(
-    folder: Path, profile: str, max_pixels: int, hosts: tuple[str, ...] | None = LOCAL, limit: RateLimit | None = None
-) -> Guard:
+def make_app(folder: Path, profile: str, max_pixels: int, hosts: tuple[str, ...] | None = LOCAL) -> Guard:
     """The page as an ASGI application.
 
     Args:
         folder: an empty folder for temporary files; the caller removes it.
         profile: name or TOML file of the profile that is selected at first.
         max_pixels: the largest image that is accepted.
-        hosts: as `Guard`.
-        limit: as `Guard`.
+        hosts: as in `Guard`.
     """
     os.environ.update(SETTINGS, GRADIO_TEMP_DIR=str(folder))  # Gradio reads them when it is imported and built
     import fastapi
@@ -44,7 +41,7 @@ def make_app(
         theme=accessibility.THEME, css=accessibility.CSS + CSS, js=accessibility.SCRIPT,
         enable_monitoring=False, mcp_server=False, run_history=False, pwa=False,
     )  # fmt: skip
-    return Guard(app, folder, hosts, limit or RateLimit(REQUESTS, SECONDS), MAX_UPLOAD)
+    return Guard(app, folder, hosts, RateLimit(REQUESTS, SECONDS), MAX_UPLOAD)
 
 
 def serve(host: str, port: int, profile: str, max_pixels: int, ready: Callable[[str], None]) -> None:

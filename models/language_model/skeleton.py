@@ -24,17 +24,18 @@ from ...bits.text.language_model import Model, load_model
 __all__ = ["Lexicon", "expand", "expand_description", "expand_line", "word_accuracy"]
 
 CAPTIONS_PREFIX = 0
+WORDS_OF_SKELETON = 48  # candidates of one skeleton, the most frequent ones
 
 
 class Lexicon:
-    """Whole words of a model's vocabulary by skeleton, at most `most` of each.
+    """Whole words of a model's vocabulary by skeleton, at most WORDS_OF_SKELETON of each.
 
     Attributes:
         first, later: skeleton to (token, word) of words that begin a text and of words after a space.
         frequency: word to a number that decreases with its rank.
     """
 
-    def __init__(self, model: Model, most: int = 48) -> None:
+    def __init__(self, model: Model) -> None:
         self.first: dict[str, list[tuple[int, str]]] = defaultdict(list)
         self.later: dict[str, list[tuple[int, str]]] = defaultdict(list)
         self.frequency: dict[str, float] = {}
@@ -43,7 +44,7 @@ class Lexicon:
             if not (word.isascii() and word.isalpha() and word.islower()) or (len(word) == 1 and word not in "ai"):
                 continue
             group = (self.later if text.startswith(" ") else self.first)[skeleton(word)]
-            if len(group) < most:
+            if len(group) < WORDS_OF_SKELETON:
                 group.append((token, word))
             self.frequency.setdefault(word, 1.0 / (1 + token))
 

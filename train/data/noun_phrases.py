@@ -19,6 +19,7 @@ from ...bits.text.description import Description, Item
 
 __all__ = ["Phrase", "describe_captions", "difference", "nouns", "phrases", "tidy"]
 
+ITEMS = 3  # of a description
 DETAIL_WORDS = 10
 NOUN, ADJECTIVE = {"NN", "NNS", "NNP", "NNPS"}, {"JJ", "VBN", "CD"}
 ATTACHING = {"with", "in", "wearing", "on", "of", "at", "near", "by"}
@@ -89,7 +90,7 @@ def nouns(caption: str) -> set[str]:
     return {phrase.lemma for phrase in phrases(caption)} - NO_THINGS
 
 
-def describe_captions(captions: Sequence[str], items: int = 3) -> Description:
+def describe_captions(captions: Sequence[str]) -> Description:
     """The objects that most captions name, and the caption with the most of them as the overall description."""
     by_lemma: defaultdict[str, list[Phrase]] = defaultdict(list)
     named: Counter[str] = Counter()
@@ -100,10 +101,10 @@ def describe_captions(captions: Sequence[str], items: int = 3) -> Description:
             by_lemma[phrase.lemma].append(phrase)
     order = sorted(named, key=lambda name: -named[name])
     picks: list[Item] = []
-    for name in order[:items]:
+    for name in order[:ITEMS]:
         written = Counter(phrase.noun for phrase in by_lemma[name]).most_common(1)[0][0]
         picks.append(Item(written, detail(by_lemma[name])))
-    overall = max(captions, key=lambda text: (len(nouns(text) & set(order[:items])), -len(text)))
+    overall = max(captions, key=lambda text: (len(nouns(text) & set(order[:ITEMS])), -len(text)))
     return Description(" ".join(overall.split()), tuple(picks))
 
 
