@@ -212,7 +212,7 @@ def upsampler(side: int) -> Part:
 
 
 def encoding(name: str) -> list[Part]:
-    """The hub's describer and locator of a profile: their weights alone, as they are loaded."""
+    """The hub's describer and locator of a profile: only their weights, in the type in which they are loaded."""
     import open_clip
     from transformers import AutoModelForImageTextToText, Qwen2_5_VLConfig
 
@@ -224,7 +224,7 @@ def encoding(name: str) -> list[Part]:
 
 
 def totals(parts: Sequence[Part]) -> dict[str, float]:
-    """GiB with all networks on the GPU, and with the one at work and the upsampler there (`Decoder(offload=True)`)."""
+    """GiB with all networks on the GPU, and with only the active one and the upsampler (`Decoder(offload=True)`)."""
     stays = sum(each.weights for each in parts if each.name == UPSAMPLER)
     needs = [each.activations + (stays if each.name == UPSAMPLER else stays + each.weights) for each in parts]
     return {

@@ -54,7 +54,7 @@ class Plan:
         seed: of MISC's files, or None for the encoder's own choice.
         workers: number of processes.
         folder: for all results.
-        runner: what runs the jobs, such as a Ray cluster whose machines see photos and folder by these paths; None for
+        runner: runs the jobs, such as a Ray cluster whose machines see photos and folder under these paths; None for
             processes of this machine.
     """
 

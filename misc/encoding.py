@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["FileMaker", "Wishes", "encode_file"]
 
 SEED_BYTES = 2  # largest size of a seed that a closed loop tries
-REFLECTED_UBPP = 500  # above it mode micro reflects once, unless told otherwise
+REFLECTED_UBPP = 500  # above it mode micro reflects once by default
 
 MakeFile = Callable[[int, int | None], bytes]
 """Place of a form, and quality of the pixels or None for none, to the bytes of the file."""

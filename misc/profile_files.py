@@ -18,7 +18,7 @@ from .errors import InputError, UsageError
 __all__ = ["ENDING", "profile_names", "read_own", "read_table"]
 
 ENDING = ".toml"
-FILES = {  # what names a file of weights, by table
+FILES = {  # keys that name a file of weights, by table
     "hyperprior": ("weights",),
     "small_language_model": ("weights",),
     "words": ("weights",),

@@ -33,7 +33,7 @@ ATTENTION = (".to_q", ".to_k", ".to_v", ".to_out.0")  # layers that the LoRA cha
 
 
 def make_repositories(profile: DecoderProfile, folder: Path, size: str) -> dict[str, Repository]:
-    """Write what a decoder must have, with one ControlNet; optional ControlNets are left out.
+    """Write the required parts of a decoder, with one ControlNet; optional ControlNets are left out.
 
     Args:
         folder: where the repositories go.
@@ -57,7 +57,7 @@ def make_repositories(profile: DecoderProfile, folder: Path, size: str) -> dict[
 
 
 def parts_of(profile: DecoderProfile) -> list[HubPart]:
-    """What a decoder must have, with one ControlNet."""
+    """The required parts of a decoder, with one ControlNet."""
     parts = [part for part in (profile.base, profile.vae, profile.lora) if part]
     return [*parts, *(control.part for control in profile.controls[:1])]
 
@@ -116,7 +116,7 @@ def write_base(parts: Parts, folder: Path, part: HubPart) -> None:
 
 
 def suffix(number: int) -> str:
-    """What distinguishes the second encoder's folders."""
+    """The suffix of the second encoder's folders."""
     return f"_{number + 1}" if number else ""
 
 

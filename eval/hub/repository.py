@@ -38,7 +38,7 @@ class Repository:
 
 
 def entries(repository: Repository) -> list[dict[str, Any]]:
-    """What the hub says of all files: for weights their SHA-256, for others git's hash.
+    """The hub's facts about all files: the SHA-256 of weights, git's hash of other files.
 
     A real hub's `oid` of weights is the hash of a pointer; here it is the first part of the SHA-256.
     """

@@ -52,7 +52,7 @@ class HubHandler(BaseHTTPRequestHandler):
         """Nothing on standard error, where people read."""
 
     def answer(self) -> None:
-        """Do the fault that is due, or what the route says."""
+        """Apply a planned fault, or answer by the route."""
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.hub.note(self.command, self.path, headers)
         self.fault = self.hub.fault_of(f"{self.command} {self.path}")
@@ -96,7 +96,7 @@ class HubHandler(BaseHTTPRequestHandler):
         return True
 
     def send_info(self, repository: Repository, found: re.Match[str]) -> None:
-        """What there is of a repository."""
+        """Send the facts about a repository."""
         siblings = [
             {"rfilename": each["path"], "size": each["size"], "blobId": each["oid"]}
             | ({"lfs": each["lfs"] | {"sha256": each["lfs"]["oid"]}} if "lfs" in each else {})

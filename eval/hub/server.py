@@ -1,6 +1,6 @@
 """A model hub on this machine: folders served over HTTP as huggingface_hub expects it, with faults on demand.
 
-    GET  /api/models/NAME[/revision/REV][?blobs=true]   what there is: commit, gated, files with sizes and checksums
+    GET  /api/models/NAME[/revision/REV][?blobs=true]   facts: commit, gated, files with sizes and checksums
     GET  /api/models/NAME/tree/REV                      the files again, in pages
     HEAD, GET /NAME/resolve/REV/FILE                    a small file: 307 to /api/resolve-cache/... on this host
                                                         weights: 302 to another host, with a signature in the URL
@@ -25,7 +25,7 @@ __all__ = ["SIGNATURE", "Fault", "HubServer", "Repository", "Request"]
 
 @dataclass
 class Fault:
-    """What goes wrong, with requests whose path holds some words.
+    """A planned fault for requests whose path contains some words.
 
     Attributes:
         path: words of the path with its method before it, such as `GET /cdn/`.
@@ -47,7 +47,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Request:
-    """One that came: its method, its path with the query, its headers in small letters."""
+    """A received request: its method, its path with the query, its headers in lower case."""
 
     method: str
     path: str
@@ -62,7 +62,7 @@ class HubServer:
 
     Attributes:
         faults: the first that fits a request is done to it.
-        requests: all that came.
+        requests: all received requests.
     """
 
     def __init__(self, repositories: Mapping[str, Repository]) -> None:
@@ -76,7 +76,7 @@ class HubServer:
 
     @property
     def url(self) -> str:
-        """What HF_ENDPOINT must be."""
+        """The value for HF_ENDPOINT."""
         return f"http://127.0.0.1:{self.port}"
 
     def paths(self, words: str) -> list[str]:

@@ -38,14 +38,14 @@ CHECK_BYTES = {"text": 1, "regions": 1, "pixels": 2}
 SEED_FLAG = 1 << 3
 UNIT = 128
 MAX_SIDE = 65_535
-MAX_PIXELS = 1 << 26  # unless the user admits more
+MAX_PIXELS = 1 << 26  # unless the user allows more
 MAX_BYTES = 1 << 24
 MAX_SEED = (1 << 32) - 1
 
 
 @dataclass(frozen=True)
 class Section:
-    """A stream's bytes and the check of what they decode to."""
+    """A stream's bytes, and the check of its decoded symbols."""
 
     payload: bytes
     check: int

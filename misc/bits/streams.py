@@ -110,7 +110,7 @@ def encode(streams: Streams, models: ExactModels) -> bytes:
     """Bytes of a `.misc` file; the text is coded by the coder that needs the fewest bytes.
 
     Args:
-        streams: what the file is to hold.
+        streams: content of the file.
         models: read the symbols again.
 
     Raises:

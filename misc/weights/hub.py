@@ -160,7 +160,7 @@ def first(part: HubPart, progress: Callable[[int, int], None]) -> Path:
     """The part from the first repository that has it, or from the hub's cache; its checksums are recorded.
 
     Raises:
-        WeightsError: no repository has it, or it is not what the profile pins.
+        WeightsError: no repository has it, or it differs from the profile's pins.
         OSError: of this machine's disk.
     """
     places = [(part.repository, part.revision), *(tuple(mirror.partition("@")[::2]) for mirror in part.mirrors)]
@@ -201,7 +201,7 @@ def recorded(part: HubPart, repository: str, folder: Path) -> Path:
     """Record what was fetched; returns the folder.
 
     Raises:
-        WeightsError: files are missing, damaged, or not what the profile pins.
+        WeightsError: files are missing or damaged, or differ from the profile's pins.
     """
     found = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     paths = {path.relative_to(folder).as_posix(): path for path in found}

@@ -71,7 +71,7 @@ class RangeEncoder:
 
 
 class RangeDecoder:
-    """Reads back what a RangeEncoder wrote, given the same tables in the same order."""
+    """Decodes the bytes of a RangeEncoder, given the same tables in the same order."""
 
     def __init__(self, data: bytes) -> None:
         padded = data + bytes(8 + -len(data) % 4)

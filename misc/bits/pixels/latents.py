@@ -127,13 +127,13 @@ def quantise(y: Floats, z: Floats, quality: int, model: LatentModel) -> PixelLat
 
 
 def whole(x: Floats) -> npt.NDArray[np.int32]:
-    """Nearest integers, within what an escape can carry."""
+    """Nearest integers, within the range of escaped values."""
     rounded: npt.NDArray[np.int32] = np.clip(np.rint(x), -SYMBOL_LIMIT, SYMBOL_LIMIT - 1).astype(np.int32)
     return rounded
 
 
 def check(latents: PixelLatents, width: int, height: int, model: LatentModel) -> None:
-    """Refuse latents that are not of an image of this size.
+    """Refuse latents that do not fit an image of this size.
 
     Raises:
         InputError: the quality is out of its range, or z or y has another shape.
@@ -153,7 +153,7 @@ def pack(latents: PixelLatents, model: LatentModel) -> bytes:
     """Bytes of the latents under the model.
 
     Raises:
-        InputError: they are not what `quantise` makes.
+        InputError: they do not come from `quantise`.
     """
     z, quality = latents.z, latents.quality
     coder = RangeEncoder()

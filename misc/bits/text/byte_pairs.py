@@ -99,7 +99,7 @@ class BytePairs:
         """Text of tokens.
 
         Args:
-            errors: what to do about bytes that are not UTF-8, as in `bytes.decode`.
+            errors: handling of bytes that are not UTF-8, as in `bytes.decode`.
 
         Raises:
             BitstreamError: a token is no text, or the bytes are not UTF-8.

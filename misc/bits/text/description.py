@@ -103,8 +103,8 @@ def unpack(data: bytes, coders: Coders = WEIGHTLESS) -> Description:
 
     Raises:
         BitstreamError: the bytes are not a description.
-        ModelMismatchError: its coder is not here.
-        WeightsError: its coder's weights are not here.
+        ModelMismatchError: the profile does not have its coder.
+        WeightsError: its coder's weights are missing.
     """
     if not data:
         raise BitstreamError("the text stream is empty")

@@ -1,4 +1,4 @@
-"""Text coders, one a file, behind one interface. The table CODERS gives each its number in the file.
+"""Text coders with one interface, one module each. The table CODERS gives each its number in the `.misc` file.
 
 A new coder is a file beside this one and a line in the table.
 """
