@@ -162,7 +162,7 @@ class Codec:
             verify: decode the file's symbols again and compare them before it is returned.
 
         Raises:
-            InputError: options contradict each other, or something is no image, text or map.
+            InputError: options contradict each other, or an argument is not an image, text or map.
             LimitError: the image is too large.
             BudgetError: no file is small enough; the message gives the smallest size.
             WeightsError: a stream cannot be made (mode misc leaves it out), or the file decodes to other symbols.

@@ -1,6 +1,7 @@
-"""What a program gives to the codec, refused in one sentence where it is another kind of thing than is wanted.
+"""Checks of a program's arguments to the codec: a value of a wrong type is refused with one sentence.
 
-A command checks its options itself; here are the slips of scripts: an array, a path or a dictionary for an object.
+Commands check their options themselves. These checks are for scripts, which may pass an array, a path or a dictionary
+in place of an object.
 """
 
 from __future__ import annotations
@@ -57,10 +58,10 @@ def check_maps(maps: RegionMaps | None) -> RegionMaps | None:
 
 
 def whole(name: str, value: SupportsIndex | None) -> int | None:
-    """A whole number of Python's, also from numpy's.
+    """A Python integer, also from numpy's integers.
 
     Raises:
-        UsageError: it is no whole number.
+        UsageError: it is not an integer.
     """
     try:
         return None if value is None else operator.index(value)

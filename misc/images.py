@@ -103,7 +103,7 @@ def check_size(size: tuple[int, int], max_pixels: int) -> None:
 
 
 def check_image(image: Image.Image, max_pixels: int) -> None:
-    """Refuse what is no image of Pillow, and images that no file holds.
+    """Refuse objects that are not Pillow images, and images of a size that no file can have.
 
     Raises:
         InputError: it is something else, such as an array or a path.

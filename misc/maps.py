@@ -111,13 +111,14 @@ def from_json(value: Any, width: int, height: int) -> RegionMaps:
 
 
 def from_masks(masks: npt.ArrayLike, width: int, height: int, grid: int = DEFAULT_GRID) -> RegionMaps:
-    """Region maps of an image from masks in pixels, such as a segmentation network gives.
+    """Region maps of an image from masks in pixels, for example from a segmentation network.
 
-    A cell is set where the mask covers at least half of it; where it covers half of none, those that it covers most.
+    A cell is set if the mask covers at least half of it. If the mask covers half of no cell, the cells that it covers
+    most are set.
 
     Args:
-        masks: (items, rows, columns) of truth values, or of 0 and 1, in the order of the text's items. Each lies over
-            the whole image, in its own size or in any other.
+        masks: (items, rows, columns) of booleans, or of 0 and 1, in the order of the text's items. Each mask covers the
+            whole image; its size may differ from the image's.
         width, height: of the image.
         grid: cells on the image's shorter side, one of GRIDS.
 
@@ -174,7 +175,7 @@ def rasterise(
 def cells_of(covered: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.bool_]:
     """The cells of which at least half is covered.
 
-    Where there are none, those that are covered most: a small thing has a place too.
+    If there are none, the cells that are covered most, so that a small object is not lost.
 
     Args:
         covered: (rows, columns), the covered share of each cell.
