@@ -202,12 +202,16 @@ class CascadeProfile:
     Attributes:
         upsampler: a file, or `x4plus` for unmodified Real-ESRGAN x4plus from the profile's packages.
         memory: a file with the photos for files without pixels; without it such files cannot be drawn.
-        licence: of both files.
+        low_rate: a file of an upsampler for coarse drafts; without it the other one draws them too.
+        low_rate_below: quality of the pixel stream, 0 to 255, below which a draft is coarse.
+        licence: of these files.
     """
 
     upsampler: str
     licence: str
     memory: str = ""
+    low_rate: str = ""
+    low_rate_below: int = 0
 
 
 def hub_part(table: Mapping[str, Any]) -> HubPart:

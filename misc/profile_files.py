@@ -26,7 +26,7 @@ FILES = {  # keys that name a file of weights, by table
     "locator": ("weights",),
     "detector": ("weights",),
     "subjects": ("weights",),
-    "cascade": ("upsampler", "memory"),
+    "cascade": ("upsampler", "low_rate", "memory"),
 }
 
 Table = dict[str, Any]
@@ -78,13 +78,15 @@ def read_own(path: Path) -> Table:
 
 
 def located(table: Table, keys: tuple[str, ...], folder: Path) -> Table:
-    """A table with absolute paths for files beside the profile, and without the base's digests of replaced files."""
+    """A table with absolute paths for files beside the profile, without what the base says of replaced files."""
     changed = dict(table)
     for key in keys:
         if isinstance(changed.get(key), str) and (folder / changed[key]).is_file():
             changed[key] = str(folder / changed[key])
     if "weights" in keys and "weights" in table:
         changed.setdefault("sha256", "")
+    if "upsampler" in table:
+        changed.setdefault("low_rate", "")  # the user's own draws at every rate
     return changed
 
 

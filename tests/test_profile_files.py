@@ -34,8 +34,16 @@ def test_it_changes_what_it_says_and_nothing_else(own: Path) -> None:
     assert base.cascade is not None
     assert profile.cascade.memory == str(own.parent / "own.safetensors")
     assert profile.cascade.upsampler == base.cascade.upsampler
+    assert profile.cascade.low_rate == base.cascade.low_rate != ""
     assert profile.hyperprior == base.hyperprior
     assert base.own_memory == b""
+
+
+def test_an_upsampler_of_the_users_own_draws_at_every_rate(tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text('base = "embedded"\n\n[cascade]\nupsampler = "x4plus"\n')
+    profile = load_profile(str(tmp_path / "own.toml"))
+    assert profile.cascade is not None
+    assert (profile.cascade.upsampler, profile.cascade.low_rate) == ("x4plus", "")
 
 
 def test_a_file_asks_for_the_memory_it_was_written_with(misc_command, own: Path, tmp_path: Path) -> None:

@@ -51,7 +51,11 @@ def load_sharpener(profile: Profile, device: str) -> Sharpener:
         raise WeightsError(f"profile {profile.name} has no upsampler")
     if profile.cascade.upsampler == X4PLUS:
         return Sharpener(load_x4plus(profile), device)
-    return Sharpener(load_upsampler(checkpoint(profile.cascade.upsampler)), device)
+    table = profile.cascade
+    network = load_upsampler(checkpoint(table.upsampler))
+    if not table.low_rate:
+        return Sharpener(network, device)
+    return Sharpener(network, device, lambda: load_upsampler(checkpoint(table.low_rate)), table.low_rate_below)
 
 
 def load_x4plus(profile: Profile) -> Upsampler:
