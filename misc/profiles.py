@@ -160,6 +160,25 @@ class Profile:
         except OSError as error:
             raise WeightsError(f"the memory {memory} cannot be read: {error.strerror}") from error
 
+    def own_digest(self, file: Path) -> str:
+        """SHA-256 of a profile's TOML file and of all weights that are the user's own: other ones make another profile.
+
+        Args:
+            file: the TOML file.
+
+        Raises:
+            WeightsError: one of them cannot be read.
+        """
+        names = [part.weights for part in vars(self).values() if isinstance(part, Part)]
+        names += [value for value in vars(self.cascade).values() if isinstance(value, str)] if self.cascade else []
+        digest = hashlib.sha256()
+        for path in (file, *(Path(name) for name in names if Path(name).is_absolute())):
+            try:
+                digest.update(hashlib.sha256(path.read_bytes()).digest())
+            except OSError as error:
+                raise WeightsError(f"{path} cannot be read: {error.strerror}") from error
+        return digest.hexdigest()
+
 
 def load_profile(name: str | Path = "embedded") -> Profile:
     """A profile; the same object for the same name.

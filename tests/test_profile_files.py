@@ -13,6 +13,7 @@ from PIL import Image
 
 from misc.codec import Codec
 from misc.errors import InputError, WeightsError
+from misc.eval.codecs import expand, open_codec
 from misc.profiles import load_profile, profile_names, read_profile
 from tests.support.images import sample_picture
 
@@ -139,3 +140,35 @@ def test_a_profile_that_is_not_there(tmp_path: Path) -> None:
 
 def test_a_profile_is_one_object_however_it_is_asked_for() -> None:
     assert load_profile() is load_profile("embedded")
+
+
+def test_an_own_profile_is_evaluated_and_its_weights_tell_runs_apart(tmp_path: Path) -> None:
+    own = tmp_path / "own.toml"
+    own.write_text('base = "embedded"\n[hyperprior]\nweights = "mine.safetensors"\n')
+    (tmp_path / "mine.safetensors").write_bytes(load_profile().hyperprior.path.read_bytes())
+    (setting,) = expand([f"misc:pixel@{own}"])
+    assert setting.options["profile"] == str(own)
+    codec = open_codec(setting)
+    image = sample_picture(64, 48)
+    assert codec.decode(codec.encode(image, 1)).size == image.size
+    assert expand([f"misc:pixel@{own}"]) == [setting]
+    with (tmp_path / "mine.safetensors").open("ab") as file:
+        file.write(b"trained further")
+    (other,) = expand([f"misc:pixel@{own}"])
+    assert other.options["own"] != setting.options["own"]
+    assert "own" not in expand(["misc:pixel"])[0].options
+
+
+def test_a_memory_is_made_for_the_profile_that_is_named(
+    misc_command, own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = []
+
+    def made(profile: str) -> Codec:
+        named.append(profile)
+        raise InputError("enough")
+
+    monkeypatch.setattr("misc.codec.Codec", made)
+    words = ["memory", "build", tmp_path, "--out", tmp_path / "new.safetensors", "--profile", own]
+    assert misc_command(*words)[0] == 1
+    assert named == [str(own)]

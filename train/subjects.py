@@ -156,7 +156,9 @@ def look(shards: list[Path], subjects: Sequence[Subject]) -> tuple[Floats, Tenso
 
 
 def main(
-    data: Annotated[list[Path], typer.Option(help="shards (.tar) of photos with captions or labels; repeatable")],
+    data: Annotated[
+        list[Path], typer.Option(help="shards (.tar) of photos with captions or labels, or folders of them; repeatable")
+    ],
     out: Annotated[Path, typer.Option(help="file for the layer")],
     seed: Seed = 0,
 ) -> None:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from ...errors import InputError, UsageError
 from ...modes import MODES
+from ...profile_files import ENDING
 from ...profiles import load_profile
 from .classical import DIVISORS, FORMATS
 from .codec import Codec, Setting
@@ -58,9 +60,8 @@ def setting_of(name: str, seed: int | None) -> Setting:
         mode, _, profile = rest.partition("@")
         if mode not in MODES:
             raise UsageError(f"there is no mode {mode!r} of misc; there is {', '.join(MODES)}")
-        profile = load_profile(profile or "embedded").name
         one_rate = mode in ("dlsvc", "micro", "text", "text+map")
-        return Setting(name, "misc", one_rate, {"mode": mode, "profile": profile, "seed": seed})
+        return Setting(name, "misc", one_rate, {"mode": mode, "seed": seed, **profile_options(profile or "embedded")})
     if family == "compressai" and rest:
         return Setting(name, "neural", options={"name": rest})
     if name in UPSAMPLED:
@@ -72,6 +73,13 @@ def setting_of(name: str, seed: int | None) -> Setting:
         return Setting(name, "class", options={"name": name})
     known = ", ".join(["misc:MODE", *SETS, *CLASSICAL, *UPSAMPLED, "compressai:MODEL", *classes()])
     raise UsageError(f"there is no codec {name!r}; there is {known}")
+
+
+def profile_options(profile: str) -> dict[str, str]:
+    """What a setting says of a profile: its name; of one of the user's own its path, and what its files hold."""
+    if not profile.endswith(ENDING):
+        return {"profile": load_profile(profile).name}
+    return {"profile": str(Path(profile).absolute()), "own": load_profile(profile).own_digest(Path(profile))}
 
 
 def classes() -> dict[str, metadata.EntryPoint]:

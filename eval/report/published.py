@@ -13,8 +13,9 @@ from pathlib import Path
 from ...errors import InputError
 from ..metrics.catalogue import METRICS
 
-__all__ = ["COLUMNS", "Row", "read_published"]
+__all__ = ["COLUMNS", "KNOWN", "Row", "read_published"]
 
+KNOWN = Path(__file__).parents[2] / "docs" / "results" / "published.csv"  # of the project, in its folder alone
 COLUMNS = ("codec", "dataset", "bpp", "metric", "value", "source")
 
 

@@ -61,6 +61,7 @@ def run(
         from ..eval.codecs import expand
         from ..eval.report import collect
         from ..eval.report.all import write_report
+        from ..eval.report.tables import reasons
         from ..eval.run import Plan, metrics_of
         from ..eval.run import run as run_plan
         from ..eval.store import Store, find_photos, parse_rates
@@ -72,7 +73,7 @@ def run(
         runner, dataset, out = runner_at(ray), dataset.absolute(), out.absolute()
     plan = Plan(
         photos=find_photos(dataset, limit),
-        settings=expand([name for name in codecs.split(",") if name], codec_cmd or [], seed),
+        settings=expand([name.strip() for name in codecs.split(",") if name.strip()], codec_cmd or [], seed),
         rates=parse_rates(bpp),
         folder=out,
         metrics=metrics_of(metrics),
@@ -84,13 +85,11 @@ def run(
         troubles = run_plan(plan, progress)
     results = collect(Store(out), troubles.codecs, troubles.photos)
     write_report(results, out, published)
-    for name, problem in troubles.codecs.items():
-        say(f"{name} did not run: {problem}")
-    for name, photos in troubles.photos.items():
-        for photo, problem in photos.items():
-            say(f"{name}, {photo}: {problem}")
+    for reason in reasons(results):
+        say(reason)
     say(f"{len(plan.photos)} photos, {len(plan.settings)} codecs -> {out / 'report.html'}")
     if troubles.codecs or any(troubles.photos.values()):
+        say(f"{out / 'log.txt'} has every error with its traceback; the same command tries again what failed")
         raise typer.Exit(1)
 
 
@@ -126,18 +125,21 @@ def publish(
 @app.command()
 def published(
     file: Annotated[
-        Path, typer.Argument(help="table with the columns codec, dataset, bpp, metric, value, source")
-    ] = Path("docs/results/published.csv"),
+        Path | None,
+        typer.Argument(
+            help="table with the columns codec, dataset, bpp, metric, value, source [default: the project's]"
+        ),
+    ] = None,
 ) -> None:
     """Show what others have published, with its source; `--published` lays it over plots."""
     with needing_extra():
-        from ..eval.report.published import read_published
+        from ..eval.report.published import KNOWN, read_published
 
     from rich.console import Console
     from rich.table import Table
 
     table = Table("codec", "data", "µbpp", "metric", "value", "source", title="published, not measured here")
-    for row in read_published(file):
+    for row in read_published(file or KNOWN):
         value = "" if row.value is None else f"{row.value:g}"
         table.add_row(row.codec, row.dataset, f"{1e6 * row.bpp:.0f}", row.metric, value, row.source)
     Console().print(table)

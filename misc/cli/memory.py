@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from ..errors import InputError
-from .console import Json, report, say
+from .console import Json, ProfileOption, report, say
 from .files import check_target, write_bytes
 
 __all__ = ["app"]
@@ -32,6 +32,7 @@ def build(
         list[str] | None, typer.Option(help="text that a photo's licence must contain; repeat for several")
     ] = None,
     stated: Annotated[str, typer.Option(help="licence of the photos that come from no shard")] = "",
+    profile: ProfileOption = "embedded",
     as_json: Json = False,
 ) -> None:
     """Make a memory: each photo coded in some 900 bytes, with what finds it again by text, regions and structure.
@@ -47,7 +48,7 @@ def build(
 
     for target in (out, out.with_suffix(".csv")):
         check_target(str(target), map(str, photos))
-    codec, rows = Codec(), list[tuple[str, str, str]]()
+    codec, rows = Codec(profile), list[tuple[str, str, str]]()
 
     def images() -> Iterator[Image.Image]:
         for photo in find_photos(photos, licence or (), stated):

@@ -224,3 +224,23 @@ def test_a_ray_cluster_gives_what_this_machine_gives(photos: Path, tmp_path: Pat
     ]
     assert len(figures[0]) == 9  # no JPEG is as small as the lowest rate
     assert figures[0] == figures[1]
+
+
+def test_what_failed_is_told_and_where_its_errors_are(misc_command, photos: Path, tmp_path: Path) -> None:
+    command = f"fails: {sys.executable} -c exit(3) {{in}} {{out}} {{bpp}} / true {{in}} {{out}}"
+    words = ["run", photos, "--out", tmp_path / "out", "--codecs", " jpeg , ", "--bpp", "4", "--workers", "1"]
+    code, _, err = misc_command("eval", *words, "--limit", "1", "--metrics", "psnr,lpips", "--codec-cmd", command)
+    assert code == 1
+    assert "misc: fails, 0.png: encoding: " in err
+    assert "misc: LPIPS is missing: " in err
+    assert f"misc: {tmp_path / 'out' / 'log.txt'} has every error with its traceback" in err
+    assert "failed with status 3" in (tmp_path / "out" / "log.txt").read_text()
+
+
+def test_published_figures_are_shown_from_any_folder(
+    misc_command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = misc_command("eval", "published")
+    assert (code, err) == (0, "")
+    assert "PerCo" in out

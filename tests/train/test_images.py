@@ -100,6 +100,17 @@ def test_photos_have_the_names_that_batches_know_them_by(tmp_path: Path) -> None
     assert photo.mode == "RGB"
 
 
+def test_shards_are_found_in_folders(tmp_path: Path) -> None:
+    for name in ("b", "a"):
+        (tmp_path / "shards" / name).mkdir(parents=True)
+        write_shard(tmp_path / "shards" / name / "s.tar", {f"{name}.json": b"{}", f"{name}.webp": webp()})
+    assert [name for name, _, _ in named_photos([tmp_path / "shards"])] == ["a", "b"]
+    assert [name for name, _, _ in named_photos([tmp_path / "shards/b/s.tar", tmp_path / "shards/a"])] == ["b", "a"]
+    (tmp_path / "none").mkdir()
+    with pytest.raises(FileNotFoundError, match=r"no \.tar shards in"):
+        next(named_photos([tmp_path / "none"]))
+
+
 @pytest.mark.parametrize("others", [{"x.txt": b"a dog"}, {"x.cls": b"7", "x.licence.txt": b"CC0"}])
 def test_a_member_that_is_no_image_is_not_taken_for_one(tmp_path: Path, others: dict[str, bytes]) -> None:
     for members in (

@@ -52,12 +52,18 @@ def expand_sources(sources: list[Path]) -> tuple[list[Path], list[Path]]:
     return shards, images
 
 
-def named_photos(shards: list[Path]) -> Iterator[tuple[str, Image.Image, dict[str, Any]]]:
+def named_photos(sources: list[Path]) -> Iterator[tuple[str, Image.Image, dict[str, Any]]]:
     """Name, RGB image and facts of every photo of shards, in their order.
 
     A photo's members are an image and JSON, recognised by their last suffix; others, such as texts, are skipped.
+
+    Args:
+        sources: shards, or folders of them.
+
+    Raises:
+        FileNotFoundError: a source is missing, or a folder has no shards.
     """
-    for shard in shards:
+    for shard in list_shards(sources):
         with tarfile.open(shard) as archive:
             parts: dict[str, dict[str, bytes]] = {}
             for member in archive:
@@ -70,6 +76,17 @@ def named_photos(shards: list[Path]) -> Iterator[tuple[str, Image.Image, dict[st
                 if len(members) == 2:
                     del parts[name]
                     yield name, Image.open(io.BytesIO(members["image"])).convert("RGB"), json.loads(members["json"])
+
+
+def list_shards(sources: list[Path]) -> list[Path]:
+    """The shards of sources, each a shard or a folder of shards, as `named_photos`."""
+    shards: list[Path] = []
+    for source in sources:
+        found = sorted(source.rglob("*.tar")) if source.is_dir() else [source]
+        if not found:
+            raise FileNotFoundError(f"no .tar shards in {source}")
+        shards += found
+    return shards
 
 
 def member_kind(member: tarfile.TarInfo) -> str | None:

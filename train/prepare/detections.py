@@ -25,7 +25,7 @@ __all__ = ["main"]
 
 
 def main(
-    data: Annotated[list[Path], typer.Option(help="shards (.tar); repeatable")],
+    data: Annotated[list[Path], typer.Option(help="shards (.tar), or folders of them; repeatable")],
     out: Annotated[Path, typer.Option(help="file for the boxes (.jsonl)")],
     profile: ProfileName = "embedded",
 ) -> None:

@@ -58,7 +58,7 @@ def labelled_photos(shards: list[Path]) -> Iterator[tuple[Image.Image, dict[str,
 
 
 def main(
-    data: Annotated[list[Path], typer.Option(help="shards (.tar); repeatable")],
+    data: Annotated[list[Path], typer.Option(help="shards (.tar), or folders of them; repeatable")],
     out: Annotated[Path, typer.Option(help="folder for tokens.npy and photos.jsonl")],
     batch: Annotated[int, typer.Option(help="number of photos that go through the tower at once")] = 32,
     profile: ProfileName = "embedded",

@@ -84,7 +84,7 @@ def read_scenes(path: Path) -> dict[str, tuple[Description, RegionMaps | None]]:
 
 
 def main(
-    data: Annotated[list[Path], typer.Option(help="shards (.tar); repeatable")],
+    data: Annotated[list[Path], typer.Option(help="shards (.tar), or folders of them; repeatable")],
     out: Annotated[Path, typer.Option(help="file for the scenes (.jsonl), which keeps what it holds")],
     described: Annotated[
         bool, typer.Option("--described", help="let the describer describe every photo, captions or not")
