@@ -34,6 +34,16 @@ def test_the_upsamplers_figures_are_the_committed_ones(file: str, rows: tuple[st
         assert cells(result["rows"][name]) in text, name
 
 
+@pytest.mark.parametrize(("file", "bpp"), [("low_rate", "0.006"), ("low_rate_0.01", "0.010")])
+def test_the_figures_at_low_rates_are_the_committed_ones(file: str, bpp: str) -> None:
+    result = json.loads((ROOT / f"docs/results/{file}.json").read_text())
+    card = (ROOT / "checkpoints/embedded/decoder/README.md").read_text()
+    assert len(result["photos"]) == 10
+    for name in ("upsampler", "low_rate"):
+        assert f"| {bpp} | `{name}.safetensors` | {cells(result['rows'][name])}" in card
+    assert result["rows"]["low_rate"]["st_lpips"] < result["rows"]["upsampler"]["st_lpips"]
+
+
 def test_the_decoders_table_is_the_committed_one() -> None:
     result = json.loads((ROOT / "docs/results/decoder.json").read_text())
     assert result["photos"] == len(result["per_photo"]) == 24
