@@ -25,7 +25,7 @@ from .bits.streams import Streams
 from .bits.text.description import Description
 from .decoder_profile import SamplingChanges
 from .encoding import Wishes, encode_file
-from .errors import BudgetError, InputError, WeightsError
+from .errors import BudgetError, InputError, UsageError, WeightsError
 from .given import check_data, whole
 from .images import check_image, upright
 from .modes import LEAST, MODES, Mode, Notice, plan_of, see_missing, warn
@@ -235,9 +235,9 @@ class Codec:
             progress: called with the number of finished steps and of all steps.
             sampling: changes of the profile's sampling.
 
-            Raises:
-                InputError: a change is out of its range, or the profile has no sampling.
-                WeightsError: the streams need a part that the profile does not have, or whose weights are missing.
+        Raises:
+            InputError: a change is out of its range, or nothing is sampled.
+            WeightsError: the streams need a part that the profile does not have, or whose weights are missing.
         """
         return self.draw_many([content], seed=seed, draft=draft, progress=progress, sampling=sampling)[0]
 
@@ -252,8 +252,9 @@ class Codec:
     ) -> list[Image.Image]:
         """Images of many streams, each the same as by `draw`; a GPU draws images of one size in a batch."""
         given = {} if sampling is None else sampling.values()
-        if given and self.profile.decoder is None and not draft:
-            raise InputError(f"profile {self.profile.name} has no generator, so no {', '.join(given)}")
+        if given and (draft or self.profile.decoder is None):
+            lacking = "a draft is drawn without a" if draft else f"profile {self.profile.name} has no"
+            raise UsageError(f"{lacking} generator, so there is no {', '.join(given)}")
         if draft or not self.profile.draws:
             return [Image.fromarray(self._draft(content)) for content in contents]
         decoder = self.decoder

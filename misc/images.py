@@ -43,7 +43,9 @@ SAVE_OPTIONS: dict[str, dict[str, int | bool]] = {
     "WEBP": {"lossless": True},
     "AVIF": {"quality": 90},
 }
+LONGEST = {"JPEG": 65_500, "WEBP": 16_383}  # longest side that an encoder takes, in pixels
 REFUSED = ("BUFR", "EPS", "FPX", "GRIB", "HDF5", "MIC", "MISC", "MPEG", "WMF")  # they run programs, or have no reader
+GLARE = 16  # up to it, the largest float is a highlight of an image whose white is 1
 BAND = 1 << 22  # number of samples that are reduced to 8 bits at a time
 
 
@@ -97,8 +99,11 @@ def one_error() -> Iterator[None]:
 
 
 def check_size(size: tuple[int, int], max_pixels: int) -> None:
+    """Raise LimitError for an image, by width and height, that is too large for a file or for the limit."""
     width, height = size
-    if max(size) > MAX_SIDE or width * height > max_pixels:
+    if max(size) > MAX_SIDE:
+        raise LimitError(f"an image of {width}x{height} is beyond the limit of {MAX_SIDE} pixels a side")
+    if width * height > max_pixels:
         raise LimitError(f"an image of {width}x{height} is beyond the limit of {max_pixels} pixels")
 
 
@@ -158,18 +163,21 @@ def upright(image: Image.Image) -> Image.Image:
 def to_8_bits(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
     """An image of 8-bit samples, and notices."""
     mode = image.mode
-    if mode == "I" or mode.startswith("I;16"):
-        scale = 1 / 257 if mode != "I" or largest_sample(image) > 255 else 1.0
-        return reduce_depth(image, scale), (f"{mode} samples were reduced to 8 bits",)
-    if mode == "F":
-        return reduce_depth(image, 255.0 if largest_sample(image) <= 1 else 1.0), (
-            "floating-point samples were reduced to 8 bits",
-        )
+    if mode.startswith("I;16"):
+        return reduce_depth(image, 1 / 257), (f"{mode} samples were reduced to 8 bits",)
+    if mode in ("I", "F"):
+        kind = "floating-point" if mode == "F" else mode
+        return reduce_depth(image, 255 / white_of(image)), (f"{kind} samples were reduced to 8 bits",)
     return image, ()
 
 
-def largest_sample(image: Image.Image) -> float:
-    return float(np.nanmax(np.nan_to_num(np.asarray(image), posinf=np.inf)))
+def white_of(image: Image.Image) -> float:
+    """The sample of an image in mode I or F that is white: 1, 255 or 65,535 by the largest finite one, or that one."""
+    samples = np.asarray(image)
+    largest = float(np.max(samples, where=np.isfinite(samples), initial=0))
+    if image.mode == "F" and largest <= GLARE:
+        return 1
+    return next((white for white in (255, 65535) if largest <= white), largest)
 
 
 def reduce_depth(image: Image.Image, scale: float) -> Image.Image:
@@ -178,7 +186,7 @@ def reduce_depth(image: Image.Image, scale: float) -> Image.Image:
     grey = np.empty(samples.shape, np.uint8)
     rows = max(1, BAND // image.width)
     for top in range(0, image.height, rows):
-        band = np.nan_to_num(samples[top : top + rows].astype(np.float64)) * scale
+        band = np.nan_to_num(samples[top : top + rows].astype(np.float64) * scale)
         grey[top : top + rows] = np.clip(np.rint(band), 0, 255)
     return Image.fromarray(grey)
 
@@ -201,6 +209,9 @@ def encode_image(image: Image.Image, format_name: str = "PNG") -> bytes:
     Raises:
         InputError: the format cannot hold it.
     """
+    longest = LONGEST.get(format_name, MAX_SIDE)
+    if max(image.size) > longest:
+        raise InputError(f"{format_name} holds at most {longest} pixels a side, not {image.width}x{image.height}")
     buffer = io.BytesIO()
     try:
         image.save(buffer, format_name, icc_profile=srgb_profile(), **SAVE_OPTIONS[format_name])

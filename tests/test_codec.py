@@ -14,7 +14,8 @@ from misc.bits.text import description
 from misc.bits.text.deflate import Deflate
 from misc.bits.text.description import Description, Item
 from misc.codec import Codec
-from misc.errors import BudgetError, InputError, LimitError, ModelMismatchError, WeightsError
+from misc.decoder_profile import SamplingChanges
+from misc.errors import BudgetError, InputError, LimitError, ModelMismatchError, UsageError, WeightsError
 from misc.images import psnr
 from misc.models.hyperprior.hyperprior import Hyperprior
 from misc.models.language_model import skeleton
@@ -40,6 +41,15 @@ def test_the_modules_functions() -> None:
     image = misc.decode(data)
     assert (image.size, image.mode) == ((192, 128), "RGB")
     assert psnr(picture(), image) > 15
+
+
+@pytest.mark.parametrize(
+    ("draft", "words"), [(True, "a draft is drawn without a generator"), (False, "embedded has no")]
+)
+def test_sampling_is_refused_where_nothing_is_sampled(draft: bool, words: str) -> None:
+    data = codec().encode(picture(), mode="pixel", quality=5)
+    with pytest.raises(UsageError, match=f"{words}.*, so there is no steps, strength"):
+        codec().decode(data, draft=draft, sampling=SamplingChanges(steps=3, strength=0.5))
 
 
 def test_more_bits_are_a_better_picture() -> None:

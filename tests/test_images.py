@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from misc.errors import InputError
+from misc.errors import InputError, LimitError
 from misc.images import decode_image, encode_image, format_of, psnr, to_rgb
 from tests.support.images import sample_picture as picture
 
@@ -47,6 +47,46 @@ def test_sixteen_bit_png_file() -> None:
 def test_float_samples_of_unit_range() -> None:
     result = to_rgb(Image.fromarray(np.linspace(0, 1, 256, dtype=np.float32).reshape(16, 16))).image
     assert np.array_equal(np.asarray(result)[..., 0].ravel(), np.arange(256))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "largest", "white"),
+    [
+        (np.float32, 1, 1),
+        (np.float32, 3, 1),
+        (np.float32, 200, 255),
+        (np.float32, 60_000, 65_535),
+        (np.float32, 1e9, 1e9),
+        (np.int32, 200, 255),
+        (np.int32, 60_000, 65_535),
+        (np.int32, 2**31 - 1, 2**31 - 1),
+    ],
+)
+def test_wide_samples_are_neither_black_nor_all_white(dtype: type, largest: float, white: float) -> None:
+    samples = np.linspace(-1, largest, 256).astype(dtype).reshape(16, 16)
+    grey = np.asarray(to_rgb(Image.fromarray(samples)).image)[..., 0]
+    assert np.abs(grey - (samples / white * 255.0).clip(0, 255)).max() <= 0.501
+
+
+@pytest.mark.filterwarnings("error")
+def test_samples_that_are_no_numbers_change_no_others() -> None:
+    samples = np.linspace(0, 1, 256, dtype=np.float32).reshape(16, 16)
+    expected = np.arange(256).reshape(16, 16)
+    for place, (value, grey) in enumerate([(np.nan, 0), (-np.inf, 0), (np.inf, 255)]):
+        samples[0, place], expected[0, place] = value, grey
+    assert np.array_equal(np.asarray(to_rgb(Image.fromarray(samples)).image)[..., 0], expected)
+
+
+@pytest.mark.parametrize(("width", "format_name"), [(16_384, "WEBP"), (65_501, "JPEG")])
+def test_a_side_beyond_a_format_is_said_in_pixels(width: int, format_name: str) -> None:
+    with pytest.raises(InputError, match=f"^{format_name} holds at most {width - 1} pixels a side, not {width}x1$"):
+        encode_image(Image.new("RGB", (width, 1)), format_name)
+
+
+def test_the_limit_that_is_told_is_the_one_that_is_passed() -> None:
+    for image, words in [((65_536, 1), "65536x1 is beyond the limit of 65535 pixels a side"), ((9, 9), "of 80 pixels")]:
+        with pytest.raises(LimitError, match=words):
+            decode_image(saved(Image.new("RGB", image), "PNG"), max_pixels=80 if image == (9, 9) else 1 << 26)
 
 
 def test_transparency_is_laid_on_white_and_said() -> None:
