@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from ..cli.files import write_bytes
+from ..cli.files import text_bytes, write_bytes
 from ..errors import InputError, UsageError
 from .codecs.codec import Setting
 
@@ -30,6 +30,7 @@ __all__ = ["OWN", "Photo", "Place", "Store", "find_photos", "parse_rates", "read
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm"}
 OWN = "own"  # the rate of a codec with one file per image
 POINTS = 7  # number of rates in a range
+MOST_POINTS = 100
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,10 @@ def parse_rates(text: str) -> list[float]:
         if dots:
             last, _, count = rest.partition(":")
             ends = float(first), float(last)
-            rates = [float(rate) for rate in np.geomspace(*ends, int(count or POINTS))] if min(ends) > 0 else []
+            points = int(count or POINTS)
+            if points > MOST_POINTS:
+                raise UsageError(f"rates are at most {MOST_POINTS}, not {points}")
+            rates = [float(rate) for rate in np.geomspace(*ends, points)] if min(ends) > 0 else []
         else:
             rates = [float(rate) for rate in text.split(",")]
     except ValueError as error:
@@ -168,7 +172,7 @@ def read_json(path: Path) -> Any:
 
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file, complete or not at all."""
-    write_bytes(str(path), (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
+    write_bytes(str(path), text_bytes(json.dumps(value, indent=1, ensure_ascii=False) + "\n"))
 
 
 def write_array(path: Path, array: Any) -> None:

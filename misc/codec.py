@@ -204,8 +204,8 @@ class Codec:
             partial: if the file was cut at the end of a section, draw it from the sections that are left.
             progress, sampling: as in `draw`.
 
-            Raises:
-                BitstreamError, LimitError, ModelMismatchError: as in `misc.bits.streams.decode`; others as in `draw`.
+        Raises:
+            BitstreamError, LimitError, ModelMismatchError: as in `misc.bits.streams.decode`; others as in `draw`.
         """
         content = self.streams(data, partial=partial)
         return self.draw(content, seed=seed, draft=draft, progress=progress, sampling=sampling)

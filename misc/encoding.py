@@ -117,8 +117,8 @@ class FileMaker:
             full: text and regions of the image, before anything is left out.
             missing: words with a higher weight in mode micro.
 
-            Raises:
-                BudgetError: no file is small enough.
+        Raises:
+            BudgetError: no file is small enough.
             InputError: nothing is left of the text.
             WeightsError: the file does not decode to what was encoded.
         """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...cli.files import write_bytes
+from ...cli.files import text_bytes, write_bytes
 from .page import page
 from .plots import write_plots
 from .published import read_published
@@ -29,6 +29,6 @@ def write_report(results: Results, folder: Path, published: Path | None = None, 
     write_csv(results, folder / "results.csv")
     write_compressai(results, folder / "json")
     text = tables(results, draws)
-    write_bytes(str(folder / "tables.md"), text.encode())
+    write_bytes(str(folder / "tables.md"), text_bytes(text))
     plots = write_plots(results, folder / "plots", rows)
-    write_bytes(str(folder / "report.html"), page(results, folder, text, plots).encode())
+    write_bytes(str(folder / "report.html"), text_bytes(page(results, folder, text, plots)))

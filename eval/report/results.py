@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ...cli.files import write_bytes
+from ...cli.files import text_bytes, write_bytes
 from ...errors import InputError
 from ..metrics.catalogue import METRICS
 from ..metrics.frechet import frechet_distance
@@ -252,4 +252,4 @@ def write_csv(results: Results, path: Path) -> None:
     writer = csv.DictWriter(buffer, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write_bytes(str(path), buffer.getvalue().encode())
+    write_bytes(str(path), text_bytes(buffer.getvalue()))

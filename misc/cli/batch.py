@@ -68,7 +68,7 @@ def work(
         runner = runner_at(ray)
     batch = Batch(action, source, target, options)
     with stepping(f"{action[:-1]}ing") as progress:
-        failed = run_batch(batch, workers or usual_workers(), progress, runner)
+        failed = run_batch(batch, workers or usual_workers(), progress, runner, say)
     for name, error in failed.items():
         say(f"{name}: {error}")
     say(f"{target / MANIFEST}{f': {len(failed)} failed' if failed else ''}")

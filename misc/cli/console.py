@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import stat
 import sys
 import unicodedata
 from collections.abc import Callable, Iterator
@@ -62,9 +63,18 @@ def json_text(value: Any, *, indent: int | None = None, ascii_only: bool = False
 
 
 def refuse_mixed_output(target: str, as_json: bool) -> None:
-    """Refuse two results on one standard output."""
-    if target == "-" and as_json:
-        raise typer.BadParameter("--json and the output - would both write to standard output")
+    """Refuse two results on one standard output, whatever its name."""
+    if as_json and (target == "-" or is_standard_output(target)):
+        raise typer.BadParameter(f"--json and the output {printable(target)} would both write to standard output")
+
+
+def is_standard_output(name: str) -> bool:
+    """Whether standard output goes to the file or pipe of a name; a device, such as the null device, keeps no order."""
+    try:
+        there = os.stat(name)
+        return not stat.S_ISCHR(there.st_mode) and os.path.samestat(there, os.fstat(1))
+    except (OSError, ValueError):
+        return False
 
 
 def report(facts: Any, as_json: bool, *lines: str, to_stdout: bool = False) -> None:

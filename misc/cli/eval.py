@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from ..errors import InputError
-from .console import say
+from .console import printable, say
 from .eval_parts import add_parts
 from .options import RayAddress
 
@@ -137,11 +137,13 @@ def published(
 
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table("codec", "data", "µbpp", "metric", "value", "source", title="published, not measured here")
     for row in read_published(file or KNOWN):
         value = "" if row.value is None else f"{row.value:g}"
-        table.add_row(row.codec, row.dataset, f"{1e6 * row.bpp:.0f}", row.metric, value, row.source)
+        cells = (row.codec, row.dataset, f"{1e6 * row.bpp:.0f}", row.metric, value, row.source)
+        table.add_row(*(Text(printable(cell)) for cell in cells))  # what is in brackets is no markup
     Console().print(table)
 
 
@@ -169,6 +171,7 @@ def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
         yield lambda what, done, total: say(f"{what}: {total} photos") if done == total else None
         return
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import Progress, TaskID
 
     with Progress(console=Console(stderr=True)) as bars:
@@ -176,7 +179,7 @@ def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
 
         def progress(what: str, done: int, total: int) -> None:
             if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total)
+                tasks[what] = bars.add_task(escape(printable(what)), total=total)
             bars.update(tasks[what], completed=done)
 
         yield progress

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..bits.container import MAGIC, MAX_BYTES
-from ..errors import InputError, LimitError
+from ..errors import InputError, LimitError, UsageError
 from .whole_files import remove_litter, write_whole
 
 __all__ = [
@@ -26,10 +26,12 @@ __all__ = [
     "MAX_FILE",
     "MAX_IMAGE",
     "MAX_MAPS",
+    "MEMORY_FILE",
     "MISC_FILE",
     "Kind",
     "check_target",
     "read_bytes",
+    "text_bytes",
     "write_bytes",
 ]
 
@@ -56,6 +58,7 @@ class Kind:
 
 ANY_FILE = Kind("any file", lambda head: True)
 MISC_FILE = Kind("a .misc file", lambda head: len(head) > 1 and head[0] == MAGIC and head[1] >> 5 == 0)
+MEMORY_FILE = Kind("a memory", lambda head: head[8:9] == b"{")
 JSON_FILE = Kind("a JSON file", lambda head: head.lstrip()[:1] in (b"{", b""))
 
 
@@ -95,14 +98,20 @@ def check_target(name: str, sources: Iterable[str | None], kind: Kind = ANY_FILE
 
     Args:
         name: of the file to write.
-        sources: names of the files that are read, None for those that are not.
+        sources: names of the files that are read, - for standard input, None for those that are not.
         kind: what may be replaced.
         force: replace anything that is a file, and read-only files.
 
     Raises:
         InputError: it cannot or must not be written.
+        UsageError: two of the inputs are standard input.
     """
+    sources = list(sources)
+    if sources.count("-") > 1:
+        raise UsageError("standard input holds one of the inputs, not two: give the other one by its name")
     try:
+        if name == "-" and kind is not JSON_FILE and sys.stdout is not None and os.isatty(1):
+            raise InputError("standard output is a terminal, which shows no such bytes: name a file, or redirect it")
         there = status(name, "stdout")
         if there is not None and stat.S_ISREG(there.st_mode):
             for source in sources:
@@ -163,6 +172,11 @@ def write_bytes(name: str, data: bytes) -> None:
     except (OSError, ValueError) as error:
         where = "to standard output" if name == "-" else name
         raise InputError(f"cannot write {where}: {reason(error)}") from error
+
+
+def text_bytes(text: str) -> bytes:
+    r"""The text in UTF-8; of a file's name that is not, each odd byte is written as \udcff, which JSON reads again."""
+    return text.encode(errors="backslashreplace")
 
 
 def write_all(handle: int, data: bytes) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 from ..errors import InputError
 from ..images import decode_image, encode_image
 from ..pool import Runner, run_jobs
-from .files import write_bytes
+from .files import text_bytes, write_bytes
 from .whole_files import remove_litter
 
 __all__ = ["COLUMNS", "MANIFEST", "Batch", "find_jobs", "run_batch", "write_manifest"]
@@ -28,6 +28,7 @@ MANIFEST = "manifest.csv"
 COLUMNS = ("source", "target", "state", "source_sha256", "target_sha256", "source_bytes", "target_bytes", "error")
 IMAGES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".tif", ".tiff"}
 ENDING = ".misc"
+MOST_NOTICES = 10
 
 Json = Mapping[str, Any]
 Work = Callable[[Json], dict[str, Any]]
@@ -71,7 +72,11 @@ def find_jobs(batch: Batch) -> list[dict[str, str]]:
 
 
 def run_batch(
-    batch: Batch, workers: int, progress: Callable[[int, int], None], runner: Runner = run_jobs
+    batch: Batch,
+    workers: int,
+    progress: Callable[[int, int], None],
+    runner: Runner = run_jobs,
+    notice: Callable[[str], None] = lambda sentence: None,
 ) -> dict[str, str]:
     """Do the jobs that are not done yet and write the manifest; first remove files that a killed batch left.
 
@@ -79,6 +84,7 @@ def run_batch(
         workers: number of processes.
         progress: called with the number of finished images and of all images to do.
         runner: runs the jobs; `misc.pool.run_jobs`, or many machines.
+        notice: called at the end, with a sentence for each way in which files hold or images show less than they could.
 
     Returns:
         {source: error}.
@@ -96,16 +102,33 @@ def run_batch(
     for job in todo:
         Path(job["target"]).parent.mkdir(parents=True, exist_ok=True)
     failed: dict[str, str] = {}
+    notices: dict[str, list[str]] = {}
     setup = {"action": batch.action, "options": dict(batch.options)}
     try:
         for done, outcome in enumerate(runner("misc.cli.many_images:worker", setup, todo, workers), 1):
             if outcome.error:
                 failed[str(outcome.job["source"])] = outcome.error
+            for sentence in dict.fromkeys((outcome.answer or {}).get("notices", ())):
+                notices.setdefault(sentence, []).append(str(outcome.job["source"]))
             progress(done, len(todo))
     finally:
         batch.target.mkdir(parents=True, exist_ok=True)
         write_manifest(batch, jobs, failed)
+    for sentence in sum_up(notices):
+        notice(sentence)
     return failed
+
+
+def sum_up(notices: Mapping[str, Sequence[str]]) -> list[str]:
+    """Sentences about the images that each notice was of, the most frequent first; a large folder gets a few."""
+    common = sorted(notices, key=lambda sentence: -len(notices[sentence]))
+    lines = [
+        f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {sentence}"
+        for sentence, names in ((each, notices[each]) for each in common[:MOST_NOTICES])
+    ]
+    if len(common) > MOST_NOTICES:
+        lines.append(f"{len(common) - MOST_NOTICES} more notices are not shown")
+    return lines
 
 
 def write_manifest(batch: Batch, jobs: Sequence[Mapping[str, str]], failed: Mapping[str, str]) -> None:
@@ -125,7 +148,7 @@ def write_manifest(batch: Batch, jobs: Sequence[Mapping[str, str]], failed: Mapp
             error = failed.get(job["source"])
             row |= {"state": "failed", "error": error} if error else {"state": "open"}
         writer.writerow(row)
-    write_bytes(str(batch.target / MANIFEST), text.getvalue().encode())
+    write_bytes(str(batch.target / MANIFEST), text_bytes(text.getvalue()))
 
 
 def worker(setup: Json) -> Work:
@@ -133,16 +156,19 @@ def worker(setup: Json) -> Work:
     from ..codec import Codec
 
     options = dict(setup["options"])
-    codec = Codec(options.pop("profile", "embedded"))
+    notices: list[str] = []
+    codec = Codec(options.pop("profile", "embedded"), notice=notices.append)
 
     def encode(job: Json) -> dict[str, Any]:
-        image = decode_image(Path(job["source"]).read_bytes()).image
-        write_bytes(job["target"], codec.encode(image, **options))
-        return {}
+        original = decode_image(Path(job["source"]).read_bytes())
+        notices[:] = original.notices
+        write_bytes(job["target"], codec.encode(original.image, **options))
+        return {"notices": list(notices)}
 
     def decode(job: Json) -> dict[str, Any]:
+        notices.clear()
         image = codec.decode(Path(job["source"]).read_bytes(), **options)
         write_bytes(job["target"], encode_image(image))
-        return {}
+        return {"notices": list(notices)}
 
     return encode if setup["action"] == "encode" else decode

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -97,5 +98,7 @@ def roundtrip(
     with stepping("decoding") as progress:
         image = codec.decode(data, draft=draft, progress=progress, sampling=sampling)
     write_bytes(target, encode_image(image, format_name))
-    facts = file_facts(data, codec) | {"psnr": round(psnr(original.image, image), 3)}
-    report(facts, as_json, f"{size_line(facts)}, {facts['psnr']:.2f} dB -> {target}")
+    likeness = psnr(original.image, image)
+    facts = file_facts(data, codec) | {"psnr": round(likeness, 3) if math.isfinite(likeness) else None}
+    words = "no difference" if facts["psnr"] is None else f"{likeness:.2f} dB"  # JSON has no infinity
+    report(facts, as_json, f"{size_line(facts)}, {words} -> {target}")

@@ -9,7 +9,7 @@ import typer
 
 from ..errors import BitstreamError, InputError, UsageError
 from .console import ProfileOption, print_line, printable, report, say
-from .files import MAX_FILE, read_bytes, write_bytes
+from .files import MAX_FILE, check_target, read_bytes, write_bytes
 
 __all__ = ["app"]
 
@@ -31,6 +31,7 @@ def pack(
     from ..profiles import load_profile
 
     coders = load_profile(profile).text_coders
+    check_target("-", ())
     try:
         text = read_bytes("-", MAX_TEXT).decode().removesuffix("\n")
     except UnicodeDecodeError as error:

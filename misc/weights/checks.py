@@ -122,7 +122,7 @@ def facts_of(path: Path, pinned: str) -> dict[str, Any]:
 
 def stamp_of(path: Path) -> Path:
     """Where a file's stamp is."""
-    name = hashlib.sha256(str(path.absolute()).encode()).hexdigest()[:16]
+    name = hashlib.sha256(os.fsencode(path.absolute())).hexdigest()[:16]
     return cache_folder() / "checked" / f"{path.name}-{name}.json"
 
 

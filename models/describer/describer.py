@@ -29,8 +29,8 @@ class Describer(Protocol):
             image: RGB, of any size.
             items: largest number of items to name and describe, 1 to 16.
 
-            Raises:
-                DescriberError: no answer came, or none within the limits after a second request.
+        Raises:
+            DescriberError: no answer came, or none within the limits after a second request.
         """
         ...
 

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -11,9 +12,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from misc.cli.many_images import MANIFEST, Batch, find_jobs, run_batch
+from misc.cli.many_images import MANIFEST, Batch, find_jobs, run_batch, sum_up, worker
 from misc.errors import InputError, WeightsError
-from misc.pool import run_jobs
+from misc.pool import Outcome, run_jobs
 from tests.support.images import sample_picture
 
 MODES = {"profile": "embedded", "mode": "pixel", "bpp": 1.0}
@@ -61,9 +62,8 @@ def test_a_folder_there_and_back(photos: Path, tmp_path: Path) -> None:
     assert len(rows(images)) == 4
 
 
-def doing(action: Callable[[Mapping[str, Any]], None]) -> Any:
+def doing(action: Callable[[Mapping[str, Any]], object]) -> Any:
     """A runner that does its jobs here."""
-    from misc.pool import Outcome
 
     def run(target: str, setup: Mapping[str, Any], jobs: Any, workers: int) -> Any:
         for job in jobs:
@@ -122,6 +122,44 @@ def test_names_that_differ_by_their_ending_are_two(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     jobs = find_jobs(Batch("encode", tmp_path, tmp_path / "out", {}))
     assert len({job["target"] for job in jobs}) == 2
+
+
+def test_what_files_lack_is_said_at_the_end(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(target: str, setup: Mapping[str, Any], jobs: Any, workers: int) -> Any:
+        work = worker(setup)
+        return (Outcome(job, work(job)) for job in jobs)
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "nothing"))  # where nothing was pulled
+    (photos / "bad.jpg").unlink()
+    Image.new("RGBA", (64, 64)).save(photos / "sub" / "0.png")
+    told: list[str] = []
+    run_batch(Batch("encode", photos, tmp_path / "out", MODES | {"mode": "misc"}), 1, lambda *_: None, run, told.append)
+    first, second = told
+    assert first.startswith(f"{photos / '0.png'} and 3 more: the text and region streams are left out: the weights")
+    assert second == f"{photos / 'sub' / '0.png'}: transparency was laid on white"
+
+
+def test_many_notices_become_a_few() -> None:
+    lines = sum_up({f"{number} words": ["a", "b"] if number == 30 else ["a"] for number in range(40)})
+    assert lines[0] == "a and 1 more: 30 words"
+    assert lines[1:] == [*(f"a: {number} words" for number in range(9)), "30 more notices are not shown"]
+
+
+def test_a_name_that_is_not_utf_8_has_a_row_as_all_others(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    odd = tmp_path / "in" / os.fsdecode(b"caf\xe9.png")
+    sample_picture(32, 32).save(odd)
+    sample_picture(32, 32).save(tmp_path / "in" / "b.png")
+    run_batch(
+        Batch("encode", tmp_path / "in", tmp_path / "out", MODES),
+        1,
+        lambda *_: None,
+        doing(lambda job: Path(job["target"]).write_bytes(b"file")),
+    )
+    assert {name: row["state"] for name, row in rows(tmp_path / "out").items()} == {
+        r"caf\udce9.png": "done",
+        "b.png": "done",
+    }
 
 
 def test_nothing_to_do_is_one_sentence(tmp_path: Path) -> None:

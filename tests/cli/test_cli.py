@@ -46,6 +46,14 @@ def test_roundtrip_says_what_was_lost(misc_command, photo: Path, tmp_path: Path)
     assert json.loads(out)["psnr"] == pytest.approx(psnr(picture(192, 128), Image.open(target)), abs=0.01)
 
 
+def test_a_drawn_image_that_is_equal_is_said_in_json_that_all_read(misc_command, photo, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(Codec, "draw_many", lambda *_, **__: [Image.open(photo).convert("RGB")])
+    arguments = ["roundtrip", photo, tmp_path / "b.png", "--mode", "pixel", "--quality", "5"]
+    code, out, _ = misc_command(*arguments, "--json")
+    assert (code, json.loads(out, parse_constant=pytest.fail)["psnr"]) == (0, None)
+    assert "bpp, no difference ->" in misc_command(*arguments)[2]
+
+
 def test_missing_text_is_said(misc_command, photo: Path, tmp_path: Path) -> None:
     code, _, err = misc_command("encode", photo, tmp_path / "a.misc", "--quality", "5")
     assert code == 0

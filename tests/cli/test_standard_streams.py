@@ -2,6 +2,7 @@
 
 import io
 import os
+import pty
 import subprocess
 import sys
 import time
@@ -80,6 +81,49 @@ def test_closed_standard_streams(
     done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True)
     assert (done.returncode, done.stderr.decode()) == (code, words)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["encode", "-", "a.misc", "--describe", "-"],
+        ["encode", "PHOTO", "a.misc", "--describe", "-", "--regions", "-"],
+        ["roundtrip", "-", "a.png", "--regions", "-"],
+        ["edit", "-", "a.misc", "--text", "-"],
+    ],
+)
+def test_standard_input_is_one_input(misc_command, arguments: list[str]) -> None:
+    words = "misc: standard input holds one of the inputs, not two: give the other one by its name\n"
+    assert misc_command(*arguments) == (2, "", words)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["encode", TEXT, "-"], ["decode", TEXT, "-"], ["roundtrip", TEXT, "-"], ["edit", TEXT, "-"], ["text", "pack"]],
+)
+def test_bytes_are_not_written_to_a_terminal(arguments: list[str | Path]) -> None:
+    screen, terminal = pty.openpty()
+    done = subprocess.run([*MISC, *arguments], input=b"a cat", stdout=terminal, stderr=subprocess.PIPE)
+    os.set_blocking(screen, False)
+    os.close(terminal)
+    with pytest.raises(OSError, match="error"):  # nothing is there to be read
+        os.read(screen, 1)
+    os.close(screen)
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"misc: standard output is a terminal, which shows no such bytes")
+
+
+def test_two_results_never_share_an_output_by_whatever_name(tmp_path: Path, photo: Path) -> None:
+    command = [*MISC, "encode", photo, "/dev/stdout", "--mode", "pixel", "--quality", "3", "--json"]
+    done = subprocess.run(command, capture_output=True)
+    assert (done.returncode, done.stdout) == (2, b"")
+    command[5] = "a.misc"
+    with (tmp_path / "a.misc").open("wb") as out:
+        done = subprocess.run(command, stdout=out, stderr=subprocess.PIPE, cwd=tmp_path)
+    assert (done.returncode, (tmp_path / "a.misc").read_bytes()) == (2, b"")
+    assert b"would both write to" in done.stderr
+    command[5] = os.devnull
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
 
 
 def test_no_file_takes_the_place_of_a_closed_stream(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -11,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from misc.cli.eval import progress_bars
 from misc.errors import InputError
 from misc.eval.codecs import expand
 from misc.eval.report import collect
 from misc.eval.run import Plan, Troubles, claim, metrics_of, run
-from misc.eval.store import Store, find_photos, parse_rates
+from misc.eval.store import Store, find_photos, parse_rates, read_json, write_json
 from tests.support.images import sample_picture
 
 RATES = (0.5, 1.0, 2.0, 4.0)
@@ -156,10 +158,27 @@ def test_rates(text: str, rates: list[float]) -> None:
     assert len(parse_rates("0.003..0.05")) == 7
 
 
-@pytest.mark.parametrize("text", ["", "a", "0", "-1..2", "1..b", "0.1..0.2:0"])
+@pytest.mark.parametrize("text", ["", "a", "0", "-1..2", "1..b", "0.1..0.2:0", "0.1..0.2:99999999999"])
 def test_bad_rates_are_one_sentence(text: str) -> None:
     with pytest.raises(InputError, match="rates are"):
         parse_rates(text)
+
+
+def test_a_photo_whose_name_is_not_utf_8_has_its_place(tmp_path: Path) -> None:
+    facts = {"photos": {os.fsdecode(b"caf\xe9.png"): "digest"}}
+    write_json(tmp_path / "run.json", facts)
+    assert read_json(tmp_path / "run.json") == facts
+
+
+def test_a_codecs_name_is_no_markup_of_the_bars(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen, terminal = pty.openpty()
+    with os.fdopen(terminal, "w") as watched:
+        monkeypatch.setattr(sys, "stderr", watched)
+        with progress_bars() as progress:
+            progress("a[/b]: encoding", 1, 1)
+    seen = os.read(screen, 10_000).decode()
+    os.close(screen)
+    assert "a[/b]: encoding" in seen
 
 
 def test_bad_demands_are_one_sentence(tmp_path: Path) -> None:

@@ -86,3 +86,11 @@ def test_a_cache_that_cannot_be_written_is_no_hindrance(file: Path, monkeypatch:
     assert require(file, pinned) == file
     put(file, 0, keep_time=False)
     assert state_of(file, pinned) is State.DAMAGED
+
+
+def test_a_folder_whose_name_is_not_utf_8_has_stamps_too(file: Path) -> None:
+    odd = file.parent / os.fsdecode(b"caf\xe9") / "weights.bin"
+    odd.parent.mkdir()
+    file.rename(odd)
+    assert state_of(odd, sha256(odd)) is State.HERE
+    assert stamp_of(odd).is_file()
