@@ -28,6 +28,7 @@ FILES = {  # keys that name a file of weights, by table
     "subjects": ("weights",),
     "cascade": ("upsampler", "low_rate", "memory"),
 }
+TABLES = {"base", "description", "language_model", "packages", "decoder", "hub", *FILES}
 
 Table = dict[str, Any]
 
@@ -56,7 +57,7 @@ def read_own(path: Path) -> Table:
     """A user's own profile over its base. Its file names are relative to it, those of the base to misc/checkpoints.
 
     Raises:
-        InputError: the file is missing, is not TOML, or names no base.
+        InputError: the file is missing, is not TOML, names no base, or says what no profile can say.
     """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -70,6 +71,9 @@ def read_own(path: Path) -> Table:
         base = read_table(table["base"])
     except UsageError as error:  # the option is valid, but the content of its file is not
         raise InputError(f"the profile {path} has a base that cannot be: {error}") from error
+    wrong = next((key for key in table if key not in TABLES), "") or wrong_setting(base, table)
+    if wrong:
+        raise InputError(f"the profile {path} has a setting that no profile can have: {wrong}")
     for part, keys in FILES.items():
         own = table.get(part)
         if isinstance(own, dict):
@@ -77,12 +81,34 @@ def read_own(path: Path) -> Table:
     return {"description": f"{table['base']}, changed by {path.name}"} | merge(base, table)
 
 
+def wrong_setting(base: Table, changes: Table) -> str:
+    """The first setting that is of another kind than the base's, such as a number for a name; empty if none is."""
+    for name, value in changes.items():
+        known = base.get(name)
+        if isinstance(value, dict) and isinstance(known, dict):
+            inner = "" if name == "scheduler" else wrong_setting(known, value)
+            if inner:
+                return f"{name}.{inner}"
+        elif known is not None and kind_of(value) is not kind_of(known):
+            return f"{name} = {value!r}"
+    return ""
+
+
+def kind_of(value: object) -> type:
+    return float if type(value) is int else type(value)
+
+
 def located(table: Table, keys: tuple[str, ...], folder: Path) -> Table:
-    """A table with absolute paths for files beside the profile, without what the base says of replaced files."""
+    """A table with absolute paths for files beside the profile, without what the base says of replaced files.
+
+    A relative path names a file below misc/checkpoints if one is there, else one beside the profile, missing or not.
+    """
     changed = dict(table)
+    ours = Path(str(resources.files("misc.checkpoints")))
     for key in keys:
-        if isinstance(changed.get(key), str) and (folder / changed[key]).is_file():
-            changed[key] = str(folder / changed[key])
+        name = changed.get(key)
+        if isinstance(name, str) and name and ((folder / name).is_file() or not (ours / name).is_file()):
+            changed[key] = str(folder / name)
     if "weights" in keys and "weights" in table:
         changed.setdefault("sha256", "")
     if "upsampler" in table:

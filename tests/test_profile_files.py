@@ -96,6 +96,21 @@ def test_a_memory_that_is_gone_is_one_error(own: Path) -> None:
         Codec(str(own.parent / "gone.toml")).encode(sample_picture(64, 48), mode="pixel")
 
 
+def test_a_memory_that_is_nowhere_is_missing_beside_the_profile(tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text(OWN)  # and no own.safetensors: as if it were MISC's own, files were its too
+    with pytest.raises(WeightsError, match=rf"{tmp_path / 'own'}\.safetensors cannot be read: No such file"):
+        _ = load_profile(str(tmp_path / "own.toml")).exact_models
+
+
+def test_files_of_misc_are_still_named_as_its_profiles_name_them(tmp_path: Path) -> None:
+    base = load_profile().cascade
+    assert base is not None
+    names = {"upsampler": base.upsampler, "memory": base.memory, "low_rate": ""}
+    lines = "\n".join(f'{key} = "{name}"' for key, name in names.items())
+    (tmp_path / "own.toml").write_text(f'base = "sd15-tile"\n[cascade]\n{lines}')
+    assert load_profile(str(tmp_path / "own.toml")).cascade == dataclasses.replace(base, low_rate="")
+
+
 def test_weights_beside_it_are_not_held_against_the_bases_digest(tmp_path: Path) -> None:
     (tmp_path / "mine.safetensors").write_bytes(b"")
     (tmp_path / "own.toml").write_text('base = "embedded"\n[hyperprior]\nweights = "mine.safetensors"\n')
@@ -120,6 +135,11 @@ def test_it_says_how_a_hub_decoder_runs_here(tmp_path: Path) -> None:
         ('base = "no-such"', "there is no profile 'no-such'"),
         ('base = "embedded"\ncascade = 3', "has a setting that no profile can have"),
         ('base = "embedded"\n[cascade]\ncolour = 3', "has a setting that no profile can have"),
+        ('base = "embedded"\n[cascade]\nmemory = 3', "no profile can have: cascade.memory = 3"),
+        ('base = "embedded"\n[language_model]\ndigest = 3', "no profile can have: language_model.digest = 3"),
+        ('base = "embedded"\n[cascada]\nmemory = "own"', "no profile can have: cascada"),
+        ('base = "embedded"\nprofile = 3', "no profile can have: profile"),
+        ('base = "sd15-tile"\n[decoder.sampling]\nsteps = "many"', "decoder.sampling.steps = 'many'"),
         ('base = "sd15-tile"\n[decoder]\ndtype = "int8"', "run in float32, bfloat16, float16, not in 'int8'"),
         ('base = "sd15-tile"\n[decoder]\ncompile = "much"', "no mode 'much'; there is default, reduce-overhead"),
     ],

@@ -59,7 +59,7 @@ def find_photos(paths: Sequence[Path], licences: Sequence[str] = (), stated: str
         if path.suffix == ".tar" and path.is_file():
             photos = read_shard(path)
         elif path.is_dir():
-            files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
+            files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
             photos = (Photo(file.stem, file.read_bytes(), path.name, stated) for file in files)
         elif path.is_file() and path.suffix.lower() in SUFFIXES:
             photos = iter([Photo(path.stem, path.read_bytes(), path.parent.name, stated)])
