@@ -16,7 +16,7 @@ from .bits.text import coder_of, description
 from .bits.text.consonants import skeletons
 from .bits.text.description import MAX_SKELETONS, MAX_WORDS, Description
 from .bits.text.lzw import fold
-from .errors import InputError
+from .errors import InputError, UsageError
 
 __all__ = ["edit_file"]
 
@@ -43,6 +43,7 @@ def edit_file(
 
     Raises:
         InputError: the streams would contradict each other, or none would be left.
+        UsageError: no file admits such a change.
         BitstreamError, LimitError, ModelMismatchError: as `misc.bits.streams.decode`.
     """
     content = streams.decode(data, models, max_pixels=max_pixels)
@@ -60,17 +61,17 @@ def edit_file(
 
 
 def check_edit(content: Streams, sections: Collection[str], text: Description | None, drop: Collection[str]) -> None:
-    """Raise InputError if an edit is not possible for a file; arguments as in `edit_file`."""
+    """Raise InputError if an edit is not possible for this file, or for any; arguments as in `edit_file`."""
     unknown = sorted(set(drop) - set(SECTIONS))
     if unknown:
-        raise InputError(f"there is no stream {unknown[0]!r}; there is {', '.join(SECTIONS)}")
+        raise UsageError(f"there is no stream {unknown[0]!r}; there is {', '.join(SECTIONS)}")
     absent = [name for name in SECTIONS if name in drop and name not in sections]
     if absent:
         raise InputError(f"the file has no {absent[0]} to drop")
     if text is None and not drop:
-        raise InputError("there is nothing to change: give a text, or streams to drop")
+        raise UsageError("there is nothing to change: give a text, or streams to drop")
     if text is not None and "text" in drop:
-        raise InputError("change the text or drop it, not both")
+        raise UsageError("change the text or drop it, not both")
     if text is not None and not any(text.fields()):
         raise InputError("the text is empty; to have none, drop it")
     if text is None and set(sections) <= set(drop):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from misc.bits import container
+from misc.bits.container import Section, symbol_check
 from misc.bits.regions.maps import RegionMaps
 from misc.bits.streams import Streams, decode, pack, write
 from misc.bits.text.description import Description, Item, to_json
@@ -124,7 +125,10 @@ def test_damage_is_refused_before_anything_is_changed() -> None:
         (["FILE", "new.misc", "--text", "DOG", "--drop", "regions"], 0, "192x128"),
         (["DAMAGED", "new.misc", "--text", "DOG"], 3, "checksum"),
         (["FILE", "FILE", "--text", "DOG"], 1, "would be lost"),
-        (["FILE", "new.misc", "--drop", "sound"], 1, "no stream 'sound'"),
+        (["FILE", "new.misc", "--drop", "sound"], 2, "no stream 'sound'"),
+        (["FILE", "new.misc"], 2, "nothing to change"),
+        (["FILE", "new.misc", "--text", "DOG", "--drop", "text"], 2, "not both"),
+        (["FILE", "new.misc", "--drop", "regions,pixels,text"], 1, "no stream would be left"),
         (["FILE", "new.misc", "--text", "LONG"], 1, "at most 64 words"),
         (["FILE", "new.misc", "--text", "EMPTY"], 1, "text is empty"),
     ],
@@ -157,3 +161,15 @@ def test_info_counts_as_the_papers_do(misc_command, tmp_path: Path) -> None:
     bits = 8 * path.stat().st_size
     assert code == {"bits": 36, "ubpp": 1464.84, "file_bits": bits, "file_ubpp": round(1e6 * bits / 192 / 128, 2)}
     assert "code 36 bits, 1465 ubpp; the file" in misc_command("info", path)[1]
+
+
+def test_info_shows_a_caption_of_no_letters(misc_command, tmp_path: Path) -> None:
+    path, models = tmp_path / "a.misc", load_profile("embedded").exact_models
+    content = Streams(192, 128, text=Description("a dog"))
+    lzw = bytes(pack(content, models, coder="lzw")["text"].payload[:1])
+    path.write_bytes(write(content, {"text": Section(lzw, symbol_check("text", b""))}, models))
+    assert misc_command("verify", path)[0] == 0
+    code, out, err = misc_command("info", path)
+    assert (code, err) == (0, "")
+    assert "caption 0 bits; the file 80 bits" in out
+    assert json.loads(misc_command("info", path, "--json")[1])["code"]["ratio"] is None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from ...errors import BitstreamError, BudgetError, InputError
+from ...errors import BitstreamError, BudgetError, InputError, UsageError
 from .codec import Setting
 
 __all__ = ["Command", "parse"]
@@ -22,18 +22,22 @@ def parse(text: str) -> Setting:
     """The setting from `--codec-cmd`: a name, a command that encodes a PNG to a file, and one that decodes it to a PNG.
 
     Raises:
-        InputError: it has another form, or a program is missing.
+        UsageError: it has another form.
+        InputError: a program is missing.
     """
     name, colon, rest = text.partition(":")
     encoder, slash, decoder = rest.partition(" / ")
     name, form = name.strip(), "'name: enc {in} {out} {bpp} / dec {in} {out}'"
-    if not (name and colon and slash) or "/" in name or name != Path(name).name:
-        raise InputError(f"a codec by command is given as {form}, not {text!r}")
+    if not (name and colon and slash) or "/" in name or name in (".", ".."):
+        raise UsageError(f"a codec by command is given as {form}, not {text!r}")
     for command, places in ((encoder, ("{in}", "{out}", "{bpp}")), (decoder, ("{in}", "{out}"))):
         lacking = next((place for place in places if place not in command), None)
         if lacking:
-            raise InputError(f"the command {command.strip()!r} of codec {name} has no {lacking}")
-        program = shlex.split(command)[0]
+            raise UsageError(f"the command {command.strip()!r} of codec {name} has no {lacking}")
+        try:
+            program = shlex.split(command)[0]
+        except ValueError as error:  # a quote that does not end
+            raise UsageError(f"the command {command.strip()!r} of codec {name} cannot be read: {error}") from error
         if shutil.which(program) is None:
             raise InputError(f"codec {name} needs {program}, which is not installed")
     return Setting(name, "command", options={"encoder": encoder.strip(), "decoder": decoder.strip()})

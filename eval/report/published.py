@@ -7,6 +7,7 @@ marks and a label. No table mixes them with measurements.
 from __future__ import annotations
 
 import csv
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,14 +44,22 @@ def read_published(path: Path) -> list[Row]:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not a CSV in UTF-8") from error
-    reader = csv.DictReader(text.splitlines())
-    if tuple(reader.fieldnames or ()) != COLUMNS:
-        raise InputError(f"{path.name} does not have the columns {', '.join(COLUMNS)}")
+    try:
+        reader = csv.DictReader(text.splitlines())
+        if tuple(reader.fieldnames or ()) != COLUMNS:
+            raise InputError(f"{path.name} does not have the columns {', '.join(COLUMNS)}")
+        lines = list(reader)
+    except csv.Error as error:
+        raise InputError(f"{path.name} is not a CSV: {error}") from error
     rows = []
-    for number, row in enumerate(reader, 2):
+    for number, row in enumerate(lines, 2):
+        if None in row:
+            raise InputError(f"line {number} of {path.name} has more than {len(COLUMNS)} columns: quote its commas")
         try:
             value = float(row["value"]) if row["value"] else None
             made = Row(row["codec"], row["dataset"], float(row["bpp"]), row["metric"], value, row["source"])
+            if not math.isfinite(made.bpp) or not math.isfinite(value or 0):
+                raise ValueError
         except (TypeError, ValueError) as error:
             raise InputError(f"line {number} of {path.name} has no number where one belongs") from error
         if not made.source or not made.codec or made.bpp <= 0:

@@ -113,7 +113,8 @@ def code_facts(facts: dict[str, Any], coder: str, payload: bytes, text: Descript
         return {"code": {"bits": bits, "ubpp": round(1e6 * bits / pixels, 2), **file}}
     if coder == "lzw":
         bits = 8 * (len(payload) - 1)
-        return {"code": {"bits": bits, "ratio": round(24 * pixels / bits, 1), **file}}
+        ratio = round(24 * pixels / bits, 1) if bits else None  # no bytes are a caption of no letters
+        return {"code": {"bits": bits, "ratio": ratio, **file}}
     return {}
 
 
@@ -125,7 +126,8 @@ def code_lines(facts: dict[str, Any]) -> list[str]:
     as_file = f"the file {code['file_bits']} bits, {code['file_ubpp']:.0f} ubpp"
     if "ubpp" in code:
         return [f"code {code['bits']} bits, {code['ubpp']:.0f} ubpp; {as_file}"]
-    return [f"caption {code['bits']} bits, 1 : {code['ratio']:,.0f} of raw 24-bit pixels; {as_file}"]
+    ratio = "" if code["ratio"] is None else f", 1 : {code['ratio']:,.0f} of raw 24-bit pixels"
+    return [f"caption {code['bits']} bits{ratio}; {as_file}"]
 
 
 def region_facts(maps: RegionMaps) -> dict[str, int]:

@@ -160,6 +160,8 @@ def test_commands_are_codecs(tmp_path: Path) -> None:
         ("a: cp {in} {out} / cp {in} {out}", "has no {bpp}"),
         ("a: surely-not-there {in} {out} {bpp} / cp {in} {out}", "surely-not-there, which is not installed"),
         ("../a: cp {in} {out} {bpp} / cp {in} {out}", "is given as"),
+        ("..: cp {in} {out} {bpp} / cp {in} {out}", "is given as"),
+        ("a: cp '{in} {out} {bpp} / cp {in} {out}", "of codec a cannot be read: No closing quotation"),
     ],
 )
 def test_bad_commands_are_one_sentence(text: str, said: str) -> None:

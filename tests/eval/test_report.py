@@ -191,12 +191,23 @@ def test_published_figures_have_a_source() -> None:
         ("A,Kodak,0.1,psnr,20,", "lacks codec, rate or source"),
         ("A,Kodak,x,psnr,20,paper", "no number"),
         ("A,Kodak,0.1,fid,20,paper", "no metric"),
+        ("A,Kodak,nan,psnr,20,paper", "no number"),
+        ("A,Kodak,0.1,psnr,inf,paper", "no number"),
+        ("A,Kodak,0.1,psnr,20,paper, page 2", "line 2 of p.csv has more than 6 columns"),
+        (f"A,Kodak,0.1,psnr,20,{'x' * 200_000}", "is not a CSV: field larger"),
     ],
 )
 def test_bad_published_figures_are_refused(tmp_path: Path, line: str, said: str) -> None:
     (tmp_path / "p.csv").write_text(f"codec,dataset,bpp,metric,value,source\n{line}\n")
     with pytest.raises(InputError, match=said):
         read_published(tmp_path / "p.csv")
+
+
+def test_published_figures_command_no_terminal(tmp_path: Path, misc_command) -> None:
+    (tmp_path / "p.csv").write_text("codec,dataset,bpp,metric,value,source\n[/b],[red]d,0.1,psnr,20,a\x1b[2J\n")
+    code, out, err = misc_command("eval", "published", tmp_path / "p.csv")
+    assert (code, err) == (0, "")
+    assert all(words in out for words in ("[/b]", "[red]d", r"a\x1b[2J"))
 
 
 def test_other_files_are_no_results(tmp_path: Path) -> None:
