@@ -101,13 +101,15 @@ def kind_of(value: object) -> type:
 def located(table: Table, keys: tuple[str, ...], folder: Path) -> Table:
     """A table with absolute paths for files beside the profile, without what the base says of replaced files.
 
-    A relative path names a file below misc/checkpoints if one is there, else one beside the profile, missing or not.
+    A memory that is in neither place is missing beside the profile: files must not be taken for those of MISC's own.
     """
     changed = dict(table)
     ours = Path(str(resources.files("misc.checkpoints")))
     for key in keys:
         name = changed.get(key)
-        if isinstance(name, str) and name and ((folder / name).is_file() or not (ours / name).is_file()):
+        if not isinstance(name, str):
+            continue
+        if (folder / name).is_file() or (key == "memory" and name and not (ours / name).is_file()):
             changed[key] = str(folder / name)
     if "weights" in keys and "weights" in table:
         changed.setdefault("sha256", "")
