@@ -86,6 +86,10 @@ class MiscImageFile(ImageFile.ImageFile):
             except MiscError as error:
                 raise OSError(str(error)) from error
             self._data = None
+            if (
+                self._exclusive_fp and self.fp is not None
+            ):  # Pillow closes what it opened, and then sees only the pixels
+                self.fp.close()
             self.fp = io.BytesIO(pixels)
             self.tile = [ImageFile._Tile("raw", (0, 0, *self.size), 0, self.mode)]
         return super().load()

@@ -57,7 +57,8 @@ class MiscDataset(Dataset[tuple[Any, Any]]):
     The dataset can be pickled if its functions can. It holds no models: each process loads its own.
 
     Args:
-        files: a folder, whose `.misc` files (also those in subfolders) are sorted by name; or a list of files.
+        files: a folder, whose `.misc` files (also those in subfolders) are sorted by name; or one file, or a list
+            of files.
         transform: maps the image, an RGB image of Pillow, to the value that is returned.
         target: maps the file's Record to the label; the default is the file's index.
         draft: return drafts, the pixel stream's own images, which are fast; if False, draw with the decoder.
@@ -121,6 +122,8 @@ def list_files(files: str | Path | Sequence[str | Path]) -> list[Path]:
     """The files of a dataset, in its order."""
     if isinstance(files, str | Path):
         folder = Path(files)
+        if folder.is_file():
+            return [folder]
         if not folder.is_dir():
             raise InputError(f"there is no folder {folder}")
         paths = sorted(path for path in folder.rglob("*.misc") if path.is_file())

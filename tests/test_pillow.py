@@ -69,6 +69,17 @@ def test_damage_is_pillows_error(tmp_path: Path) -> None:
         image.verify()
 
 
+def test_a_file_is_closed_once_it_is_drawn(coded: Path) -> None:
+    image = Image.open(coded)
+    opened = image.fp
+    assert opened is not None
+    image.load()
+    assert opened.closed
+    with coded.open("rb") as file:
+        Image.open(file).load()
+        assert not file.closed  # it is its owner's
+
+
 def test_a_whole_file_is_verified(coded: Path) -> None:
     with Image.open(coded) as image:
         image.verify()

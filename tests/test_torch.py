@@ -125,6 +125,11 @@ def test_faults_name_the_file(folder: Path, tmp_path: Path) -> None:
         MiscDataset(folder, max_pixels=1000)[0]
 
 
+def test_one_file_is_a_dataset(folder: Path) -> None:
+    path = sorted(folder.rglob("*.misc"))[0]
+    assert MiscDataset(path).files == MiscDataset(str(path)).files == [path]
+
+
 def test_a_dataset_of_nothing_is_refused(tmp_path: Path) -> None:
     for files in (tmp_path, tmp_path / "none", []):
         with pytest.raises(InputError):
