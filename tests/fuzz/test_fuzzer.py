@@ -1,5 +1,6 @@
 """The fuzzer finds planted faults, says which input it was, and leaves sound readers alone."""
 
+import json
 import os
 import signal
 import time
@@ -14,6 +15,7 @@ from tests.fuzz.targets import Target, targets
 
 CORPUS = (b"MISC file", b"another one")
 LINES: list[str] = []
+ROOT = Path(__file__).parents[2]
 
 
 def sound(data: bytes) -> None:
@@ -115,3 +117,13 @@ def test_every_reader_takes_its_corpus(target: Target) -> None:
     assert len(target.corpus) >= 2
     for number, data in enumerate(target.corpus):
         assert try_input(target, number, data) is None
+
+
+def test_the_inputs_that_the_documentation_counts_are_the_committed_ones() -> None:
+    result = json.loads((ROOT / "docs/results/fuzz.json").read_text())
+    said = " ".join((ROOT / "docs/reliability.md").read_text().split())
+    assert result["faults"] == []
+    assert set(result["targets"]) == {target.name for target in targets()}
+    assert f"Of {result['inputs']:,} inputs for {len(result['targets'])} readers none crashed" in said
+    slow = (f"{result['targets'][f'text-{name}']:,}" for name in ("lm-small", "words"))
+    assert f"take {' and '.join(slow)} of them" in said
