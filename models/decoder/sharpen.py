@@ -76,7 +76,8 @@ class Sharpener:
 
     def network_for(self, quality: int) -> Upsampler:
         """The network that draws drafts of a quality, 0 to 255."""
-        return self.network if self._load_low_rate is None or quality >= self.low_rate_below else self.low_rate
+        coarse = self._load_low_rate is not None and quality < self.low_rate_below
+        return self.low_rate if coarse else self.network
 
     @functools.cached_property
     def low_rate(self) -> Upsampler:

@@ -104,3 +104,16 @@ def test_its_images(tmp_path: Path) -> None:
 def test_a_profile_that_diffusers_has_no_pipeline_for_is_said() -> None:
     with pytest.raises(typer.BadParameter, match="profile embedded has no decoder that"):
         speed.measure("embedded", random_weights=True)
+
+
+def test_weights_are_shared_until_one_side_is_moved() -> None:
+    """So the layout of our networks is not that of the pipeline which they are compared with."""
+    ours = random_parts("tiny")
+    theirs = speed.shared(ours)
+    mine, other = ours.vae.encoder.conv_in.weight, theirs.vae.encoder.conv_in.weight
+    assert mine.data_ptr() == other.data_ptr()
+    torch.nn.Module.to(ours.vae, memory_format=torch.channels_last)
+    mine = ours.vae.encoder.conv_in.weight
+    assert mine.is_contiguous(memory_format=torch.channels_last)
+    assert other.is_contiguous()
+    assert torch.equal(mine, other)

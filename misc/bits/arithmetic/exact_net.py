@@ -3,9 +3,8 @@
 Every number is an integer in a float array. When a layer is built, its largest possible partial sum is computed from
 its weights and the largest input. If that bound is below 2^24, the layer runs in float32; below 2^53, in float64;
 otherwise it is refused. Below the bound every partial sum is exact. Therefore the order of summation, the number of
-threads, fused multiply-add and the BLAS library cannot change a
-bit. Between layers values are shifted right by powers of two,
-rounded half up and clipped.
+threads, fused multiply-add and the BLAS library cannot change a bit. Between layers values are shifted right
+by powers of two, rounded half up and clipped.
 """
 
 from __future__ import annotations
