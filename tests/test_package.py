@@ -141,6 +141,7 @@ def test_the_wheel_alone_encodes_and_decodes(installed: dict[str, str], tmp_path
     assert where.startswith(installed["PYTHONPATH"])
     run(installed, tmp_path, "-m", "misc", "encode", "--mode", "pixel", "photo.png", "photo.misc")
     assert run(installed, tmp_path, "-m", "misc", "info", "photo.misc").startswith("96x64, ")
+    assert run(installed, tmp_path, "-m", "misc", "--version") == f"misc {PROJECT['project']['version']}\n"
     run(installed, tmp_path, "-m", "misc", "decode", "--draft", "photo.misc", "drawn.png")
     with Image.open(tmp_path / "drawn.png") as drawn:
         assert drawn.size == (96, 64)

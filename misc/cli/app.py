@@ -13,6 +13,8 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from importlib import metadata
+from typing import Annotated
 
 import typer
 
@@ -38,11 +40,27 @@ INTERRUPTED = 130
 
 app = typer.Typer(
     name="misc",
-    help="An image codec for ultra-low bitrates: text, regions and pixels in one small file.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def print_version(wanted: bool) -> None:
+    """Print the version and exit, if it is wanted."""
+    if wanted:
+        typer.echo(f"misc {metadata.version('misc-codec')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """An image codec for ultra-low bitrates: text, regions and pixels in one small file."""
+
 
 app.add_typer(batch_app)
 app.add_typer(eval_app)

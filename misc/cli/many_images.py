@@ -26,7 +26,7 @@ __all__ = ["COLUMNS", "MANIFEST", "Batch", "find_jobs", "run_batch", "write_mani
 
 MANIFEST = "manifest.csv"
 COLUMNS = ("source", "target", "state", "source_sha256", "target_sha256", "source_bytes", "target_bytes", "error")
-IMAGES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".tif", ".tiff"}
+IMAGES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".tif", ".tiff", ".gif", ".jp2", ".ppm"}
 ENDING = ".misc"
 MOST_NOTICES = 10
 

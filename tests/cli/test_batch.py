@@ -14,6 +14,7 @@ from PIL import Image
 
 from misc.cli.many_images import MANIFEST, Batch, find_jobs, run_batch, sum_up, worker
 from misc.errors import InputError, WeightsError
+from misc.images import decode_image
 from misc.pool import Outcome, run_jobs
 from tests.support.images import sample_picture
 
@@ -32,6 +33,15 @@ def photos(tmp_path: Path) -> Path:
 
 def rows(folder: Path) -> dict[str, dict[str, str]]:
     return {row["source"]: row for row in csv.DictReader((folder / MANIFEST).open())}
+
+
+@pytest.mark.parametrize("ending", [".gif", ".jp2", ".ppm", ".TIF"])
+def test_every_image_that_encode_reads_is_found(ending: str, tmp_path: Path) -> None:
+    sample_picture(64, 64).save(tmp_path / f"a{ending}")
+    (tmp_path / "notes.txt").write_text("no image")
+    job, *others = find_jobs(Batch("encode", tmp_path, tmp_path / "out", {}))
+    assert (job["source"], others) == (str(tmp_path / f"a{ending}"), [])
+    assert decode_image(Path(job["source"]).read_bytes()).image.size == (64, 64)
 
 
 def test_a_folder_there_and_back(photos: Path, tmp_path: Path) -> None:
