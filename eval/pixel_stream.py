@@ -32,9 +32,10 @@ from .metrics import Reference, StLpips, mean_of
 from .metrics.catalogue import METRICS
 from .report.bjontegaard import rate_difference
 
-__all__ = ["measure"]
+__all__ = ["markdown_of", "measure"]
 
 FIGURES = ("psnr", "st_lpips")
+TITLES = ("MISC bpp", "PSNR dB", "ST-LPIPS", "others' bpp", "PSNR dB", "others' bpp", "ST-LPIPS")
 PADDED_QUALITY = 160  # of the crops of `padding_cost`
 
 
@@ -146,13 +147,31 @@ def measure(data: Path, profile: str, baselines: dict[str, Any] | None) -> dict[
     }
 
 
+def cells_of(result: dict[str, Any]) -> list[list[str]]:
+    """The rows of the table: our curves, then those of the others, `-` where these end."""
+    columns = [result[source][figure] for source in ("curves", "best_of_others") for figure in FIGURES]
+    digits = {"psnr": 2, "st_lpips": 3}
+    rows = []
+    for points in itertools.zip_longest(*columns):
+        pairs = [
+            [f"{point[0]:.4f}", f"{point[1]:.{digits[figure]}f}"] if point else ["-", "-"]
+            for point, figure in zip(points, FIGURES * 2, strict=True)
+        ]
+        rows.append([*pairs[0], pairs[1][1], *pairs[2], *pairs[3]])  # our curves have one rate
+    return rows
+
+
+def markdown_of(result: dict[str, Any]) -> str:
+    """The table as it stands in the README."""
+    lines = [f"| {' | '.join(TITLES)} |", "|---" * len(TITLES) + "|"]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in cells_of(result))])
+
+
 def show(result: dict[str, Any], console: Console) -> None:
     """Print the figures."""
-    table = Table("bpp", "PSNR dB", "ST-LPIPS", "others' bpp", "PSNR dB", "others' bpp", "ST-LPIPS")
-    columns = [result[source][figure] for source in ("curves", "best_of_others") for figure in FIGURES]
-    for row in itertools.zip_longest(*columns):
-        ours, ours_lpips, others, others_lpips = ([f"{v:.4f}" for v in point] if point else ["-", "-"] for point in row)
-        table.add_row(*ours, ours_lpips[1], *others, *others_lpips)
+    table = Table(*TITLES)
+    for row in cells_of(result):
+        table.add_row(*row)
     console.print(table)
     for name in ("bd_rate_percent", "estimate", "padding_bytes", "speed"):
         facts = ", ".join(f"{k} {v:,.3f}" if v is not None else f"{k} -" for k, v in result[name].items())
