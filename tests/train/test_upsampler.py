@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,12 @@ from torch.nn import functional as F  # noqa: N812
 
 from misc.models.decoder.upsampler import Upsampler
 from misc.models.decoder.upsampler_weights import load_upsampler
+from misc.models.towers.efficientnet import EfficientNetLite
 from misc.train import upsampler as trainer
-from misc.train.losses.unet_discriminator import UNetDiscriminator
-from misc.train.upsampler import Recipe, UpsamplerTask
+from misc.train.losses.discriminator import discriminator_loss, generator_loss
+from misc.train.losses.excess_detail import excess_detail
+from misc.train.losses.projected_discriminator import ProjectedDiscriminator
+from misc.train.upsampler import Critic, Recipe, UpsamplerTask
 from tests.train.learning import ACCELERATOR, assert_learns
 
 RECIPE = Recipe(batch=2, crop=32, inner=16, rate=3e-3, critic_rate=3e-3, critic_features=8)
@@ -77,8 +81,8 @@ def test_a_discriminator_that_guesses_has_no_say(task: UpsamplerTask) -> None:
     with_critic, losses = task.pull(drawn.clone(), photos, drafts, 0)
     assert not torch.equal(without, with_critic)
     torch.testing.assert_close((with_critic - without).norm(), torch.tensor(RECIPE.critic), rtol=0.01, atol=0)
-    assert set(losses) == {"vgg", "coarse", "unreal"}
-    assert set(task.pull(drawn.clone(), photos, drafts, 1)[1]) == {"st_lpips", "coarse", "unreal"}
+    assert set(losses) == {"vgg", "coarse", "excess", "unreal"}
+    assert set(task.pull(drawn.clone(), photos, drafts, 1)[1]) == {"st_lpips", "coarse", "excess", "unreal"}
 
 
 def test_the_pull_points_to_the_photo(task: UpsamplerTask) -> None:
@@ -89,11 +93,56 @@ def test_the_pull_points_to_the_photo(task: UpsamplerTask) -> None:
     assert (pull > 0).all(), "too bright everywhere, so the gradient is positive everywhere"
 
 
-def test_discriminator_sees_image_and_draft() -> None:
+@pytest.fixture(scope="module")
+def classifier() -> EfficientNetLite:
+    torch.manual_seed(1)
+    return EfficientNetLite(4).eval().requires_grad_(False)
+
+
+@pytest.mark.parametrize("sizes", [[(32, 64)], [(16, 32), (8, 16), (4, 8), (2, 4), (1, 2), (32, 64)]])
+def test_every_discriminator_sees_image_and_draft(sizes: list[tuple[int, int]], classifier: EfficientNetLite) -> None:
     torch.manual_seed(0)
-    critic = UNetDiscriminator(8)
-    images, drafts = torch.rand(2, 3, 16, 24), torch.rand(2, 3, 16, 24)
+    critic = Critic(8, classifier if len(sizes) > 1 else None)
+    images, drafts = torch.rand(2, 3, 32, 64), torch.rand(2, 3, 32, 64)
     logits = critic(images, drafts)
-    assert logits.shape == (2, 1, 16, 24)
-    assert not torch.equal(logits, critic(images, 1 - drafts))
-    assert not torch.equal(logits, critic(1 - images, drafts))
+    assert [each.shape for each in logits] == [(2, 1, *size) for size in sizes]
+    for changed in (critic(images, 1 - drafts), critic(1 - images, drafts)):
+        assert not any(torch.equal(a, b) for a, b in zip(logits, changed, strict=True))
+
+
+def test_only_the_heads_of_a_projected_discriminator_learn(classifier: EfficientNetLite) -> None:
+    critic = ProjectedDiscriminator(classifier).train()
+    assert {name.partition(".")[0] for name, value in critic.named_parameters() if value.requires_grad} == {"heads"}
+    before = {name: value.clone() for name, value in classifier.named_buffers()}
+    images = torch.rand(1, 3, 32, 32, requires_grad=True)
+    generator_loss(critic(images, torch.rand(1, 3, 32, 32))).backward()
+    assert images.grad is not None
+    assert images.grad.abs().sum() > 0, "the image's gradient passes the classifier"
+    assert all(torch.equal(value, before[name]) for name, value in classifier.named_buffers()), "batch norm is frozen"
+
+
+def test_losses_of_discriminators_are_the_mean_of_each() -> None:
+    real, drawn = [torch.tensor([2.0, 0.0]), torch.tensor([[-1.0]])], [torch.tensor([-3.0, 0.0]), torch.tensor([[1.0]])]
+    assert discriminator_loss(real, drawn).item() == pytest.approx(((0.5 + 0.5) / 2 + (2 + 2) / 2) / 2)
+    assert generator_loss(drawn).item() == pytest.approx((1.5 - 1.0) / 2)
+
+
+def test_detail_counts_where_the_photo_has_less() -> None:
+    flat, (rows, columns) = (
+        torch.full((1, 3, 32, 32), 0.5),
+        torch.meshgrid(torch.arange(32), torch.arange(32), indexing="ij"),
+    )
+    weave = flat + 0.1 * ((rows + columns) % 2 - 0.5)
+    assert excess_detail(flat, flat) == excess_detail(flat, weave) == excess_detail(weave, weave) == 0
+    assert excess_detail(weave, flat) > 20 * excess_detail(flat + 0.5 * (weave - flat), 0.9 * weave)
+    half = torch.cat([weave[..., :16], flat[..., 16:]], 3)
+    torch.testing.assert_close(excess_detail(half, flat), excess_detail(weave, flat) / 2, rtol=0.1, atol=0)
+
+
+def test_excess_detail_has_its_share_of_the_pull(task: UpsamplerTask) -> None:
+    photos, drafts, _ = task.batch()
+    drawn, task.skill = drafts + 0.1 * torch.randn_like(drafts), 0.0
+    without, _ = task.pull(drawn.clone(), photos, drafts, 0)
+    task.recipe = dataclasses.replace(task.recipe, flat=0.7)
+    with_share, _ = task.pull(drawn.clone(), photos, drafts, 0)
+    torch.testing.assert_close((with_share - without).norm(), torch.tensor(0.7), rtol=0.01, atol=0)

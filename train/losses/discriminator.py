@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
 from torch import Tensor
 from torch.nn import functional
 
 __all__ = ["discriminator_loss", "generator_loss"]
 
 
-def discriminator_loss(real: Tensor, drawn: Tensor) -> Tensor:
-    """Loss of a discriminator, from its logits of photos and of drawn images, of any shape."""
-    return (functional.relu(1 - real.float()).mean() + functional.relu(1 + drawn.float()).mean()) / 2
+def discriminator_loss(real: Sequence[Tensor], drawn: Sequence[Tensor]) -> Tensor:
+    """Loss of discriminators, from the logits of each, of any shape, for photos and for drawn images."""
+    pairs = zip(real, drawn, strict=True)
+    return torch.stack(
+        [(functional.relu(1 - a.float()).mean() + functional.relu(1 + b.float()).mean()) / 2 for a, b in pairs]
+    ).mean()
 
 
-def generator_loss(drawn: Tensor) -> Tensor:
-    """Loss of drawn images that the discriminator recognises, from their logits."""
-    return -drawn.float().mean()
+def generator_loss(drawn: Sequence[Tensor]) -> Tensor:
+    """Loss of drawn images that the discriminators recognise, from the logits of each."""
+    return -torch.stack([logits.float().mean() for logits in drawn]).mean()

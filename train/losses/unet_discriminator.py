@@ -36,8 +36,8 @@ class UNetDiscriminator(nn.Module):
         self.up = nn.ModuleList(layer(widths[k + 1], widths[k], 3, 1) for k in reversed(range(3)))
         self.last = nn.Sequential(layer(features, features, 3, 1), nn.LeakyReLU(SLOPE), nn.Conv2d(features, 1, 3, 1, 1))
 
-    def forward(self, images: Tensor, drafts: Tensor) -> Tensor:
-        """(B, 1, H, W) logits, high where the image looks like a photo.
+    def forward(self, images: Tensor, drafts: Tensor) -> list[Tensor]:
+        """One tensor (B, 1, H, W) of logits, high where the image looks like a photo.
 
         Args:
             images, drafts: (B, 3, H, W) in [0, 1]; H and W are multiples of 8.
@@ -50,5 +50,4 @@ class UNetDiscriminator(nn.Module):
         for up in self.up:
             x = functional.interpolate(x, scale_factor=2.0, mode="bilinear")
             x = functional.leaky_relu(up(x), SLOPE) + levels.pop()
-        logits: Tensor = self.last(x)
-        return logits
+        return [self.last(x)]
