@@ -202,16 +202,14 @@ class CascadeProfile:
     Attributes:
         upsampler: a file, or `x4plus` for unmodified Real-ESRGAN x4plus from the profile's packages.
         memory: a file with the photos for files without pixels; without it such files cannot be drawn.
-        low_rate: a file of an upsampler for coarse drafts; without it the other one draws them too.
-        low_rate_below: quality of the pixel stream, 0 to 255, below which a draft is coarse.
+        memory_upsampler: a file of an upsampler for the memory's photos; without it the other one draws them too.
         licence: of these files.
     """
 
     upsampler: str
     licence: str
     memory: str = ""
-    low_rate: str = ""
-    low_rate_below: int = 0
+    memory_upsampler: str = ""
 
 
 def hub_part(table: Mapping[str, Any]) -> HubPart:

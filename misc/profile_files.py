@@ -26,7 +26,7 @@ FILES = {  # keys that name a file of weights, by table
     "locator": ("weights",),
     "detector": ("weights",),
     "subjects": ("weights",),
-    "cascade": ("upsampler", "low_rate", "memory"),
+    "cascade": ("upsampler", "memory_upsampler", "memory"),
 }
 TABLES = {"base", "description", "language_model", "packages", "decoder", "hub", *FILES}
 
@@ -114,7 +114,7 @@ def located(table: Table, keys: tuple[str, ...], folder: Path) -> Table:
     if "weights" in keys and "weights" in table:
         changed.setdefault("sha256", "")
     if "upsampler" in table:
-        changed.setdefault("low_rate", "")  # the user's own draws at every rate
+        changed.setdefault("memory_upsampler", "")  # the user's own draws the memory's photos too
     return changed
 
 

@@ -42,7 +42,9 @@ def load_cascade(
     if table is None:
         raise WeightsError(f"profile {profile.name} has no embedded decoder")
     recall = functools.cache(lambda: Recall(load_memory(checkpoint(table.memory)), hyperprior, embed))
-    return Cascade(load_sharpener(profile, device), recall if table.memory else None)
+    sharpener = load_sharpener(profile, device)
+    own = functools.cache(lambda: Sharpener(load_upsampler(checkpoint(table.memory_upsampler)), device))
+    return Cascade(sharpener, recall if table.memory else None, own if table.memory_upsampler else None)
 
 
 def load_sharpener(profile: Profile, device: str) -> Sharpener:
@@ -51,11 +53,7 @@ def load_sharpener(profile: Profile, device: str) -> Sharpener:
         raise WeightsError(f"profile {profile.name} has no upsampler")
     if profile.cascade.upsampler == X4PLUS:
         return Sharpener(load_x4plus(profile), device)
-    table = profile.cascade
-    network = load_upsampler(checkpoint(table.upsampler))
-    if not table.low_rate:
-        return Sharpener(network, device)
-    return Sharpener(network, device, lambda: load_upsampler(checkpoint(table.low_rate)), table.low_rate_below)
+    return Sharpener(load_upsampler(checkpoint(profile.cascade.upsampler)), device)
 
 
 def load_x4plus(profile: Profile) -> Upsampler:

@@ -1,4 +1,4 @@
-"""The tables of the upsampler in README and card are those of the committed figures."""
+"""The figures in README and cards are the committed ones."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from misc.eval import text_stream
+from misc.eval import pixel_stream, text_stream
 from misc.eval.decoder import COLUMNS, markdown_of
 from misc.rate_control import AUTO_BPP, TEXT_SHARE
 
@@ -19,29 +19,30 @@ def cells(row: dict[str, float]) -> str:
     return " | ".join(f"{row[column]:.{digits}f}" for column, (_, digits) in COLUMNS.items()) + " |"
 
 
-@pytest.mark.parametrize(
-    ("file", "rows"),
-    [
-        ("README.md", ("draft", "x4plus", "committed")),
-        ("checkpoints/embedded/decoder/README.md", ("draft", "x4plus", "240", "480", "960", "1361", "committed")),
-    ],
-)
-def test_the_upsamplers_figures_are_the_committed_ones(file: str, rows: tuple[str, ...]) -> None:
-    result = json.loads((ROOT / "docs/results/upsampler.json").read_text())
-    text = (ROOT / file).read_text()
-    assert len(result["photos"]) == 8
-    for name in rows:
-        assert cells(result["rows"][name]) in text, name
-
-
-@pytest.mark.parametrize(("file", "bpp"), [("low_rate", "0.006"), ("low_rate_0.01", "0.010")])
-def test_the_figures_at_low_rates_are_the_committed_ones(file: str, bpp: str) -> None:
-    result = json.loads((ROOT / f"docs/results/{file}.json").read_text())
-    card = (ROOT / "checkpoints/embedded/decoder/README.md").read_text()
+@pytest.mark.parametrize("bpp", ["0.006", "0.01", "0.024"])
+def test_the_upsamplers_figures_are_the_committed_ones(bpp: str) -> None:
+    result = json.loads((ROOT / f"docs/results/upsampler_{bpp}.json").read_text())
+    readme, card = ((ROOT / f"{folder}README.md").read_text() for folder in ("", "checkpoints/embedded/decoder/"))
     assert len(result["photos"]) == 10
-    for name in ("upsampler", "low_rate"):
-        assert f"| {bpp} | `{name}.safetensors` | {cells(result['rows'][name])}" in card
-    assert result["rows"]["low_rate"]["st_lpips"] < result["rows"]["upsampler"]["st_lpips"]
+    for name in ("draft", "x4plus", "memory_upsampler", "upsampler"):
+        title = {"draft": name, "x4plus": "unmodified x4plus"}.get(name, f"`{name}.safetensors`")
+        assert f"| {bpp} | {title} | {cells(result['rows'][name])}" in card
+        assert bpp != "0.024" or name == "memory_upsampler" or cells(result["rows"][name]) in readme
+
+
+def test_the_pixel_streams_table_is_the_committed_one() -> None:
+    result = json.loads((ROOT / "docs/results/pixel_stream.json").read_text())
+    assert result["photos"] == len(result["per_photo"]) == 24
+    readme = (ROOT / "README.md").read_text()
+    assert pixel_stream.markdown_of(result) in readme
+    said, rates, speed = readme.replace("\n", " "), result["bd_rate_percent"], result["speed"]
+    assert f"Bjontegaard rate: {rates['st_lpips']:.1f} % on ST-LPIPS, {rates['psnr']:.1f} % on PSNR" in said
+    assert f"within {100 * (result['estimate']['file'] / result['estimate']['estimate'] - 1):.1f} % of the bits" in said
+    assert f"to a budget takes {speed['encode_s']:.2f} s and decoding {speed['decode_s']:.2f} s" in said
+    millions = [speed[f"coder_{way}_per_s"] / 1e6 for way in ("encode", "decode")]
+    assert f"encodes {millions[0]:.0f} million symbols per second and decodes {millions[1]:.0f} million" in said
+    padding = result["padding_bytes"]
+    assert f"costs {100 * (padding['one_over'] / padding['at_multiple'] - 1):.0f} % more bytes" in said
 
 
 def test_the_decoders_table_is_the_committed_one() -> None:

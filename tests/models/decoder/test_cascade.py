@@ -43,6 +43,12 @@ def cascade() -> Cascade:
     return Cascade(Sharpener(Upsampler(features=8, growth=4, blocks=1)), Photos)  # type: ignore[arg-type]
 
 
+@pytest.fixture(scope="module")
+def another() -> Sharpener:
+    torch.manual_seed(1)
+    return Sharpener(Upsampler(features=8, growth=4, blocks=1))
+
+
 def of_text(text: str, seed: int = 0, size: tuple[int, int] = (64, 48)) -> Scene:
     return Scene(Streams(*size, seed, Description(text)))
 
@@ -96,6 +102,22 @@ def test_another_seed_is_the_next_likeliest_photo(cascade: Cascade) -> None:
     with pytest.raises(InputError, match="3 photos"):
         cascade.reseed(streams, 3)
     assert cascade.reseed(of_pixels().streams, 7).seed == 7
+
+
+def test_the_memorys_photos_can_have_an_upsampler_of_their_own(cascade: Cascade, another: Sharpener) -> None:
+    """It is loaded when the first one is drawn."""
+    loaded = []
+
+    def load() -> Sharpener:
+        loaded.append(1)
+        return another
+
+    both = Cascade(cascade.sharpener, Photos, load)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(both.draw(of_pixels(seed=5)), cascade.draw(of_pixels(seed=5)))
+    assert loaded == []
+    drawn, only = both.draw(of_text("a cat")), Cascade(another, Photos)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(drawn, only.draw(of_text("a cat")))
+    assert not np.array_equal(drawn, cascade.draw(of_text("a cat")))
 
 
 def test_candidates_are_noises_or_photos(cascade: Cascade) -> None:

@@ -10,7 +10,6 @@ import torch
 from torch.nn import functional as F  # noqa: N812
 
 from misc.errors import WeightsError
-from misc.models.decoder.cascade_weights import load_sharpener
 from misc.models.decoder.ncnn import read_convolutions
 from misc.models.decoder.sharpen import Sharpener
 from misc.models.decoder.upsampler import FACTOR, ResidualBlock, Upsampler
@@ -168,31 +167,6 @@ def test_any_size_and_the_same_bytes_again() -> None:
         assert drawn.dtype == np.uint8
         np.testing.assert_array_equal(drawn, sharpener.draw(draft, 200, 5))
     assert not np.array_equal(drawn, sharpener.draw(draft, 200, 6))
-
-
-def test_coarse_drafts_have_a_network_of_their_own() -> None:
-    """It is loaded when the first one is drawn."""
-    loaded = []
-
-    def load() -> Upsampler:
-        loaded.append(1)
-        return small(seed=2)
-
-    both = Sharpener(small(), load_low_rate=load, low_rate_below=102)
-    draft = np.random.default_rng(3).integers(0, 256, (16, 24, 3), np.uint8)
-    np.testing.assert_array_equal(both.draw(draft, 102, 5), Sharpener(small()).draw(draft, 102, 5))
-    assert loaded == []
-    for _ in range(2):
-        np.testing.assert_array_equal(both.draw(draft, 101, 5), Sharpener(small(seed=2)).draw(draft, 101, 5))
-    assert loaded == [1]
-    assert not np.array_equal(both.draw(draft, 101, 5), Sharpener(small()).draw(draft, 101, 5))
-
-
-def test_the_embedded_profile_has_weights_for_coarse_drafts() -> None:
-    sharpener = load_sharpener(load_profile(), "cpu")
-    fine, coarse = sharpener.network_for(102), sharpener.network_for(101)
-    assert fine.config == coarse.config
-    assert not torch.equal(fine.last.weight, coarse.last.weight)
 
 
 def test_tiles_leave_no_seam(monkeypatch: pytest.MonkeyPatch) -> None:
