@@ -110,6 +110,8 @@ def run_tests(tree: Path, mutant: Mutant, report: Path) -> int:
         os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
         sys.dont_write_bytecode = True
         sys.path[0] = str(tree)
+        for name in [name for name in sys.modules if name.partition(".")[0] == "tests"]:
+            del sys.modules[name]  # `python -m tests.mutants` has imported the tree's own package
         with report.open("w") as out:
             os.dup2(out.fileno(), 1)
             os.dup2(out.fileno(), 2)
@@ -117,6 +119,7 @@ def run_tests(tree: Path, mutant: Mutant, report: Path) -> int:
 
         only = ["-k", mutant.only] if mutant.only else []
         code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", *only, *mutant.tests])
+        sys.stdout.flush()
         os._exit(int(code))
     end = time.monotonic() + LIMIT
     while time.monotonic() < end:
