@@ -49,7 +49,7 @@ class Cascade:
         memory_sharpener: Callable[[], Sharpener] | None = None,
     ) -> None:
         self.sharpener, self._recall = sharpener, recall
-        self._memory_sharpener = memory_sharpener or (lambda: sharpener)
+        self.memory_sharpener = memory_sharpener or (lambda: sharpener)
 
     @property
     def recall(self) -> Recall:
@@ -98,7 +98,7 @@ class Cascade:
         if scene.draft is not None and streams.pixels is not None:
             return self.sharpener.draw(scene.draft, streams.pixels.quality, streams.seed)
         draft = self.recall.draft(streams)
-        drawn = self._memory_sharpener().draw(draft, MEMORY_QUALITY, streams.seed or text_seed(streams))
+        drawn = self.memory_sharpener().draw(draft, MEMORY_QUALITY, streams.seed or text_seed(streams))
         if drawn.shape[:2] == (streams.height, streams.width):
             return drawn
         resized = Image.fromarray(drawn).resize((streams.width, streams.height), Image.Resampling.LANCZOS)

@@ -26,7 +26,18 @@ from ...weights.safe import refusing
 from .efficientnet import EfficientNetLite
 from .subjects import Subjects, load_subjects
 
-__all__ = ["CLASSES", "Tag", "Tagger", "hedge", "load_classifier", "load_tagger", "read_names", "sum_shares"]
+__all__ = [
+    "CLASSES",
+    "MIDDLE",
+    "SPREAD",
+    "Tag",
+    "Tagger",
+    "hedge",
+    "load_classifier",
+    "load_tagger",
+    "read_names",
+    "sum_shares",
+]
 
 CLASSES = 1000
 SIDE = 224

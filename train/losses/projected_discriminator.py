@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ...models.towers.efficientnet import STAGES, EfficientNetLite
+from ...models.towers.tagger import MIDDLE, SPREAD
 
 __all__ = ["ProjectedDiscriminator"]
 
 TAPS = (0, 1, 2, 4, 6)  # stages whose output is looked at: the last at each size
 SLOPE = 0.2
 GROUPS = 8
-MEAN, SPREAD = 127 / 255, 128 / 255  # of the classifier's input
 
 
 class ProjectedDiscriminator(nn.Module):
@@ -76,7 +76,7 @@ class ProjectedDiscriminator(nn.Module):
 
     def features(self, images: Tensor) -> list[Tensor]:
         """The classifier's features of images in [0, 1], the finest first."""
-        x = functional.relu6(self.stem((images - MEAN) / SPREAD))
+        x = functional.relu6(self.stem((255 * images - MIDDLE) / SPREAD))
         found, place = [], 0
         for stage, (count, *_) in enumerate(STAGES):
             for block in self.blocks[place : place + count]:

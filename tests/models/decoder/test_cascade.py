@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,9 +14,11 @@ from misc.bits.streams import Streams
 from misc.bits.text.description import Description
 from misc.errors import InputError, WeightsError
 from misc.models.decoder.cascade import Cascade
+from misc.models.decoder.cascade_weights import load_cascade
 from misc.models.decoder.scene import Scene
 from misc.models.decoder.sharpen import Sharpener
 from misc.models.decoder.upsampler import Upsampler
+from misc.profiles import Profile, load_profile
 
 LATENTS = PixelLatents(150, np.zeros((1, 1, 1), np.int32), np.zeros((1, 1, 1), np.int32))
 
@@ -118,6 +121,18 @@ def test_the_memorys_photos_can_have_an_upsampler_of_their_own(cascade: Cascade,
     drawn, only = both.draw(of_text("a cat")), Cascade(another, Photos)  # type: ignore[arg-type]
     np.testing.assert_array_equal(drawn, only.draw(of_text("a cat")))
     assert not np.array_equal(drawn, cascade.draw(of_text("a cat")))
+
+
+def test_the_embedded_profile_has_weights_for_drafts_and_for_the_memory(tmp_path: Path) -> None:
+    def weights(profile: Profile) -> tuple[torch.Tensor, torch.Tensor]:
+        loaded = load_cascade(profile, "cpu", None, None)  # type: ignore[arg-type]  # only the memory needs them
+        return loaded.sharpener.network.last.weight, loaded.memory_sharpener().network.last.weight
+
+    drafts, photos = weights(load_profile())
+    assert drafts.shape == photos.shape
+    assert not torch.equal(drafts, photos)
+    (tmp_path / "own.toml").write_text('base = "embedded"\n[cascade]\nmemory_upsampler = ""\n')
+    assert all(torch.equal(each, drafts) for each in weights(load_profile(str(tmp_path / "own.toml"))))
 
 
 def test_candidates_are_noises_or_photos(cascade: Cascade) -> None:
