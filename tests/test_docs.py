@@ -84,15 +84,17 @@ def test_python_runs(path: Path, room: Path) -> None:
         exec(compile(block, name_of(path), "exec"), names)
 
 
-def test_the_codec_of_the_example_is_one(room: Path) -> None:
-    (block,) = blocks(ROOT / "docs/howto/codec.md")
+def test_the_codec_and_the_metric_of_the_examples_are_ones(room: Path) -> None:
+    codec, metric = blocks(ROOT / "docs/howto/codec.md")
     names: dict[str, object] = {"__name__": "thumb"}
-    exec(compile(block, "thumb.py", "exec"), names)
+    exec(compile(codec, "thumb.py", "exec"), names)
     names["encode"]("photo.png", "photo.bin", "0.2")  # type: ignore[operator]
     names["decode"]("photo.bin", "drawn.png")  # type: ignore[operator]
     assert Path("photo.bin").stat().st_size <= 0.2 * 192 * 128 / 8
-    with Image.open("drawn.png") as drawn:
+    exec(compile(metric, "metrics.py", "exec"), names)
+    with Image.open("photo.png") as photo, Image.open("drawn.png") as drawn:
         assert drawn.size == (192, 128)
+        assert 0 < names["WorstPixel"]()(photo, drawn) < 256  # type: ignore[operator]
 
 
 @pytest.mark.slow(why="it describes and draws real images")

@@ -2,14 +2,17 @@
 
 A codec may be good by a metric because it is good, or because it was optimised for the metric. So each metric has a
 role. A metric that *selects* was used by a loss or by a choice of the encoder, or its network was. A metric that only
-*reports* was not: neither weights nor files depend on it. Claims should rest on metrics that report.
+*reports* was not: neither weights nor files depend on it. Claims should rest on metrics that report. METRICS also has
+the metrics of other packages (`own`), which report.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["METRICS", "Metric"]
+from .own import own_metrics
+
+__all__ = ["BUILT_IN", "METRICS", "Metric"]
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Metric:
         return a > b if self.rises else a < b
 
 
-METRICS = {
+BUILT_IN = {
     metric.name: metric
     for metric in (
         Metric("psnr", "PSNR", True, True, "Peak signal-to-noise ratio of RGB; the pixel stream learns by it.", "dB"),
@@ -103,4 +106,10 @@ METRICS = {
             of_set=True,
         ),
     )
+}
+
+METRICS = BUILT_IN | {
+    name: Metric(name, each.label, each.rises, False, getattr(each, "what", ""), getattr(each, "unit", ""))
+    for name, each in own_metrics().items()
+    if name not in BUILT_IN
 }
