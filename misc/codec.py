@@ -30,7 +30,7 @@ from .given import check_data, whole
 from .images import check_image, upright
 from .modes import LEAST, MODES, Mode, Notice, plan_of, see_missing, warn
 from .profiles import load_profile
-from .quick_torch import import_torch
+from .quick_torch import import_torch, usable_device
 from .rate_control import limit_of
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Codec:
         """Describer and locator."""
         from .models.semantics import Semantics
 
-        return Semantics(self.profile, self.device, self.describer)
+        return Semantics(self.profile, self.device and self._device(), self.describer)
 
     @functools.cached_property
     def decoder(self) -> Decoder | Cascade:
@@ -104,7 +104,7 @@ class Codec:
     def _device(self) -> str:
         import torch
 
-        return self.device or ("cuda" if torch.cuda.is_available() else "cpu")
+        return usable_device(self.device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
     def see(
         self, image: Image.Image, items: int = 3, grid: int = DEFAULT_GRID

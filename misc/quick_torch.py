@@ -1,4 +1,4 @@
-"""Import torch without garbage collection.
+"""Import torch without garbage collection, and check a device.
 
 Importing torch creates some hundred thousand objects, none of which is garbage. Repeated garbage collection takes a
 sixth of the two seconds of the import.
@@ -9,7 +9,9 @@ from __future__ import annotations
 import gc
 import sys
 
-__all__ = ["import_torch"]
+from .errors import UsageError
+
+__all__ = ["import_torch", "usable_device"]
 
 
 def import_torch() -> None:
@@ -23,3 +25,16 @@ def import_torch() -> None:
     finally:
         if not resting:
             gc.enable()
+
+
+def usable_device(name: str) -> str:
+    """The name of a torch device; UsageError if this machine does not have it."""
+    import_torch()
+    import torch
+
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UsageError(f"device {name!r} cannot be used: {reason}") from error
+    return name

@@ -29,20 +29,20 @@ X4PLUS, X4PLUS_CONFIG = "x4plus", "upsampler"
 def load_cascade(
     profile: Profile, device: str, hyperprior: Hyperprior, embed: Callable[[Sequence[str]], Tensor]
 ) -> Cascade:
-    """The embedded decoder of a profile; its memory is loaded when a file without pixels is drawn.
+    """The embedded decoder of a profile; each part is loaded when it first draws.
 
     Args:
         hyperprior: draws the memory's photos.
         embed: texts to embeddings of the embedded CLIP.
 
     Raises:
-        WeightsError: the profile has none, or its weights are missing, damaged or of another network.
+        WeightsError: the profile has none, or later, its weights are missing, damaged or of another network.
     """
     table = profile.cascade
     if table is None:
         raise WeightsError(f"profile {profile.name} has no embedded decoder")
     recall = functools.cache(lambda: Recall(load_memory(checkpoint(table.memory)), hyperprior, embed))
-    sharpener = load_sharpener(profile, device)
+    sharpener = functools.cache(lambda: load_sharpener(profile, device))
     own = functools.cache(lambda: Sharpener(load_upsampler(checkpoint(table.memory_upsampler)), device))
     return Cascade(sharpener, recall if table.memory else None, own if table.memory_upsampler else None)
 

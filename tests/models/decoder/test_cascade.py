@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +44,8 @@ class Photos:
 @pytest.fixture(scope="module")
 def cascade() -> Cascade:
     torch.manual_seed(0)
-    return Cascade(Sharpener(Upsampler(features=8, growth=4, blocks=1)), Photos)  # type: ignore[arg-type]
+    sharpener = Sharpener(Upsampler(features=8, growth=4, blocks=1))
+    return Cascade(lambda: sharpener, Photos)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +66,7 @@ def of_pixels(seed: int = 0, quality: int = 150) -> Scene:
 def test_pixels_are_drawn_from_the_draft_alone(cascade: Cascade) -> None:
     scene = of_pixels(seed=5)
     assert scene.draft is not None
-    wanted = cascade.sharpener.draw(scene.draft, 150, 5)
+    wanted = cascade.sharpener().draw(scene.draft, 150, 5)
     np.testing.assert_array_equal(cascade.draw(scene), wanted)
     with_text = Scene(dataclasses.replace(scene.streams, text=Description("a cat")), scene.draft)
     np.testing.assert_array_equal(cascade.draw(with_text), wanted)
@@ -108,17 +110,20 @@ def test_another_seed_is_the_next_likeliest_photo(cascade: Cascade) -> None:
 
 
 def test_the_memorys_photos_can_have_an_upsampler_of_their_own(cascade: Cascade, another: Sharpener) -> None:
-    """It is loaded when the first one is drawn."""
+    """Each is loaded when the first image needs it."""
     loaded = []
 
-    def load() -> Sharpener:
-        loaded.append(1)
-        return another
+    def load(name: str, sharpener: Sharpener) -> Sharpener:
+        loaded.append(name)
+        return sharpener
 
-    both = Cascade(cascade.sharpener, Photos, load)  # type: ignore[arg-type]
-    np.testing.assert_array_equal(both.draw(of_pixels(seed=5)), cascade.draw(of_pixels(seed=5)))
+    own = functools.partial(load, "pixels", cascade.sharpener()), Photos, functools.partial(load, "memory", another)
+    both = Cascade(*own)  # type: ignore[arg-type]
     assert loaded == []
-    drawn, only = both.draw(of_text("a cat")), Cascade(another, Photos)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(both.draw(of_pixels(seed=5)), cascade.draw(of_pixels(seed=5)))
+    assert loaded == ["pixels"]
+    drawn, only = both.draw(of_text("a cat")), Cascade(lambda: another, Photos)  # type: ignore[arg-type]
+    assert loaded == ["pixels", "memory"]
     np.testing.assert_array_equal(drawn, only.draw(of_text("a cat")))
     assert not np.array_equal(drawn, cascade.draw(of_text("a cat")))
 
@@ -126,7 +131,7 @@ def test_the_memorys_photos_can_have_an_upsampler_of_their_own(cascade: Cascade,
 def test_the_embedded_profile_has_weights_for_drafts_and_for_the_memory(tmp_path: Path) -> None:
     def weights(profile: Profile) -> tuple[torch.Tensor, torch.Tensor]:
         loaded = load_cascade(profile, "cpu", None, None)  # type: ignore[arg-type]  # only the memory needs them
-        return loaded.sharpener.network.last.weight, loaded.memory_sharpener().network.last.weight
+        return loaded.sharpener().network.last.weight, loaded.memory_sharpener().network.last.weight
 
     drafts, photos = weights(load_profile())
     assert drafts.shape == photos.shape
