@@ -1,3 +1,5 @@
+import signal
+
 import pytest
 from hypothesis import settings
 
@@ -12,6 +14,8 @@ from tests.support.servers import server
 __all__ = ["chromium", "misc_command", "photo", "server"]  # fixtures
 settings.register_profile("misc", deadline=None)  # a busy machine is no failure
 settings.load_profile("misc")
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background job; the tests' processes inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
