@@ -32,7 +32,7 @@ results: .venv/ready ## figures of the embedded profile and its rivals: docs/res
 	$(BIN)/misc eval publish build/results docs/results README.md
 
 test: .venv/ready ## all tests, and the checks of `make lint`
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 fuzz: .venv/ready ## mutated input for everything that reads files (MINUTES=10 SEED=1)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --minutes $(MINUTES) --seed $(SEED)
