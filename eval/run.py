@@ -22,8 +22,7 @@ from filelock import FileLock, Timeout
 from ..errors import InputError, MiscError, UsageError
 from ..pool import Runner, run_jobs
 from .codecs import Setting
-from .metrics.catalogue import METRICS
-from .metrics.own import unusable_metrics
+from .metrics.catalogue import METRICS, UNUSABLE
 from .store import OWN, Photo, Place, Store
 
 __all__ = ["USUAL_METRICS", "Plan", "Progress", "metrics_of", "run"]
@@ -111,8 +110,8 @@ def metrics_of(names: str) -> list[str]:
     wanted = list(METRICS) if names == "all" else names.split(",")
     for name in wanted:
         if name not in METRICS:
-            if name in unusable_metrics():
-                raise UsageError(f"metric {name} cannot be used: {unusable_metrics()[name]}")
+            if name in UNUSABLE:
+                raise UsageError(f"metric {name} cannot be used: {UNUSABLE[name]}")
             raise UsageError(f"there is no metric {name!r}; there is {', '.join(METRICS)}")
     return wanted
 

@@ -84,7 +84,7 @@ def test_python_runs(path: Path, room: Path) -> None:
         exec(compile(block, name_of(path), "exec"), names)
 
 
-def test_the_codec_and_the_metric_of_the_examples_are_ones(room: Path) -> None:
+def test_the_codec_and_the_metric_of_the_page_work(room: Path) -> None:
     codec, metric = blocks(ROOT / "docs/howto/codec.md")
     names: dict[str, object] = {"__name__": "thumb"}
     exec(compile(codec, "thumb.py", "exec"), names)

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .own import own_metrics
+from .own import load_own
 
-__all__ = ["BUILT_IN", "METRICS", "Metric"]
+__all__ = ["METRICS", "OWN", "UNUSABLE", "Metric"]
 
 
 @dataclass(frozen=True)
@@ -108,8 +108,9 @@ BUILT_IN = {
     )
 }
 
+OWN, UNUSABLE = load_own(BUILT_IN)  # classes of other packages, and why some cannot be used
+
 METRICS = BUILT_IN | {
     name: Metric(name, each.label, each.rises, False, getattr(each, "what", ""), getattr(each, "unit", ""))
-    for name, each in own_metrics().items()
-    if name not in BUILT_IN
+    for name, each in OWN.items()
 }

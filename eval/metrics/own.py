@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from importlib import metadata
 from typing import Any, Protocol
 
@@ -11,7 +10,7 @@ from PIL import Image
 
 from ...errors import InputError
 
-__all__ = ["GROUP", "OwnMetric", "open_metric", "own_metrics", "unusable_metrics"]
+__all__ = ["GROUP", "OwnMetric", "load_own", "open_metric"]
 
 GROUP = "misc.metrics"
 
@@ -36,50 +35,50 @@ class OwnMetric(Protocol):
         ...
 
 
-def own_metrics() -> dict[str, Any]:
-    """Classes of the form `OwnMetric` by their names in the group."""
-    return load_group()[0]
+def load_own(taken: Collection[str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Classes of the form `OwnMetric` by their names in the group; and of the others, why they cannot be used.
 
-
-def unusable_metrics() -> dict[str, str]:
-    """For each name in the group whose class cannot be used, the reason."""
-    return load_group()[1]
-
-
-def open_metric(name: str) -> Callable[[Image.Image, Image.Image], float]:
-    """The function of a metric in the group.
-
-    Raises:
-        InputError: the class, or later the function, fails.
+    Args:
+        taken: names of the built-in metrics.
     """
-    try:
-        metric = own_metrics()[name]()
-    except Exception as error:
-        raise InputError(f"metric {name} cannot start: {type(error).__name__}: {error}") from error
-
-    def measure(original: Image.Image, image: Image.Image) -> float:
-        try:
-            return float(metric(original, image))
-        except Exception as error:
-            raise InputError(f"metric {name} failed: {type(error).__name__}: {error}") from error
-
-    return measure
-
-
-@functools.cache
-def load_group() -> tuple[dict[str, Any], dict[str, str]]:
-    """Usable classes, and reasons of the others."""
     usable: dict[str, Any] = {}
     reasons = {}
     for entry in metadata.entry_points(group=GROUP):
         try:
             found = entry.load()
         except Exception as error:
-            reasons[entry.name] = f"{type(error).__name__}: {error}"
+            reasons[entry.name] = describe(error)
             continue
         right = isinstance(getattr(found, "label", None), str) and isinstance(getattr(found, "rises", None), bool)
-        if right and callable(found):
+        if entry.name in taken:
+            reasons[entry.name] = "a built-in metric has this name"
+        elif right and callable(found):
             usable[entry.name] = found
         else:
             reasons[entry.name] = "it is no class with `label` and `rises`"
     return usable, reasons
+
+
+def open_metric(name: str, made: Callable[[], OwnMetric]) -> Callable[[Image.Image, Image.Image], float]:
+    """The function of a metric, from its class.
+
+    Raises:
+        InputError: the class, or later the function, fails.
+    """
+    try:
+        metric = made()
+    except Exception as error:
+        raise InputError(f"metric {name} cannot start: {describe(error)}") from error
+
+    def measure(original: Image.Image, image: Image.Image) -> float:
+        try:
+            return float(metric(original, image))
+        except Exception as error:
+            raise InputError(f"metric {name} failed: {describe(error)}") from error
+
+    return measure
+
+
+def describe(error: Exception) -> str:
+    """An error in one line."""
+    return f"{type(error).__name__}: {error}".partition("\n")[0]

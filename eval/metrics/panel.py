@@ -19,8 +19,8 @@ from PIL import Image
 
 from ...errors import InputError, MiscError
 from ...images import psnr
-from .catalogue import BUILT_IN, METRICS
-from .own import open_metric, own_metrics
+from .catalogue import METRICS, OWN
+from .own import open_metric
 from .st_lpips import StLpips
 
 if TYPE_CHECKING:
@@ -124,7 +124,6 @@ class Panel:
     def _loaders(self) -> dict[str, Callable[[], Distance]]:
         """For each metric, the loader of its function, which raises if it cannot run."""
         look, caption, sentence = self._look, self._caption_in_clip, self._caption_in_text
-        own = [name for name in own_metrics() if name not in BUILT_IN]
         return {
             "psnr": lambda: lambda a, b: psnr(a.convert("RGB"), b.convert("RGB")),
             "ssim": load_ssim,
@@ -138,7 +137,7 @@ class Panel:
             "clip": lambda: lambda a, b: look(a).clip(look(b)),
             "clip_text": lambda: lambda a, b: look(b).of_text(caption(a)),
             "caption": lambda: lambda a, b: float(sentence(a) @ sentence(b)),
-            **{name: functools.partial(open_metric, name) for name in own},
+            **{name: functools.partial(open_metric, name, made) for name, made in OWN.items()},
         }
 
 

@@ -59,6 +59,7 @@ def run(
 
     with needing_extra():
         from ..eval.codecs import expand
+        from ..eval.metrics.catalogue import UNUSABLE
         from ..eval.report import collect
         from ..eval.report.all import write_report
         from ..eval.report.tables import reasons
@@ -81,6 +82,8 @@ def run(
         workers=workers or usual_workers(),
         runner=runner,
     )
+    for name, reason in UNUSABLE.items() if metrics in ("", "all") else ():
+        say(f"metric {name} is left out: {reason}")
     with progress_bars() as progress:
         troubles = run_plan(plan, progress)
     results = collect(Store(out), troubles.codecs, troubles.photos)

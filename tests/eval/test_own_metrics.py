@@ -24,7 +24,7 @@ class Fails:
     label, rises = "Fails", True
 
     def __call__(self, original, image):
-        raise ValueError("out of order")
+        raise ValueError("out of order\\nsecond line")
 
 
 class NoLabel:
@@ -37,7 +37,7 @@ ENTRIES = """[misc.metrics]
 worst = theirs:WorstPixel
 bare = theirs:NoLabel
 gone = absent:Metric
-psnr = theirs:Fails
+ssim = theirs:Fails
 fails = theirs:Fails
 """
 
@@ -75,7 +75,7 @@ def test_a_class_of_another_package_is_measured_and_reported(tmp_path: Path) -> 
     point = results["codecs"]["jpeg"]["points"]["photo.png"]["4"]
     assert 0 < point["values"]["worst"] < 256
     assert point["missing"] == {"fails": "metric fails failed: ValueError: out of order"}
-    assert point["values"]["psnr"] > 10, "a class of the same name does not replace a built-in metric"
+    assert point["values"]["psnr"] > 10
     assert (tmp_path / "out" / "plots" / "worst.svg").is_file()
 
 
@@ -86,3 +86,14 @@ def test_a_class_that_cannot_be_used_is_one_sentence(tmp_path: Path) -> None:
         assert f"metric {name} cannot be used" in done.stderr
         assert reason in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_without_a_choice_what_cannot_be_used_is_left_out_with_the_reason(tmp_path: Path) -> None:
+    done = run_with_package(tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "metric bare is left out: it is no class with `label` and `rises`\n" in done.stderr
+    assert "metric gone is left out: ModuleNotFoundError: No module named 'absent'\n" in done.stderr
+    assert "metric ssim is left out: a built-in metric has this name\n" in done.stderr
+    values = read_json(tmp_path / "out" / "results.json")["codecs"]["jpeg"]["points"]["photo.png"]["4"]["values"]
+    assert 0.5 < values["ssim"] < 1, "the built-in metric stays"
+    assert values["worst"] > 0
