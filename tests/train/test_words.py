@@ -20,7 +20,7 @@ from misc.models.language_model.llama import Llama
 from misc.models.language_model.words import BOUNDS, LINE, LISTS, PROSE, SPECIAL
 from misc.train import words
 from misc.train.data.word_batches import NOTHING, Mixture, batches, known_tokens, list_token
-from misc.train.data.word_lists import SYMBOLS, draw_list, draw_prose, sources_of
+from misc.train.data.word_lists import SYMBOLS, draw_list, draw_prose, some_of, sources_of
 from misc.train.data.word_vocabulary import choose_words
 from misc.train.word_ends import bits_left, end_shares
 from misc.train.words import Recipe, WordsTask, next_word_loss
@@ -67,6 +67,19 @@ def test_lists_fill_limits_and_prose_is_whole() -> None:
             assert set(line) <= set("abcdefghijklmnopqrstuvwxyz ")
         assert draw_prose(source, draw) in CAPTIONS or name not in ("descriptions", "captions")
     assert draw_prose(SOURCES["structured"], draw) == "a dog on grass\ndog\nbrown\ncollar"
+
+
+def test_a_share_of_the_words_is_left_out_and_the_rest_keeps_its_order() -> None:
+    draw, words = random.Random(0), [str(k) for k in range(50)]
+    drawn = [some_of(words, 0.4, draw) for _ in range(200)]
+    assert all(some == sorted(some, key=int) for some in drawn)
+    assert sum(map(len, drawn)) / 200 == pytest.approx(0.6 * 50, rel=0.1)
+    assert min(map(len, drawn)) < 15
+    assert max(map(len, drawn)) > 45
+    assert some_of(words, 0.0, draw) == words
+    assert all(some_of(["dog"], 0.5, draw) == ["dog"] for _ in range(20))
+    lists = {draw_list(sources_of(CAPTIONS[:1], [], [], [], [], {}, 0.5)["descriptions"], draw) for _ in range(20)}
+    assert len(lists) > 5
 
 
 def test_a_list_is_read_behind_the_token_of_its_size() -> None:
@@ -117,6 +130,7 @@ def test_strange_tokens_change_what_is_read_and_not_what_is_asked() -> None:
     plain = next_word_loss(model, batch)
     assert next_word_loss(model, torch.tensor([[0, *range(SIZE - 4, SIZE)]])) == plain
     assert next_word_loss(model, batch, strange=1.0) != plain
+    assert next_word_loss(model, batch, dropout=0.5) != plain
 
 
 def test_the_command_goes_on_where_it_stopped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,7 +19,7 @@ from ...bits.text.lzw import fold
 from ...micro import choose_words, weigh
 from ...synonyms import shorter_words
 
-__all__ = ["SOURCES", "Source", "draw_list", "draw_prose", "sources_of"]
+__all__ = ["SOURCES", "Source", "draw_list", "draw_prose", "some_of", "sources_of"]
 
 SOURCES = ("descriptions", "structured", "captions", "texts", "phrases")
 SYMBOLS = (22, 480)  # of the four-bit code: 84 to 1,830 millionths of a bit per pixel of 1024x1024
@@ -54,6 +54,7 @@ def sources_of(
     texts: Sequence[str],
     phrases: Sequence[str],
     ranks: Mapping[str, float],
+    left_out: float = 0.0,
 ) -> dict[str, Source]:
     """The sources that have texts, by name.
 
@@ -64,14 +65,15 @@ def sources_of(
         texts: short English texts.
         phrases: of a few words each; they are joined by commas.
         ranks: of words, as in `misc.micro.word_ranks`.
+        left_out: mean share of a text's words that no list has; at most half.
     """
 
-    def of_text(text: str) -> Weighed:
-        words = words_of([text])
+    def of_text(draw: random.Random, text: str) -> Weighed:
+        words = some_of(words_of([text]), left_out, draw)
         return words, weigh(Description(), words, ranks)
 
-    def of_items(text: Description) -> Weighed:
-        words = words_of(text.fields())
+    def of_items(draw: random.Random, text: Description) -> Weighed:
+        words = some_of(words_of(text.fields()), left_out, draw)
         return words, weigh(text, words, ranks)
 
     def some_captions(draw: random.Random) -> str:
@@ -85,15 +87,19 @@ def sources_of(
         return " ".join([*draw.choice(descriptions).split()[: draw.randint(*OPENING)], joined])
 
     sources = {
-        "descriptions": Source(lambda draw: of_text(draw.choice(descriptions)), lambda draw: draw.choice(descriptions)),
+        "descriptions": Source(
+            lambda draw: of_text(draw, draw.choice(descriptions)), lambda draw: draw.choice(descriptions)
+        ),
         "structured": Source(
-            lambda draw: of_items(draw.choice(structured)),
+            lambda draw: of_items(draw, draw.choice(structured)),
             lambda draw: "\n".join(draw.choice(structured).fields()).rstrip("\n"),
             ALONE,
         ),
-        "captions": Source(lambda draw: of_text(some_captions(draw)), lambda draw: draw.choice(draw.choice(photos))),
-        "texts": Source(lambda draw: of_text(draw.choice(texts)), lambda draw: draw.choice(texts)),
-        "phrases": Source(lambda draw: of_text(some_phrases(draw)), some_phrases),
+        "captions": Source(
+            lambda draw: of_text(draw, some_captions(draw)), lambda draw: draw.choice(draw.choice(photos))
+        ),
+        "texts": Source(lambda draw: of_text(draw, draw.choice(texts)), lambda draw: draw.choice(texts)),
+        "phrases": Source(lambda draw: of_text(draw, some_phrases(draw)), some_phrases),
     }
     there = (descriptions, structured, photos, texts, phrases)
     return {name: sources[name] for name, some in zip(SOURCES, there, strict=True) if some}
@@ -102,6 +108,12 @@ def sources_of(
 def words_of(fields: Sequence[str]) -> list[str]:
     """The words of texts that have a skeleton."""
     return [word for field in fields for word in fold(field).split() if skeleton(word)]
+
+
+def some_of(words: list[str], left_out: float, draw: random.Random) -> list[str]:
+    """The words without a random share of them, `left_out` in the mean; all if none would be left."""
+    share = 2 * left_out * draw.random()
+    return [word for word in words if draw.random() >= share] or words
 
 
 def draw_list(source: Source, draw: random.Random) -> str:
