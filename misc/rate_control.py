@@ -20,7 +20,7 @@ __all__ = ["AUTO_BPP", "DEFAULT_BPP", "TEXT_SHARE", "Limit", "best_within", "che
 
 DEFAULT_BPP = 0.024
 AUTO_BPP = 0.005  # from here on mode auto writes pixels: `misc eval crossing` measured 0.0051 on 8 COCO photos
-TEXT_SHARE = 1 / 20  # largest share of a file for text and regions that do not change the image; see `misc eval share`
+TEXT_SHARE = 1 / 10  # largest share of a file for text and regions that do not change the image; see `misc eval share`
 LARGEST = 1e12  # largest rate that is accepted as a limit
 MILLION = 1e6
 QUALITIES = 256

@@ -95,7 +95,7 @@ def test_no_file_is_larger_than_its_limit(mode: str, budget: int) -> None:
 def test_text_and_regions_have_a_share_where_they_are_words_alone() -> None:
     told: list[str] = []
     codec = Codec(notice=told.append)
-    image, budget = sample_picture(192, 128), 400
+    image, budget = sample_picture(192, 128), 200
     options = {"description": TEXT, "regions": MAPS, "max_bytes": budget}
     sections = container.read(codec.encode(image, **options))[1]  # type: ignore[arg-type]
     beside = sum(len(section.payload) for name, section in sections.items() if name != "pixels")
