@@ -202,14 +202,12 @@ class CascadeProfile:
     Attributes:
         upsampler: a file, or `x4plus` for unmodified Real-ESRGAN x4plus from the profile's packages.
         memory: a file with the photos for files without pixels; without it such files cannot be drawn.
-        memory_upsampler: a file of an upsampler for the memory's photos; without it the other one draws them too.
         licence: of these files.
     """
 
     upsampler: str
     licence: str
     memory: str = ""
-    memory_upsampler: str = ""
 
 
 def hub_part(table: Mapping[str, Any]) -> HubPart:

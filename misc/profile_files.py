@@ -26,7 +26,7 @@ FILES = {  # keys that name a file of weights, by table
     "locator": ("weights",),
     "detector": ("weights",),
     "subjects": ("weights",),
-    "cascade": ("upsampler", "memory_upsampler", "memory"),
+    "cascade": ("upsampler", "memory"),
 }
 TABLES = {"base", "description", "language_model", "packages", "decoder", "hub", *FILES}
 
@@ -113,8 +113,6 @@ def located(table: Table, keys: tuple[str, ...], folder: Path) -> Table:
             changed[key] = str(folder / name)
     if "weights" in keys and "weights" in table:
         changed.setdefault("sha256", "")
-    if "upsampler" in table:
-        changed.setdefault("memory_upsampler", "")  # the user's own draws the memory's photos too
     return changed
 
 

@@ -35,16 +35,8 @@ def test_it_changes_what_it_says_and_nothing_else(own: Path) -> None:
     assert base.cascade is not None
     assert profile.cascade.memory == str(own.parent / "own.safetensors")
     assert profile.cascade.upsampler == base.cascade.upsampler
-    assert profile.cascade.memory_upsampler == base.cascade.memory_upsampler != ""
     assert profile.hyperprior == base.hyperprior
     assert base.own_memory == b""
-
-
-def test_an_upsampler_of_the_users_own_draws_the_memory_too(tmp_path: Path) -> None:
-    (tmp_path / "own.toml").write_text('base = "embedded"\n\n[cascade]\nupsampler = "x4plus"\n')
-    profile = load_profile(str(tmp_path / "own.toml"))
-    assert profile.cascade is not None
-    assert (profile.cascade.upsampler, profile.cascade.memory_upsampler) == ("x4plus", "")
 
 
 def test_a_file_asks_for_the_memory_it_was_written_with(misc_command, own: Path, tmp_path: Path) -> None:
@@ -105,10 +97,10 @@ def test_a_memory_that_is_nowhere_is_missing_beside_the_profile(tmp_path: Path) 
 def test_files_of_misc_are_still_named_as_its_profiles_name_them(tmp_path: Path) -> None:
     base = load_profile().cascade
     assert base is not None
-    names = {"upsampler": base.upsampler, "memory": base.memory, "memory_upsampler": ""}
+    names = {"upsampler": base.upsampler, "memory": base.memory}
     lines = "\n".join(f'{key} = "{name}"' for key, name in names.items())
     (tmp_path / "own.toml").write_text(f'base = "sd15-tile"\n[cascade]\n{lines}')
-    assert load_profile(str(tmp_path / "own.toml")).cascade == dataclasses.replace(base, memory_upsampler="")
+    assert load_profile(str(tmp_path / "own.toml")).cascade == base
 
 
 def test_weights_beside_it_are_not_held_against_the_bases_digest(tmp_path: Path) -> None:

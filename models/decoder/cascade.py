@@ -37,18 +37,12 @@ class Cascade:
     """Draws scenes with an upsampler and, where there are no pixels, a memory.
 
     Args:
-        sharpener: the upsampler at work; this and the others are called when a scene first needs them.
+        sharpener: the upsampler at work; this and the memory are called when a scene first needs them.
         recall: the memory at work.
-        memory_sharpener: another upsampler for the memory's photos.
     """
 
-    def __init__(
-        self,
-        sharpener: Callable[[], Sharpener],
-        recall: Callable[[], Recall] | None = None,
-        memory_sharpener: Callable[[], Sharpener] | None = None,
-    ) -> None:
-        self.sharpener, self.memory_sharpener, self._recall = sharpener, memory_sharpener or sharpener, recall
+    def __init__(self, sharpener: Callable[[], Sharpener], recall: Callable[[], Recall] | None = None) -> None:
+        self.sharpener, self._recall = sharpener, recall
 
     @property
     def recall(self) -> Recall:
@@ -97,7 +91,7 @@ class Cascade:
         if scene.draft is not None and streams.pixels is not None:
             return self.sharpener().draw(scene.draft, streams.pixels.quality, streams.seed)
         draft = self.recall.draft(streams)
-        drawn = self.memory_sharpener().draw(draft, MEMORY_QUALITY, streams.seed or text_seed(streams))
+        drawn = self.sharpener().draw(draft, MEMORY_QUALITY, streams.seed or text_seed(streams))
         if drawn.shape[:2] == (streams.height, streams.width):
             return drawn
         resized = Image.fromarray(drawn).resize((streams.width, streams.height), Image.Resampling.LANCZOS)

@@ -43,8 +43,7 @@ def load_cascade(
         raise WeightsError(f"profile {profile.name} has no embedded decoder")
     recall = functools.cache(lambda: Recall(load_memory(checkpoint(table.memory)), hyperprior, embed))
     sharpener = functools.cache(lambda: load_sharpener(profile, device))
-    own = functools.cache(lambda: Sharpener(load_upsampler(checkpoint(table.memory_upsampler)), device))
-    return Cascade(sharpener, recall if table.memory else None, own if table.memory_upsampler else None)
+    return Cascade(sharpener, recall if table.memory else None)
 
 
 def load_sharpener(profile: Profile, device: str) -> Sharpener:

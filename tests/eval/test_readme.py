@@ -24,10 +24,10 @@ def test_the_upsamplers_figures_are_the_committed_ones(bpp: str) -> None:
     result = json.loads((ROOT / f"docs/results/upsampler_{bpp}.json").read_text())
     readme, card = ((ROOT / f"{folder}README.md").read_text() for folder in ("", "checkpoints/embedded/decoder/"))
     assert len(result["photos"]) == 10
-    for name in ("draft", "x4plus", "memory_upsampler", "upsampler"):
+    for name in ("draft", "x4plus", "upsampler"):
         title = {"draft": name, "x4plus": "unmodified x4plus"}.get(name, f"`{name}.safetensors`")
         assert f"| {bpp} | {title} | {cells(result['rows'][name])}" in card
-        assert bpp != "0.024" or name == "memory_upsampler" or cells(result["rows"][name]) in readme
+        assert bpp != "0.024" or cells(result["rows"][name]) in readme
 
 
 def test_the_pixel_streams_table_is_the_committed_one() -> None:
@@ -94,9 +94,9 @@ def test_mode_auto_changes_where_it_was_measured_to() -> None:
 
 def test_text_and_regions_have_the_share_that_was_measured() -> None:
     result = json.loads((ROOT / "docs/results/share.json").read_text())
-    assert result["chosen"] == TEXT_SHARE == 1 / 20
+    assert result["chosen"] == TEXT_SHARE == 1 / 10
     assert len(result["photos"]) == 8
-    assert "take at most a twentieth of the file" in (ROOT / "README.md").read_text()
+    assert "take at most a tenth of the file" in (ROOT / "README.md").read_text()
 
 
 def test_the_text_coders_table_is_the_committed_one() -> None:

@@ -19,7 +19,8 @@ from misc.models.decoder.cascade_weights import load_cascade
 from misc.models.decoder.scene import Scene
 from misc.models.decoder.sharpen import Sharpener
 from misc.models.decoder.upsampler import Upsampler
-from misc.profiles import Profile, load_profile
+from misc.models.decoder.upsampler_weights import save_upsampler
+from misc.profiles import load_profile
 
 LATENTS = PixelLatents(150, np.zeros((1, 1, 1), np.int32), np.zeros((1, 1, 1), np.int32))
 
@@ -46,12 +47,6 @@ def cascade() -> Cascade:
     torch.manual_seed(0)
     sharpener = Sharpener(Upsampler(features=8, growth=4, blocks=1))
     return Cascade(lambda: sharpener, Photos)  # type: ignore[arg-type]
-
-
-@pytest.fixture(scope="module")
-def another() -> Sharpener:
-    torch.manual_seed(1)
-    return Sharpener(Upsampler(features=8, growth=4, blocks=1))
 
 
 def of_text(text: str, seed: int = 0, size: tuple[int, int] = (64, 48)) -> Scene:
@@ -109,35 +104,27 @@ def test_another_seed_is_the_next_likeliest_photo(cascade: Cascade) -> None:
     assert cascade.reseed(of_pixels().streams, 7).seed == 7
 
 
-def test_the_memorys_photos_can_have_an_upsampler_of_their_own(cascade: Cascade, another: Sharpener) -> None:
-    """Each is loaded when the first image needs it."""
+def test_upsampler_and_memory_are_loaded_when_an_image_needs_them(cascade: Cascade) -> None:
     loaded = []
 
-    def load(name: str, sharpener: Sharpener) -> Sharpener:
+    def load(name: str, part: object) -> object:
         loaded.append(name)
-        return sharpener
+        return part
 
-    own = functools.partial(load, "pixels", cascade.sharpener()), Photos, functools.partial(load, "memory", another)
-    both = Cascade(*own)  # type: ignore[arg-type]
+    upsampler = functools.cache(lambda: load("upsampler", cascade.sharpener()))
+    lazy = Cascade(upsampler, functools.cache(lambda: load("memory", Photos())))  # type: ignore[arg-type]
     assert loaded == []
-    np.testing.assert_array_equal(both.draw(of_pixels(seed=5)), cascade.draw(of_pixels(seed=5)))
-    assert loaded == ["pixels"]
-    drawn, only = both.draw(of_text("a cat")), Cascade(lambda: another, Photos)  # type: ignore[arg-type]
-    assert loaded == ["pixels", "memory"]
-    np.testing.assert_array_equal(drawn, only.draw(of_text("a cat")))
-    assert not np.array_equal(drawn, cascade.draw(of_text("a cat")))
+    np.testing.assert_array_equal(lazy.draw(of_pixels(seed=5)), cascade.draw(of_pixels(seed=5)))
+    assert loaded == ["upsampler"]
+    np.testing.assert_array_equal(lazy.draw(of_text("a cat")), cascade.draw(of_text("a cat")))
+    assert loaded == ["upsampler", "memory"]
 
 
-def test_the_embedded_profile_has_weights_for_drafts_and_for_the_memory(tmp_path: Path) -> None:
-    def weights(profile: Profile) -> tuple[torch.Tensor, torch.Tensor]:
-        loaded = load_cascade(profile, "cpu", None, None)  # type: ignore[arg-type]  # only the memory needs them
-        return loaded.sharpener().network.last.weight, loaded.memory_sharpener().network.last.weight
-
-    drafts, photos = weights(load_profile())
-    assert drafts.shape == photos.shape
-    assert not torch.equal(drafts, photos)
-    (tmp_path / "own.toml").write_text('base = "embedded"\n[cascade]\nmemory_upsampler = ""\n')
-    assert all(torch.equal(each, drafts) for each in weights(load_profile(str(tmp_path / "own.toml"))))
+def test_a_profile_of_the_users_own_draws_with_its_upsampler(cascade: Cascade, tmp_path: Path) -> None:
+    save_upsampler(cascade.sharpener().network, tmp_path / "own.safetensors")
+    (tmp_path / "own.toml").write_text('base = "embedded"\n[cascade]\nupsampler = "own.safetensors"\n')
+    own = load_cascade(load_profile(str(tmp_path / "own.toml")), "cpu", None, None)  # type: ignore[arg-type]
+    assert own.sharpener().network.config == cascade.sharpener().network.config
 
 
 def test_candidates_are_noises_or_photos(cascade: Cascade) -> None:
