@@ -15,6 +15,7 @@ __all__ = [
     "CONDITIONS",
     "DTYPES",
     "FUSIONS",
+    "X4PLUS",
     "CascadeProfile",
     "Control",
     "DecoderProfile",
@@ -193,6 +194,9 @@ class DecoderProfile:
         for control in self.controls:
             parts += [(part, control.optional) for part in (control.part, control.detector) if part]
         return parts
+
+
+X4PLUS = "x4plus"
 
 
 @dataclass(frozen=True)

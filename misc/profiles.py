@@ -14,7 +14,7 @@ from .bits.pixels.entropy_model import LatentModel
 from .bits.streams import ExactModels
 from .bits.text import Coders, make_coders
 from .bits.text.model_file import ModelFile
-from .decoder_profile import CascadeProfile, DecoderProfile, HubPart, decoder_from, hub_part
+from .decoder_profile import X4PLUS, CascadeProfile, DecoderProfile, HubPart, decoder_from, hub_part
 from .errors import InputError, WeightsError
 from .profile_files import ENDING, profile_names, read_own, read_table
 from .weights.checks import State, cache_folder, digest, require, state_of
@@ -160,19 +160,17 @@ class Profile:
         except OSError as error:
             raise WeightsError(f"the memory {memory} cannot be read: {error.strerror}") from error
 
-    def own_digest(self, file: Path) -> str:
-        """SHA-256 of a profile's TOML file and of all weights that are the user's own: other ones make another profile.
-
-        Args:
-            file: the TOML file.
+    def weights_digest(self) -> str:
+        """SHA-256 over all weights that come with MISC or are the user's own: with other ones images differ.
 
         Raises:
             WeightsError: one of them cannot be read.
         """
         names = [part.weights for part in vars(self).values() if isinstance(part, Part)]
-        names += [value for value in vars(self.cascade).values() if isinstance(value, str)] if self.cascade else []
+        if self.cascade:
+            names += [name for name in (self.cascade.upsampler, self.cascade.memory) if name not in ("", X4PLUS)]
         digest = hashlib.sha256()
-        for path in (file, *(Path(name) for name in names if Path(name).is_absolute())):
+        for path in (Path(str(resources.files("misc.checkpoints"))) / name for name in names):
             try:
                 digest.update(hashlib.sha256(path.read_bytes()).digest())
             except OSError as error:

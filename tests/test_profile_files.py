@@ -14,6 +14,7 @@ from PIL import Image
 from misc.codec import Codec
 from misc.errors import InputError, WeightsError
 from misc.eval.codecs import expand, open_codec
+from misc.eval.store import Store
 from misc.profiles import load_profile, profile_names, read_profile
 from tests.support.images import sample_picture
 
@@ -167,8 +168,26 @@ def test_an_own_profile_is_evaluated_and_its_weights_tell_runs_apart(tmp_path: P
     with (tmp_path / "mine.safetensors").open("ab") as file:
         file.write(b"trained further")
     (other,) = expand([f"misc:pixel@{own}"])
-    assert other.options["own"] != setting.options["own"]
-    assert "own" not in expand(["misc:pixel"])[0].options
+    assert other.options["content"] != setting.options["content"]
+
+
+def test_other_embedded_weights_make_another_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (setting,) = expand(["misc:pixel"])
+    assert setting.options["content"] == load_profile().weights_digest()
+    other = tmp_path / "memory.safetensors"
+    other.write_bytes(b"other photos")
+    profile = load_profile()
+    assert profile.cascade is not None
+    changed = dataclasses.replace(profile, cascade=dataclasses.replace(profile.cascade, memory=str(other)))
+    monkeypatch.setattr("misc.eval.codecs.registry.load_profile", lambda _: changed)
+    (later,) = expand(["misc:pixel"])
+    assert later.options["content"] != setting.options["content"]
+    store = Store(tmp_path / "run")
+    facts = {"photos": {}, "seed": None, "versions": {}}
+    store.open(facts, [setting])
+    store.open(facts, [setting])
+    with pytest.raises(InputError, match="another codec that is named misc:pixel"):
+        store.open(facts, [later])
 
 
 def test_a_memory_is_made_for_the_profile_that_is_named(

@@ -23,10 +23,10 @@ class MiscMode:
         mode: of `misc.modes.MODES`.
         profile: of `misc.profiles.profile_names`, or the path of a TOML file.
         seed: of the decoder; without one, the encoder's choice.
-        own: what the TOML file and its weights hold, which tells runs apart and is not looked at here.
+        content: digests of the profile's weights and of a TOML file, which tell runs apart and are not used here.
     """
 
-    def __init__(self, mode: str, profile: str = "embedded", seed: int | None = None, own: str = "") -> None:
+    def __init__(self, mode: str, profile: str = "embedded", seed: int | None = None, content: str = "") -> None:
         assert mode in MODES
         self.mode, self.seed, self.codec = mode, seed, Codec(profile)
         self._seen: tuple[Image.Image, Any] | None = None

@@ -6,6 +6,7 @@ classical             every format at every size        rivals   classical, and 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
@@ -76,10 +77,12 @@ def setting_of(name: str, seed: int | None) -> Setting:
 
 
 def profile_options(profile: str) -> dict[str, str]:
-    """What a setting says of a profile: its name; of one of the user's own its path, and what its files hold."""
+    """What a setting says of a profile: its name, or the path and content of the user's own file, and its weights."""
+    loaded = load_profile(profile)
     if not profile.endswith(ENDING):
-        return {"profile": load_profile(profile).name}
-    return {"profile": str(Path(profile).absolute()), "own": load_profile(profile).own_digest(Path(profile))}
+        return {"profile": loaded.name, "content": loaded.weights_digest()}
+    file = Path(profile).absolute()
+    return {"profile": str(file), "content": hashlib.sha256(file.read_bytes()).hexdigest() + loaded.weights_digest()}
 
 
 def classes() -> dict[str, metadata.EntryPoint]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from torch import Tensor
 
 from ...configs import build
+from ...decoder_profile import X4PLUS
 from ...errors import WeightsError
 from ...profiles import Profile
 from ..hyperprior.hyperprior import Hyperprior
@@ -23,7 +24,7 @@ from .upsampler_weights import load_upsampler
 
 __all__ = ["load_cascade", "load_sharpener", "load_x4plus"]
 
-X4PLUS, X4PLUS_CONFIG = "x4plus", "upsampler"
+X4PLUS_CONFIG = "upsampler"
 
 
 def load_cascade(
