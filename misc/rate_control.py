@@ -25,7 +25,7 @@ LARGEST = 1e12  # largest rate that is accepted as a limit
 MILLION = 1e6
 QUALITIES = 256
 TYPICAL_QUALITY = (0, 77, 153, 191, 255)  # only the start of the search for a quality:
-TYPICAL_BPP = (0.0025, 0.008, 0.021, 0.029, 0.044)  # usual rates at these qualities
+TYPICAL_BPP = (0.002, 0.0067, 0.022, 0.035, 0.057)  # usual rates at these qualities
 
 
 @dataclass(frozen=True)

@@ -226,7 +226,7 @@ def test_a_seed_out_of_range_is_not_drawn() -> None:
 
 def test_every_guess_of_the_rate_is_coded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     runs: list[str] = []
-    for owner, name in ((LatentModel, "anchor_parameters"), (Hyperprior, "encode")):
+    for owner, name in ((LatentModel, "features"), (Hyperprior, "encode")):
         whole = getattr(owner, name)
 
         def counting(self: object, *rest: object, whole: object = whole, name: str = name) -> object:
@@ -235,7 +235,7 @@ def test_every_guess_of_the_rate_is_coded_once(monkeypatch: pytest.MonkeyPatch) 
 
         monkeypatch.setattr(owner, name, counting)
     codec().encode(picture(), mode="pixel", bpp=0.04, verify=False)
-    assert runs.count("anchor_parameters") == runs.count("encode") >= 2
+    assert runs.count("features") == runs.count("encode") >= 2
 
 
 def test_skeletons_are_drawn_as_words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -4,13 +4,15 @@
                       └─► h_a ─► z ─► round ─► h_s (integers, misc.bits.pixels.latents) ─► means, scales
 
 A mean-scale hyperprior (Balle 2018, arXiv 1802.01436; Minnen 2018, arXiv 1809.02736) aimed at 0.002 to
-0.05 bpp: y at 1/32, z at 1/64 of the image's side, a two-pass checkerboard context (He 2021, arXiv
-2103.15306) and gain units for one checkpoint at every rate (Cui 2021, arXiv 2003.02012).
+0.05 bpp: y at 1/32, z at 1/64 of the image's side, channels in slices (Minnen 2020, arXiv 2007.08739), each with a
+two-pass checkerboard context (He 2021, arXiv 2103.15306; He 2022, arXiv 2203.10886), and gain units for one checkpoint
+at every rate (Cui 2021, arXiv 2003.02012).
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,8 @@ from torch import Tensor, nn
 from ...bits.pixels.entropy_model import LEVELS, LatentModel
 from ...bits.pixels.latents import UNIT, PixelLatents, encode, unpack
 from . import tiling
-from .integers import INDEX_SLOPE, INDEX_START, SCALE_COUNT, SCALE_MIN, exact_arrays, scale_of
+from .integers import exact_arrays
+from .slices import INDEX_START, SCALE_COUNT, SCALE_MIN, SliceParameters, scale_of
 from .transforms import GainUnit, Stage, Transform, conv1x1, conv3x3, level_weights, upsample
 
 __all__ = ["Hyperprior"]
@@ -38,7 +41,7 @@ class Hyperprior(nn.Module):
 
     Args:
         channels: features at 1/4, 1/8, 1/16 and 1/32 of the image's side.
-        y_channels: channels of the latents.
+        slices: channels of the latents, in the groups that are coded one after the other.
         z_channels: channels of the hyper-latents.
         hyper_channels: features of the hyper transforms.
     """
@@ -46,14 +49,14 @@ class Hyperprior(nn.Module):
     def __init__(
         self,
         channels: tuple[int, int, int, int],
-        y_channels: int,
+        slices: Sequence[int],
         z_channels: int,
         hyper_channels: int,
     ) -> None:
         super().__init__()
         a, b, c, d = channels
-        m, n, k = y_channels, z_channels, hyper_channels
-        self.config = {"channels": list(channels), "y_channels": m, "z_channels": n, "hyper_channels": k}
+        m, n, k = sum(slices), z_channels, hyper_channels
+        self.config = {"channels": list(channels), "slices": list(slices), "z_channels": n, "hyper_channels": k}
         self.g_a = Transform(
             [
                 Stage(nn.Sequential(nn.PixelUnshuffle(4), conv3x3(48, a)), a, 1),
@@ -82,9 +85,7 @@ class Hyperprior(nn.Module):
             conv3x3(k, k),
             nn.ReLU(),
         )
-        self.first = nn.Sequential(conv1x1(k, k), nn.ReLU(), conv1x1(k, 2 * m))
-        self.context = conv3x3(m, k)
-        self.second = nn.Sequential(nn.ReLU(), conv1x1(k, k), nn.ReLU(), conv1x1(k, 2 * m))
+        self.slices = nn.ModuleList(SliceParameters(sum(slices[:i]), size, k) for i, size in enumerate(slices))
         self.gain = GainUnit(m, 0.3, 3.0)
         self.inverse_gain = GainUnit(m, 1 / 0.3, 1 / 3.0)
         self.z_scale = nn.Parameter(torch.zeros(LEVELS, n))
@@ -111,15 +112,21 @@ class Hyperprior(nn.Module):
         _, z_likelihoods = gaussian(z, z_scales, training=self.training)
         planes = weights[:, :, None, None].expand(-1, -1, *z.shape[2:])
         features = self.h_s(torch.cat([quantize_ste(z), planes], 1))[:, :, : y.shape[2], : y.shape[3]]
-        anchors = checkerboard(y)
-        means, index = self._parameters_of(self.first(features))
-        y_anchor = (quantize_ste(y - means) + means) * anchors
-        means_2, index_2 = self._parameters_of(self.second(features + self.context(y_anchor)))
-        means = torch.where(anchors, means, means_2)
-        index = torch.where(anchors, index, index_2)
-        y_hat = quantize_ste(y - means) + means
-        _, y_likelihoods = gaussian(y, scale_of(index), means, training=self.training)
-        return y_hat, {"y": y_likelihoods, "z": z_likelihoods}
+        anchors, start = checkerboard(y), 0
+        y_hat, likelihoods = y[:, :0], []
+        for part in self.slices:
+            assert isinstance(part, SliceParameters)
+            values = y[:, start : start + part.size]
+            known = part.known(features, y_hat)
+            means, index = part.first_pass(known)
+            y_anchor = (quantize_ste(values - means) + means) * anchors
+            means_2, index_2 = part.second_pass(known, y_anchor)
+            means = torch.where(anchors, means, means_2)
+            index = torch.where(anchors, index, index_2)
+            y_hat = torch.cat([y_hat, quantize_ste(values - means) + means], 1)
+            likelihoods.append(gaussian(values, scale_of(index), means, training=self.training)[1])
+            start += part.size
+        return y_hat, {"y": torch.cat(likelihoods, 1), "z": z_likelihoods}
 
     @functools.cached_property
     def gaussian(self) -> Any:
@@ -133,12 +140,6 @@ class Hyperprior(nn.Module):
     def z_scale_index(self) -> Tensor:
         """(LEVELS, n) fractional scale indices of z; the slope makes them train as fast as the weights."""
         return INDEX_START + Z_INDEX_SLOPE * self.z_scale
-
-    @staticmethod
-    def _parameters_of(output: Tensor) -> tuple[Tensor, Tensor]:
-        """Means and fractional scale indices from the last layer's output."""
-        means, index = output.chunk(2, 1)
-        return means, index * INDEX_SLOPE + INDEX_START
 
     def train(self, mode: bool = True) -> Hyperprior:
         """As in torch; training drops the integer entropy model, which would no longer fit the weights."""

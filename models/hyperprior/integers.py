@@ -17,34 +17,27 @@ from torch import Tensor, nn
 
 from ...bits.arithmetic.range_coder import TOTAL
 from ...bits.pixels.entropy_model import ACTIVATION_BITS, INDEX_SLOPE_BITS, UNIT_BITS, WEIGHT_BITS, quality_weights
+from .slices import INDEX_START, LOG_SCALE_STEP, SCALE_COUNT, SCALE_MIN, SliceParameters
 
 if TYPE_CHECKING:
     from .hyperprior import Hyperprior
 
-__all__ = ["driving_layers", "exact_arrays", "gaussian_frequencies", "scale_of"]
-
-SCALE_MIN, SCALE_MAX, SCALE_COUNT = 0.11, 64.0, 64
-LOG_SCALE_STEP = math.log(SCALE_MAX / SCALE_MIN) / (SCALE_COUNT - 1)
-INDEX_SLOPE, INDEX_START = float(1 << INDEX_SLOPE_BITS), 16.0
+__all__ = ["driving_layers", "exact_arrays", "gaussian_frequencies"]
 
 Ints = npt.NDArray[np.int32]
 
 
-def scale_of(index: Tensor) -> Tensor:
-    """Standard deviation at a (fractional) index of the logarithmic scale table."""
-    return SCALE_MIN * torch.exp(LOG_SCALE_STEP * index.clamp(0, SCALE_COUNT - 1))
-
-
 def driving_layers(model: Hyperprior) -> dict[str, tuple[nn.Conv2d, int]]:
     """Name in the file, layer, and fraction bits of its input, of every layer that drives decoding."""
-    groups: dict[str, Iterable[nn.Module]] = {
-        "h_s": model.h_s,
-        "first": model.first,
-        "context": [model.context],
-        "second": model.second,
-    }
+    groups: dict[str, Iterable[nn.Module]] = {"h_s": model.h_s}
+    for k, part in enumerate(model.slices):
+        assert isinstance(part, SliceParameters)
+        if part.before is not None:
+            groups[f"slices.{k}.before"] = [part.before]
+        groups |= {f"slices.{k}.first": part.first, f"slices.{k}.context": [part.context]}
+        groups[f"slices.{k}.second"] = part.second
     return {
-        f"{name}.{i}": (layer, UNIT_BITS if name == "context" else ACTIVATION_BITS)
+        f"{name}.{i}": (layer, UNIT_BITS if name.endswith(("before", "context")) else ACTIVATION_BITS)
         for name, group in groups.items()
         for i, layer in enumerate(layer for layer in group if isinstance(layer, nn.Conv2d))
     }
@@ -68,7 +61,7 @@ def exact_arrays(model: Hyperprior) -> dict[str, Ints]:
 def index_start(name: str, outputs: int, bits: int) -> Tensor:
     """(outputs,) offset of a layer's bias in the file, so that its second half gives scale indices."""
     start = torch.zeros(outputs, dtype=torch.float64)
-    if name in ("first.1", "second.1"):
+    if name.endswith(("first.1", "second.1")):
         start[outputs // 2 :] = INDEX_START * 2 ** (bits + WEIGHT_BITS - INDEX_SLOPE_BITS)
     return start
 

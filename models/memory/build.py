@@ -25,7 +25,7 @@ from .store import AXES, CELLS, Cells, Floats, Memory
 __all__ = ["build_memory"]
 
 SIDE, LONGEST = 384, 576  # of the coded photo, in pixels
-QUALITY = 190
+QUALITY = 180
 GRID = 16
 
 

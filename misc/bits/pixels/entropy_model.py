@@ -1,11 +1,12 @@
 """Entropy model of the pixel stream: exact networks that give every symbol its frequency table.
 
     quality ─┐
-    z ───────┴─► h_s ─► features ─► first ─► means, scale indices of the anchors
-                            └──── + context(y, first pass) ─► second ─► ... of the others
+    z ───────┴─► h_s ─► features ─► + before(y of the slices before) ─► first ─► means, scale indices of the anchors
+                                                └─► + context(y of the anchors) ─► second ─► ... of the others
 
-The networks are `exact_net`s. Symbols are coded in the order of their scale index, then of their position; one outside
-its table is an escape, and the escaped values follow the pass at 16 bits each.
+The channels of y are coded in slices (Minnen 2020, arXiv 2007.08739). The networks are `exact_net`s. Symbols are coded
+in the order of their scale index, then of their position; one outside its table is an escape, and the escaped values
+follow the pass at 16 bits each.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from ...weights.safe import refusing
 from ..arithmetic.exact_net import Conv2d, ExactNet, PixelShuffle, Relu
 from ..arithmetic.range_coder import FrequencyTable, RangeDecoder, RangeEncoder
 
-__all__ = ["LEVELS", "LatentModel", "load", "quality_weights"]
+__all__ = ["LEVELS", "LatentModel", "SliceModel", "load", "quality_weights"]
 
 UNIT_BITS = 6
 ACTIVATION_BITS, WEIGHT_BITS = 10, 12
@@ -47,15 +48,49 @@ def quality_weights(quality: int) -> npt.NDArray[np.int64]:
     return weights
 
 
+class SliceModel:
+    """The networks of one slice of y's channels.
+
+    Args:
+        arrays: as in `LatentModel`.
+        name: of the slice in the arrays.
+        start: number of channels in the slices before.
+
+    Attributes:
+        channels: of y in this slice.
+    """
+
+    def __init__(self, arrays: Mapping[str, Array], name: str, start: int) -> None:
+        self._before = conv(arrays, f"{name}.before.0", UNIT_BITS, Y_LIMIT) if start else None
+        self._first, self._second = conv(arrays, f"{name}.first.0"), conv(arrays, f"{name}.second.0")
+        self._context = conv(arrays, f"{name}.context.0", UNIT_BITS, Y_LIMIT)
+        self._first_heads, self._second_heads = heads(arrays, f"{name}.first.1"), heads(arrays, f"{name}.second.1")
+        self.channels = slice(start, start + len(self._first_heads[0].weight))
+
+    def known(self, features: Floats, y: Array) -> Floats:
+        """(1, k, h, w): the features and what the slices before tell; y: (m, h, w)."""
+        return features if self._before is None else features + see(self._before, y[: self.channels.start])
+
+    def anchor_parameters(self, known: Floats) -> tuple[Array, Array]:
+        """Means (channels, h, w), in units of 1/64, and scale indices of the positions coded first."""
+        return parameters(self._first, self._first_heads, known)
+
+    def other_parameters(self, known: Floats, y: Array) -> tuple[Array, Array]:
+        """Means and scale indices of the positions coded second; y: (m, h, w), zero where not yet known."""
+        return parameters(self._second, self._second_heads, known + see(self._context, y[self.channels]))
+
+
 class LatentModel:
     """The entropy model of the pixel stream.
 
     Args:
-        arrays: integer arrays as `misc.train.hyperprior` exports them: `<layer>.weight`, `<layer>.bias` for the
-            layers h_s.0-2, first.0-1, context.0, second.0-1; `z_scale_index` (256, n); `frequencies` (scales, r + 2).
+        arrays: integer arrays as `misc.models.hyperprior.integers` makes them: `<layer>.weight`, `<layer>.bias` for the
+            layers h_s.0-2 and, of every slice k, slices.k.before.0 (not in the first), slices.k.first.0-1,
+            slices.k.context.0, slices.k.second.0-1; `z_scale_index` (256, n); `frequencies` (scales, r + 2).
 
     Attributes:
         checksum: CRC-32 of all arrays.
+        slices: of y's channels, in the order of coding.
         z_channels, y_channels: n and m.
     """
 
@@ -72,11 +107,12 @@ class LatentModel:
                     Relu(),
                 ]
             )
-            self._first = conv(arrays, "first.0")
-            self._context = conv(arrays, "context.0", UNIT_BITS, Y_LIMIT)
-            self._second = conv(arrays, "second.0")
-            self._first_heads = heads(arrays, "first.1")
-            self._second_heads = heads(arrays, "second.1")
+            self.slices: list[SliceModel] = []
+            self.y_channels = 0
+            numbers = [int(name.split(".")[1]) for name in arrays if name.startswith("slices.")]
+            for k in range(1 + max(numbers, default=0)):
+                self.slices.append(SliceModel(arrays, f"slices.{k}", self.y_channels))
+                self.y_channels = self.slices[-1].channels.stop
             self._z_scale_index = arrays["z_scale_index"].astype(np.int64)
             self._tables = [symmetric_table(row) for row in arrays["frequencies"].astype(np.int64)]
         except KeyError as error:
@@ -84,7 +120,6 @@ class LatentModel:
         content = (arrays[name].astype("<i4").tobytes() for name in sorted(arrays))
         self.checksum = functools.reduce(lambda crc, part: zlib.crc32(part, crc), content, 0)
         self.z_channels = self._z_scale_index.shape[1]
-        self.y_channels = len(self._first_heads[0].weight)
 
     def features(self, z: Array, quality: int, shape: tuple[int, int]) -> Floats:
         """(1, k, h, w) features of the hyper-latents at y's positions."""
@@ -93,27 +128,13 @@ class LatentModel:
         result = self._h_s(np.concatenate([scaled, planes])[None])
         return result[:, :, : shape[0], : shape[1]]
 
-    def anchor_parameters(self, features: Floats) -> tuple[Array, Array]:
-        """Means (m, h, w), in units of 1/64, and scale indices of the positions coded first."""
-        return self._parameters(Relu()(self._first(features)), self._first_heads)
-
-    def other_parameters(self, features: Floats, y_anchor: Array) -> tuple[Array, Array]:
-        """Means and scale indices of the positions coded second; y_anchor: (m, h, w), zero where not yet known."""
-        context = self._context(np.clip(y_anchor, -Y_LIMIT, Y_LIMIT).astype(np.float64)[None])
-        mixed = np.clip(Relu()(features + context), 0, ACTIVATION_LIMIT)
-        return self._parameters(Relu()(self._second(mixed)), self._second_heads)
-
-    def _parameters(self, hidden: Floats, layers: tuple[Conv2d, Conv2d]) -> tuple[Array, Array]:
-        means, index = (layer(hidden)[0].astype(np.int32) for layer in layers)
-        return means, np.clip(index, 0, len(self._tables) - 1)
-
     def z_index(self, quality: int, shape: tuple[int, int]) -> Array:
         """Scale indices (n, rows, columns) of z."""
         index = self._z_scale_index[quality][:, None, None]
         return np.broadcast_to(index, (self.z_channels, *shape))
 
     def encode(self, coder: RangeEncoder, symbols: Array, index: Array) -> None:
-        """Append symbols, (count,) with scale indices (count,)."""
+        """Append symbols, (count,) with scale indices (count,), which are cut to the range of the tables."""
         escaped: list[Array] = []
         for table, where in self._groups(index):
             values = symbols[where]
@@ -140,6 +161,7 @@ class LatentModel:
 
     def _groups(self, index: Array) -> list[tuple[FrequencyTable, npt.NDArray[np.intp]]]:
         """Tables in use, each with the positions that it codes, in order."""
+        index = np.clip(index, 0, len(self._tables) - 1)
         order = np.argsort(index, kind="stable")
         counts = np.bincount(index, minlength=len(self._tables))
         ends = np.cumsum(counts)
@@ -163,6 +185,19 @@ def heads(arrays: Mapping[str, Array], name: str) -> tuple[Conv2d, Conv2d]:
         Conv2d(w, b, s, ACTIVATION_LIMIT, ACTIVATION_LIMIT) for w, b, s in zip(weights, biases, shifts, strict=True)
     )
     return first, second
+
+
+def see(layer: Conv2d, y: Array) -> Floats:
+    """(1, k, h, w): what a layer makes of latents (channels, h, w)."""
+    result: Floats = layer(np.clip(y, -Y_LIMIT, Y_LIMIT).astype(np.float64)[None])
+    return result
+
+
+def parameters(layer: Conv2d, last: tuple[Conv2d, Conv2d], known: Floats) -> tuple[Array, Array]:
+    """Means and scale indices from what is known, (1, k, h, w)."""
+    hidden = Relu()(layer(np.clip(Relu()(known), 0, ACTIVATION_LIMIT)))
+    means, index = (head(hidden)[0].astype(np.int32) for head in last)
+    return means, index
 
 
 def symmetric_table(row: npt.NDArray[np.int64]) -> FrequencyTable:

@@ -1,10 +1,12 @@
 """Pixel stream, exact side: integer latents to bytes and back.
 
     quality ─┐
-    z ───────┴─► h_s ─► features ─► first ─► means, scale indices of the anchors ─► y, first pass
-                            └──── + context(y, first pass) ─► second ─► ... of the others ─► y, second pass
+    z ───────┴─► h_s ─► features ─► for each slice of y's channels:
+                          known = features + before(y of the slices before)
+                          known ─► first ─► means, scale indices of the anchors ─► y, first pass
+                          known + context(y, first pass) ─► second ─► ... of the others ─► y, second pass
 
-    bytes: quality (8 bits) | range coder: z, y at even row + column, y at odd row + column
+    bytes: quality (8 bits) | range coder: z, for each slice y at even row + column, y at odd row + column
 
 The networks are `exact_net`s. y is held in units of 1/64: its mean (an integer of that unit) plus a whole symbol.
 In every pass symbols are coded in the order of their scale index, then of their position (channel, row, column);
@@ -30,7 +32,8 @@ UNIT = 1 << UNIT_BITS
 FREE_POSITIONS = 1 << 10  # a megapixel; up to this size a stream may have any number of bytes
 POSITIONS_A_BYTE = 8
 
-Code = Callable[[Array, Array, npt.NDArray[np.bool_]], Array]
+Mask = npt.NDArray[np.bool_]
+Code = Callable[[slice, Mask, Array, Array], Array]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,22 +70,29 @@ def shapes(width: int, height: int) -> tuple[tuple[int, int], tuple[int, int]]:
     return (h, w), (-(-h // 2), -(-w // 2))
 
 
-def anchors(shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
+def anchors(shape: tuple[int, int]) -> Mask:
     """(h, w): positions of the first pass, where row + column is even."""
     rows, columns = np.ogrid[: shape[0], : shape[1]]
     return np.asarray((rows + columns) % 2 == 0)
 
 
 def walk(model: LatentModel, z: Array, quality: int, shape: tuple[int, int], code: Code) -> Array:
-    """Go through both passes; `code` gives the values (m, positions) of each pass's y. Returns y (m, h, w)."""
+    """Go through all passes. Returns y (m, h, w).
+
+    Args:
+        code: gives the values (channels, positions) of a pass, for its channels, its mask (h, w) of positions, and the
+            means and scale indices there.
+    """
     features = model.features(z, quality, shape)
     first = anchors(shape)
     y = np.zeros((model.y_channels, *shape), np.int32)
-    means, index = model.anchor_parameters(features)
-    y[:, first] = code(means[:, first], index[:, first], first)
-    if not first.all():
-        means, index = model.other_parameters(features, y)
-        y[:, ~first] = code(means[:, ~first], index[:, ~first], ~first)
+    for part in model.slices:
+        here, known = y[part.channels], part.known(features, y)
+        means, index = part.anchor_parameters(known)
+        here[:, first] = code(part.channels, first, means[:, first], index[:, first])
+        if not first.all():
+            means, index = part.other_parameters(known, y)
+            here[:, ~first] = code(part.channels, ~first, means[:, ~first], index[:, ~first])
     return y
 
 
@@ -111,8 +121,8 @@ def encode(y: Floats, z: Floats, quality: int, model: LatentModel) -> tuple[Pixe
     z_symbols, coder = whole(z), RangeEncoder()
     model.encode(coder, z_symbols.reshape(-1), model.z_index(quality, (z.shape[1], z.shape[2])).reshape(-1))
 
-    def code(means: Array, index: Array, mask: npt.NDArray[np.bool_]) -> Array:
-        symbols = whole(y[:, mask] - means / UNIT)
+    def code(channels: slice, mask: Mask, means: Array, index: Array) -> Array:
+        symbols = whole(y[channels][:, mask] - means / UNIT)
         model.encode(coder, symbols.reshape(-1), index.reshape(-1))
         return symbols * UNIT + means
 
@@ -159,8 +169,8 @@ def pack(latents: PixelLatents, model: LatentModel) -> bytes:
     coder = RangeEncoder()
     model.encode(coder, z.reshape(-1), model.z_index(quality, (z.shape[1], z.shape[2])).reshape(-1))
 
-    def code(means: Array, index: Array, mask: npt.NDArray[np.bool_]) -> Array:
-        values = latents.y[:, mask]
+    def code(channels: slice, mask: Mask, means: Array, index: Array) -> Array:
+        values = latents.y[channels][:, mask]
         if np.any((values - means) % UNIT):
             raise InputError(
                 "these latents are not of this model: y is its mean plus a whole number, as latents.quantise makes it"
@@ -187,7 +197,7 @@ def unpack(data: bytes, width: int, height: int, model: LatentModel) -> PixelLat
     quality, coder = data[0], RangeDecoder(data[1:])
     z = model.decode(coder, model.z_index(quality, z_shape).reshape(-1)).reshape(-1, *z_shape)
 
-    def code(means: Array, index: Array, mask: npt.NDArray[np.bool_]) -> Array:
+    def code(channels: slice, mask: Mask, means: Array, index: Array) -> Array:
         return model.decode(coder, index.reshape(-1)).reshape(means.shape) * UNIT + means
 
     return PixelLatents(quality, z, walk(model, z, quality, y_shape, code))

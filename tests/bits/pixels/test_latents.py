@@ -60,9 +60,23 @@ def test_foreign_latents_are_refused() -> None:
 
 def test_missing_tensors_are_named(hyperprior: Hyperprior) -> None:
     arrays = exact_arrays(hyperprior)
-    del arrays["context.0.bias"]
-    with pytest.raises(WeightsError, match=r"context\.0\.bias"):
+    del arrays["slices.1.context.0.bias"]
+    with pytest.raises(WeightsError, match=r"slices\.1\.context\.0\.bias"):
         LatentModel(arrays)
+
+
+def test_a_slice_depends_on_the_slices_before_and_on_its_own_anchors() -> None:
+    first, second = MODEL.slices
+    assert [part.channels for part in MODEL.slices] == [slice(0, 2), slice(2, 6)]
+    features = MODEL.features(np.zeros((MODEL.z_channels, 2, 2), np.int32), 100, (4, 4))
+    y = np.zeros((MODEL.y_channels, 4, 4), np.int32)
+    y[0] = y[2] = 300
+    nothing = np.zeros_like(y)
+    assert np.array_equal(first.known(features, y), features)
+    assert not np.array_equal(second.known(features, y), second.known(features, nothing))
+    for part in (first, second):
+        seen, unseen = (part.other_parameters(features, each)[0] for each in (y, nothing))
+        assert not np.array_equal(seen, unseen)
 
 
 def test_fingerprints_follow_the_model() -> None:
