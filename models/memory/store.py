@@ -1,6 +1,6 @@
 """The memory on disk: the data of each photo, written and read.
 
-    photo ─┬─► hyperprior ─► latents, some 700 bytes in the exact coder ──► the draft
+    photo ─┬─► hyperprior ─► latents, some 800 bytes in the exact coder ──► the draft
            ├─► CLIP ───────► embedding (256), 4 x 4 cells of 48 numbers ──► search by text and regions
            └─► vision tower ► 4 x 4 cells of 48 numbers ──────────────────► comparison with the original by an encoder
 
