@@ -130,7 +130,7 @@ def test_failures_are_one_sentence(
     (tmp_path / "WORDS").write_text('{"overall": "a cat"}')
     (tmp_path / "LONG").write_text('{"overall": "' + "cat " * 65 + '"}')
     (tmp_path / "FOREIGN").write_bytes(foreign)
-    (tmp_path / "DAMAGED").write_bytes(foreign[:-3])
+    (tmp_path / "DAMAGED").write_bytes(foreign[:-4])
     photo.rename(tmp_path / "PHOTO")
     before = sorted(os.listdir(tmp_path))
     code, out, err = misc_command(*arguments)
