@@ -69,15 +69,15 @@ class SliceModel:
 
     def known(self, features: Floats, y: Array) -> Floats:
         """(1, k, h, w): the features and what the slices before tell; y: (m, h, w)."""
-        return features if self._before is None else features + see(self._before, y[: self.channels.start])
+        return features if self._before is None else features + context_of(self._before, y[: self.channels.start])
 
     def anchor_parameters(self, known: Floats) -> tuple[Array, Array]:
         """Means (channels, h, w), in units of 1/64, and scale indices of the positions coded first."""
         return parameters(self._first, self._first_heads, known)
 
     def other_parameters(self, known: Floats, y: Array) -> tuple[Array, Array]:
-        """Means and scale indices of the positions coded second; y: (m, h, w), zero where not yet known."""
-        return parameters(self._second, self._second_heads, known + see(self._context, y[self.channels]))
+        """Means and scale indices, as above, of the positions coded second; y: (m, h, w), zero where not yet known."""
+        return parameters(self._second, self._second_heads, known + context_of(self._context, y[self.channels]))
 
 
 class LatentModel:
@@ -187,8 +187,8 @@ def heads(arrays: Mapping[str, Array], name: str) -> tuple[Conv2d, Conv2d]:
     return first, second
 
 
-def see(layer: Conv2d, y: Array) -> Floats:
-    """(1, k, h, w): what a layer makes of latents (channels, h, w)."""
+def context_of(layer: Conv2d, y: Array) -> Floats:
+    """(1, k, h, w): the output of a context layer for latents (channels, h, w)."""
     result: Floats = layer(np.clip(y, -Y_LIMIT, Y_LIMIT).astype(np.float64)[None])
     return result
 

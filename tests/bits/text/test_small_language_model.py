@@ -80,7 +80,7 @@ def test_any_bytes_end_in_text_or_an_error(data: bytes) -> None:
         return
 
 
-def test_no_small_file_is_more_than_five_seconds_of_work(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_small_file_is_more_than_two_seconds_of_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """The most tokens that a text may have, each the cheapest; the seconds are the processor's."""
     coder = small()
     data = likeliest(coder, coder.most)[1] + bytes(900)
@@ -94,7 +94,7 @@ def test_no_small_file_is_more_than_five_seconds_of_work(monkeypatch: pytest.Mon
         with pytest.raises(BitstreamError):
             coder.unpack(data)
         seconds.append(time.process_time() - start)
-    assert min(seconds) < 5  # 1.5 to 2.8, with other programs beside it too
+    assert min(seconds) < 2  # 1.5, with other programs beside it too
     assert len(steps) == 3 * (coder.most - 1)
 
 

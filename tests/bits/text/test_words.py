@@ -134,7 +134,7 @@ def test_it_is_chosen_for_what_it_codes_best() -> None:
     assert coder_of(6, coders).name == "words"
 
 
-def test_a_text_is_less_than_half_a_second_of_work() -> None:
+def test_a_text_is_less_than_a_fifth_of_a_second_of_work() -> None:
     """100 words, as mode micro has them at 1,800 ubpp; the seconds are the processor's."""
     coder, text = words(), " ".join([LONG] * 6)[:620].rsplit(" ", 1)[0]
     data = coder.pack(text)
@@ -144,7 +144,7 @@ def test_a_text_is_less_than_half_a_second_of_work() -> None:
             start = time.process_time()
             work()
             seconds[name].append(time.process_time() - start)
-    assert max(map(min, seconds.values())) < 0.5  # 0.25 on the slowest machine so far
+    assert max(map(min, seconds.values())) < 0.2
 
 
 def test_no_bytes_are_more_work_than_the_longest_text(monkeypatch: pytest.MonkeyPatch) -> None:
