@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import errors
+from .blas_kernels import choose_kernels
 
 if TYPE_CHECKING:
     from .codec import Codec, default_codec
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     encode, decode = default_codec().encode, default_codec().decode
 
 __all__ = ["Codec", "SamplingChanges", "decode", "encode", "errors"]
+
+choose_kernels()
 
 
 def __getattr__(name: str) -> Any:

@@ -191,7 +191,9 @@ class Transformer:
             for i in range(config.layers)
         ]
         self.final_gain = gain("final")
-        self.cos, self.sin = (arrays[name].astype(np.float64) * 2.0**-ANGLE_BITS for name in ("cos", "sin"))
+        cos, sin = (arrays[name].astype(np.float64) * 2.0**-ANGLE_BITS for name in ("cos", "sin"))
+        self.cos = np.repeat(cos, 2, axis=1)[:, None]  # (positions, 1, head width)
+        self.sin = np.stack([-sin, sin], axis=2).reshape(self.cos.shape)
 
     def cache(self, positions: int | None = None) -> Cache:
         """An empty cache for the given number of positions, by default all that the model has."""
@@ -221,7 +223,8 @@ class Transformer:
             mixed = self._attend(layer.query_key_value(*normed, buffer), index, cache, start, end)
             x = x + layer.output(*round_rows(mixed, ACTIVATION_LEVELS), buffer)
             normed = round_rows(self._norm(x, layer.mlp_gain), ACTIVATION_LEVELS)
-            gate, up = np.split(layer.gate_up(*normed, buffer), 2, axis=1)
+            gate_up = layer.gate_up(*normed, buffer)
+            gate, up = gate_up[:, : self.config.hidden], gate_up[:, self.config.hidden :]
             hidden = gate / (1.0 + exact_exp(-gate)) * up
             x = x + layer.down(*round_rows(hidden, ACTIVATION_LEVELS), buffer)
         cache.length = end
@@ -257,8 +260,9 @@ class Transformer:
         queries = turned[: c.heads].reshape(c.kv_heads, group * count, -1)
         query_scales = scales[: c.heads].reshape(c.kv_heads, group * count, 1)
         products = exact_matmul(queries, cache.keys[index][:, :end].transpose(0, 2, 1), SUM_LIMIT)
-        scores = products.astype(np.float64) * query_scales * cache.key_scales[index][:, None, :end]
-        scores = scores / math.sqrt(c.head_width)
+        scores = products * query_scales
+        scores *= cache.key_scales[index][:, None, :end]
+        scores /= math.sqrt(c.head_width)
         if count > 1:  # a single position may attend to all of them
             visible = np.arange(end)[None, :] <= np.arange(start, end)[:, None]
             scores = np.where(np.tile(visible, (group, 1)), scores, -np.inf)
@@ -271,9 +275,8 @@ class Transformer:
 
     def _rotate(self, x: F64, start: int) -> F64:
         """Rotary position embedding of neighbouring pairs; x: (T, heads, head width)."""
-        cos, sin = (table[start : start + len(x), None, :] for table in (self.cos, self.sin))
-        even, odd = x[..., 0::2], x[..., 1::2]
-        turned = np.empty(x.shape)
-        turned[..., 0::2] = even * cos - odd * sin
-        turned[..., 1::2] = even * sin + odd * cos
+        end = start + len(x)
+        pairs = x.reshape(*x.shape[:2], -1, 2)
+        swapped = pairs[..., ::-1].reshape(x.shape)
+        turned: F64 = x * self.cos[start:end] + swapped * self.sin[start:end]
         return turned
