@@ -31,7 +31,7 @@ from .images import check_image, upright
 from .modes import LEAST, MODES, Mode, Notice, plan_of, see_missing, warn
 from .profiles import load_profile
 from .quick_torch import import_torch, usable_device
-from .rate_control import limit_of
+from .rate_control import DEFAULT_EFFORT, limit_of
 
 if TYPE_CHECKING:
     import torch
@@ -140,6 +140,7 @@ class Codec:
         candidates: int = 1,
         reflect: int | None = None,
         trace: Path | None = None,
+        effort: int = DEFAULT_EFFORT,
         verify: bool = True,
     ) -> bytes:
         """Bytes of a `.misc` file. If the file needs text or regions that are not given, they are made from the image.
@@ -159,6 +160,7 @@ class Codec:
             candidates: number of seeds to try; the file gets the seed whose image is most similar to the original.
             reflect: rounds of reflection on the text; if None, one in mode micro above 500 ubpp, else none.
             trace: folder for a page about the rounds.
+            effort: rounds in which the pixel stream's symbols are optimised (RDOQ); 0 is fast, and needs more bits.
             verify: decode the file's symbols again and compare them before it is returned.
 
         Raises:
@@ -174,7 +176,7 @@ class Codec:
         size, of_code = image.size, mode == Mode.MICRO
         limit = limit_of(size, bpp=bpp, ubpp=ubpp, max_bytes=max_bytes, quality=quality, pixels=pixels, of_code=of_code)
         plan = plan_of(mode, streams, limit.rate(size))
-        wishes = Wishes(plan, limit, quality, seed, candidates, verify, reflect, trace)
+        wishes = Wishes(plan, limit, quality, seed, candidates, verify, reflect, trace, effort)
         text, maps = see_missing(plan, image, description, regions, check_grid(grid), self.semantics, self.notice)
         full = Streams(*size, seed or 0, text, maps)
         try:

@@ -25,7 +25,7 @@ from .bits.text.description import Description
 from .errors import BitstreamError, BudgetError, UsageError, WeightsError
 from .micro import least_symbols, skeleton_text, word_ranks
 from .modes import Plan, select_streams
-from .rate_control import TEXT_SHARE, Limit, best_within, check_budget
+from .rate_control import DEFAULT_EFFORT, TEXT_SHARE, Limit, best_file, check_budget
 from .shortening import Form, first_that_fits, shorter_forms, tell_shortened
 from .trace import check_trace, write_trace
 
@@ -37,8 +37,8 @@ __all__ = ["FileMaker", "Wishes", "encode_file"]
 SEED_BYTES = 2  # largest size of a seed that a closed loop tries
 REFLECTED_UBPP = 500  # above it mode micro reflects once by default
 
-MakeFile = Callable[[int, int | None], bytes]
-"""Place of a form, and quality of the pixels or None for none, to the bytes of the file."""
+MakeFile = Callable[[int, int | None, int], bytes]
+"""Place of a form, quality of the pixels or None for none, and effort, to the bytes of the file."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ class Wishes:
         verify: decode the file's symbols again and compare them.
         reflect: rounds of reflection; None for the mode's default.
         trace: folder for a page about the rounds.
+        effort: rounds in which the pixel stream's symbols are optimised.
         share: largest share of the limit for text and regions, if they are optional and do not change the image.
 
     Raises:
@@ -68,11 +69,14 @@ class Wishes:
     verify: bool = True
     reflect: int | None = None
     trace: Path | None = None
+    effort: int = DEFAULT_EFFORT
     share: float = TEXT_SHARE
 
     def __post_init__(self) -> None:
         if self.candidates < 1 or (self.candidates > 1 and self.seed is not None):
             raise UsageError("the number of candidates is 1 or more; more than 1 excludes a seed")
+        if self.effort < 0:
+            raise UsageError(f"the effort is 0 or more, not {self.effort}")
         if self.reflect is not None and self.reflect < 0:
             raise UsageError(f"the number of rounds of reflection is 0 or more, not {self.reflect}")
         if self.reflect and "text" not in self.plan.streams:
@@ -129,8 +133,8 @@ class FileMaker:
         forms = self._forms(Form(content.text, content.regions))
         sections = functools.cache(lambda place: self._sections(content, forms[place]))
 
-        def file(place: int, quality: int | None) -> bytes:
-            pixels = {} if quality is None else {"pixels": self.pixel_section(quality)}
+        def file(place: int, quality: int | None, effort: int) -> bytes:
+            pixels = {} if quality is None else {"pixels": self.pixel_section(quality, effort)}
             return exact.write(content, sections(place) | pixels, self.models)
 
         def cost(place: int) -> int:
@@ -140,7 +144,7 @@ class FileMaker:
             return len(with_text) - len(without)
 
         if limit is None:
-            fit = Fit(0, file(0, self.wishes.quality), 0)
+            fit = Fit(0, file(0, self.wishes.quality, self.wishes.effort), 0)
         elif "pixels" in plan.streams:
             fit = self._share_out(len(forms), file, cost, limit)
         else:
@@ -179,18 +183,19 @@ class FileMaker:
             place = count - 1 if fitting is None else fitting
         spare = SEED_BYTES if self.wishes.candidates > 1 else 0
         try:
-            data = best_within(lambda quality: file(place, quality), limit - spare, self.image.size)
+            code = functools.partial(file, place)
+            return Fit(place, best_file(code, self.wishes.effort, limit - spare, self.image.size), share)
         except BudgetError:
             return self._longest_fit(count, file, limit, 0)
-        return Fit(place, data, share)
 
     def _longest_fit(self, count: int, file: MakeFile, limit: int, quality: int | None) -> Fit:
         """The longest of `count` forms that fits; BudgetError with the bytes of the shortest if none fits."""
-        place = first_that_fits(count, lambda each: len(file(each, quality)), limit)
+        effort = self.wishes.effort
+        place = first_that_fits(count, lambda each: len(file(each, quality, effort)), limit)
         if place is None:
-            check_budget(len(file(count - 1, quality)), limit, self.image.size)
+            check_budget(len(file(count - 1, quality, effort)), limit, self.image.size)
         assert place is not None
-        return Fit(place, file(place, quality), limit)
+        return Fit(place, file(place, quality, effort), limit)
 
     def _forms(self, whole: Form) -> list[Form]:
         """The forms that the plan allows, the longest first."""
@@ -208,9 +213,11 @@ class FileMaker:
         streams = dataclasses.replace(content, text=form.text, regions=form.regions)
         return exact.pack(streams, self.models, coder=self.wishes.plan.coder)
 
-    def _pixel_section(self, quality: int) -> Section:
+    def _pixel_section(self, quality: int, effort: int) -> Section:
         """The image's pixel section at a quality."""
-        return exact.pixel_section(*self.codec.hyperprior.encode(np.asarray(self.image), quality))
+        classifier = self.codec.semantics.classifier if effort else None
+        coded = self.codec.hyperprior.encode(np.asarray(self.image), quality, effort, classifier)
+        return exact.pixel_section(*coded)
 
     def _skeletons(self, content: Streams, text: Description, missing: Collection[str]) -> Description:
         """The words that mode micro keeps within the limit."""

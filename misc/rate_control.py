@@ -16,14 +16,26 @@ import numpy as np
 from .errors import BudgetError, UsageError
 from .given import whole
 
-__all__ = ["AUTO_BPP", "DEFAULT_BPP", "TEXT_SHARE", "Limit", "best_within", "check_budget", "limit_of"]
+__all__ = [
+    "AUTO_BPP",
+    "DEFAULT_BPP",
+    "DEFAULT_EFFORT",
+    "TEXT_SHARE",
+    "Limit",
+    "best_within",
+    "check_budget",
+    "limit_of",
+]
 
 DEFAULT_BPP = 0.024
+DEFAULT_EFFORT = 6  # rounds of optimising symbols, half a second each for 768x512 on one core
 AUTO_BPP = 0.005  # from here on mode auto writes pixels: `misc eval crossing` measured 0.0049 on 8 COCO photos
 TEXT_SHARE = 1 / 10  # largest share of a file for text and regions that do not change the image; see `misc eval share`
 LARGEST = 1e12  # largest rate that is accepted as a limit
 MILLION = 1e6
 QUALITIES = 256
+OPTIMISED = 3  # largest number of qualities at which symbols are optimised
+FULL = 0.985  # share of the budget that is close to it
 TYPICAL_QUALITY = (0, 77, 153, 191, 255)  # only the start of the search for a quality:
 TYPICAL_BPP = (0.002, 0.0067, 0.022, 0.035, 0.057)  # usual rates at these qualities
 
@@ -90,20 +102,55 @@ def limit_of(
     return Limit(file=None if bpp is None else math.floor(bpp * size[0] * size[1] / 8))
 
 
-def best_within(code: Callable[[int], bytes], budget: int, size: tuple[int, int]) -> bytes:
-    """The file of the highest quality with at most `budget` bytes. Each quality that is tried is coded once.
+def best_file(code: Callable[[int, int], bytes], effort: int, budget: int, size: tuple[int, int]) -> bytes:
+    """The file of the highest quality with at most `budget` bytes.
+
+    Optimising symbols takes seconds and makes a file a little smaller or larger. So the quality is searched without it,
+    and then few qualities near it are coded with it.
+
+    Args:
+        code: returns the file of a quality, 0 to 255, and an effort.
+        effort: rounds in which symbols are optimised.
+        size: width and height of the image.
+
+    Raises:
+        BudgetError: no file is small enough.
+    """
+    quality, data = 0, b""
+    try:
+        quality, data = best_within(lambda quality: code(quality, 0), budget, size)
+    except BudgetError:
+        if not effort:
+            raise
+    if effort:
+        try:
+            _, data = best_within(lambda quality: code(quality, effort), budget, size, quality, OPTIMISED)
+        except BudgetError:
+            if not data:
+                raise
+    return data
+
+
+def best_within(
+    code: Callable[[int], bytes], budget: int, size: tuple[int, int], first: int | None = None, tries: int = QUALITIES
+) -> tuple[int, bytes]:
+    """The highest quality whose file has at most `budget` bytes, and its file. A quality is coded at most once.
 
     Args:
         code: returns the file of a quality, 0 to 255.
         size: width and height of the image.
+        first: quality to try first; None for a typical one.
+        tries: largest number of qualities to try. If not all are tried, a file close to the budget ends the search.
 
     Raises:
-        BudgetError: the file of the lowest quality is larger.
+        BudgetError: no file is small enough.
     """
     low, high = -1, QUALITIES
-    guess = typical_quality(math.log2(8 * max(budget, 1) / (size[0] * size[1])))
+    guess = typical_quality(math.log2(8 * max(budget, 1) / (size[0] * size[1]))) if first is None else first
     best = data = b""
-    while high - low > 1:
+    for _ in range(tries):
+        if high - low <= 1 or (tries < QUALITIES and len(best) > FULL * budget):
+            break
         guess = min(max(guess, low + 1), high - 1)
         data = code(guess)
         if len(data) <= budget:
@@ -113,7 +160,7 @@ def best_within(code: Callable[[int], bytes], budget: int, size: tuple[int, int]
         guess = typical_quality(typical_octave(guess) + math.log2(max(budget, 1) / len(data)))
     if not best:
         check_budget(len(data), budget, size)
-    return best
+    return low, best
 
 
 def typical_octave(quality: int) -> float:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .describer.embedded import EmbeddedDescriber
     from .locator import DenseClip, EmbeddedClip
     from .towers.detector import Detector
+    from .towers.efficientnet import EfficientNetLite
     from .towers.tagger import Tagger
     from .towers.text_features import TextTower
     from .towers.vit import VisionTransformer
@@ -85,6 +86,17 @@ class Semantics:
         from .towers.detector import Detector
 
         return Detector(self._part("detector").path) if self.profile.detector else None
+
+    @functools.cached_property
+    def classifier(self) -> EfficientNetLite | None:
+        """The tagger's network, for the pixel stream to compare drafts by; None if it is not at hand."""
+        from .towers.tagger import load_classifier
+
+        package = self.profile.packages.get("efficientnet")
+        try:
+            return None if package is None else load_classifier(package.sound_path()).to(self.device)
+        except WeightsError:
+            return None
 
     @functools.cached_property
     def tagger(self) -> Tagger | None:

@@ -60,13 +60,13 @@ def test_more_bits_are_a_better_picture() -> None:
 
 @pytest.mark.parametrize("spare", [0, 10, 60, 4000])
 def test_budgets_hold_and_are_used(spare: int) -> None:
-    budget = len(codec().encode(picture(), mode="pixel", quality=0)) + spare
-    data = codec().encode(picture(), mode="pixel", max_bytes=budget)
+    budget = len(codec().encode(picture(), mode="pixel", quality=0, effort=0)) + spare
+    data = codec().encode(picture(), mode="pixel", max_bytes=budget, effort=0)
     assert len(data) <= budget
     content = codec().streams(data)
     assert content.pixels is not None
     if content.pixels.quality < 255:
-        more = codec().encode(picture(), mode="pixel", quality=content.pixels.quality + 1)
+        more = codec().encode(picture(), mode="pixel", quality=content.pixels.quality + 1, effort=0)
         assert len(more) > budget
 
 
@@ -234,7 +234,7 @@ def test_every_guess_of_the_rate_is_coded_once(monkeypatch: pytest.MonkeyPatch) 
             return whole(self, *rest)  # type: ignore[operator]
 
         monkeypatch.setattr(owner, name, counting)
-    codec().encode(picture(), mode="pixel", bpp=0.04, verify=False)
+    codec().encode(picture(), mode="pixel", bpp=0.04, verify=False, effort=0)
     assert runs.count("features") == runs.count("encode") >= 2
 
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from misc.errors import UsageError
-from misc.rate_control import limit_of
+from misc.errors import BudgetError, UsageError
+from misc.rate_control import best_within, limit_of
 
 SIZE = (768, 512)
 
@@ -31,3 +31,41 @@ def test_a_rate_is_rounded_down_to_bytes() -> None:
     assert limit_of(SIZE, ubpp=1000, pixels=False, of_code=True).code == 393
     assert limit_of(SIZE, pixels=False).file is None
     assert limit_of(SIZE, pixels=True).file == 1179
+
+
+def coder(tried: list[int], factor: float = 1.0) -> Any:
+    """A coder whose files grow by 1.4 % with each quality."""
+
+    def code(quality: int) -> bytes:
+        tried.append(quality)
+        return bytes(round(factor * 300 * 1.014**quality))
+
+    return code
+
+
+@pytest.mark.parametrize("budget", [301, 1179, 5000, 20_000])
+def test_the_highest_quality_within_a_budget_is_found_and_none_is_coded_twice(budget: int) -> None:
+    tried: list[int] = []
+    quality, data = best_within(coder(tried), budget, SIZE)
+    assert len(data) <= budget
+    assert quality == 255 or len(coder([])(quality + 1)) > budget
+    assert len(tried) == len(set(tried)) < 20
+
+
+def test_a_search_of_few_tries_begins_where_it_is_told_and_ends_when_the_budget_is_used() -> None:
+    tried: list[int] = []
+    quality, data = best_within(coder(tried), 1179, SIZE, first=98, tries=3)
+    assert (quality, tried) == (98, [98])
+    assert 0.99 * 1179 < len(data) <= 1179
+    tried.clear()
+    quality, data = best_within(coder(tried, factor=1.2), 1179, SIZE, first=98, tries=3)
+    assert tried[0] == 98
+    assert len(tried) <= 3
+    assert 0.95 * 1179 < len(data) <= 1179
+
+
+def test_a_search_that_finds_nothing_says_how_small_the_last_file_was() -> None:
+    with pytest.raises(BudgetError, match="has 300 bytes"):
+        best_within(coder([]), 200, SIZE)
+    with pytest.raises(BudgetError):
+        best_within(coder([], factor=3.0), 1179, SIZE, first=200, tries=1)

@@ -17,10 +17,10 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
-from torch.nn import functional
 
 from ..cli.app import run_alone
 from ..configs import build
+from ..models.hyperprior.distortion import LAMBDA_HIGH, squared_error, trade_off
 from ..models.hyperprior.hyperprior import Hyperprior
 from ..models.hyperprior.weights import load_hyperprior, save_hyperprior
 from ..profiles import load_profile
@@ -29,11 +29,9 @@ from .data.images import crop_loader
 from .loop import Settings, data_seed, descend, new_accelerator, print_result, run
 from .losses.perceptual import perceptual_distance, st_lpips
 
-__all__ = ["HyperpriorTask", "Recipe", "rate_distortion", "trade_off"]
+__all__ = ["HyperpriorTask", "Recipe", "rate_distortion"]
 
 WEIGHTS = "hyperprior.safetensors"
-LAMBDA_LOW, LAMBDA_HIGH = 4e-6, 2e-3
-QUARTER = 4
 
 
 @dataclass(frozen=True)
@@ -67,21 +65,6 @@ class Recipe:
     perceptual_count: int = 4
     quarter: float = 0.0
     config: str = "hyperprior"
-
-
-def trade_off(quality: Tensor) -> Tensor:
-    """Lagrangian weight (B,) of the squared error in 8-bit units, at qualities (B,) in [0, 1]."""
-    return LAMBDA_LOW * (LAMBDA_HIGH / LAMBDA_LOW) ** quality
-
-
-def squared_error(drawn: Tensor, x: Tensor, quarter: float) -> Tensor:
-    """Mean squared error (B,) in 8-bit units; `quarter` is the share computed at a quarter of the size."""
-    error = drawn - x
-    whole = error.square().flatten(1).mean(1) * 255**2
-    if not quarter:
-        return whole
-    small = functional.avg_pool2d(error, QUARTER).square().flatten(1).mean(1) * 255**2
-    return (1 - quarter) * whole + quarter * small
 
 
 def rate_distortion(

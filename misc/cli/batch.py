@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from ..rate_control import limit_of
+from ..rate_control import DEFAULT_EFFORT, limit_of
 from .console import ProfileOption, say, stepping
-from .options import Bpp, DecodeSeed, Draft, ModeOption, RayAddress, Seed
+from .options import Bpp, DecodeSeed, Draft, Effort, ModeOption, RayAddress, Seed
 
 __all__ = ["app"]
 
@@ -29,13 +29,15 @@ def encode(
     mode: ModeOption = None,
     bpp: Bpp = None,
     seed: Seed = None,
+    effort: Effort = DEFAULT_EFFORT,
     workers: Workers = None,
     ray: RayAddress = None,
     profile: ProfileOption = "embedded",
 ) -> None:
     """Compress every image of a folder."""
     limit_of((1, 1), bpp=bpp, pixels=True)  # checked once, so that a wrong value is not an error of every image
-    work("encode", source, target, {"mode": mode, "bpp": bpp, "seed": seed, "profile": profile}, workers, ray)
+    options: dict[str, object] = {"mode": mode, "bpp": bpp, "seed": seed, "effort": effort, "profile": profile}
+    work("encode", source, target, options, workers, ray)
 
 
 @app.command()

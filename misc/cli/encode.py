@@ -11,6 +11,7 @@ from ..bits.container import MAX_PIXELS
 from ..bits.regions.maps import DEFAULT_GRID
 from ..errors import InputError
 from ..modes import Mode
+from ..rate_control import DEFAULT_EFFORT
 from .console import Input, Json, ProfileOption, refuse_mixed_output, report, say, working
 from .describe import DescriberOption
 from .files import MAX_DESCRIPTION, MAX_IMAGE, MAX_MAPS, MISC_FILE, check_target, read_bytes, write_bytes
@@ -20,6 +21,7 @@ from .options import (
     Bytes,
     Candidates,
     Describe,
+    Effort,
     Force,
     Grid,
     MaxPixels,
@@ -61,6 +63,7 @@ class EncodeOptions:
     candidates: int
     reflect: int | None
     trace: str | None
+    effort: int
     profile: str
     max_pixels: int
     verify: bool = True
@@ -83,6 +86,7 @@ def encode(
     candidates: Candidates = 1,
     reflect: Reflect = None,
     trace: Trace = None,
+    effort: Effort = DEFAULT_EFFORT,
     max_pixels: MaxPixels = MAX_PIXELS,
     verify: Verify = True,
     force: Force = False,
@@ -107,6 +111,7 @@ def encode(
         candidates,
         reflect,
         trace,
+        effort,
         profile,
         max_pixels,
         verify,
@@ -149,6 +154,7 @@ def compress(source: str, options: EncodeOptions) -> tuple[bytes, InputImage, Co
             candidates=options.candidates,
             reflect=options.reflect,
             trace=None if options.trace is None else Path(options.trace),
+            effort=options.effort,
             verify=options.verify,
         )
     return data, original, codec

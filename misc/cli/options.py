@@ -20,6 +20,7 @@ __all__ = [
     "DecodeSeed",
     "Describe",
     "Draft",
+    "Effort",
     "Force",
     "Fusion",
     "FusionName",
@@ -86,6 +87,9 @@ Ubpp = Annotated[
 ]
 Bytes = Annotated[int | None, typer.Option("--bytes", min=0, help="size of the whole file in bytes, at most")]
 Quality = Annotated[int | None, typer.Option(min=0, max=255, help="quality of the pixel stream, instead of a size")]
+Effort = Annotated[
+    int, typer.Option(min=0, max=1000, help="rounds in which the pixel stream's symbols are optimised; 0 is fastest")
+]
 Describe = Annotated[
     str | None, typer.Option(metavar="FILE.json", help="file with the text: a description of the whole, and the items")
 ]

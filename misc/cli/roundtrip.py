@@ -10,6 +10,7 @@ import typer
 
 from ..bits.container import MAX_PIXELS
 from ..bits.regions.maps import DEFAULT_GRID
+from ..rate_control import DEFAULT_EFFORT
 from .console import Input, Json, ProfileOption, refuse_mixed_output, report, stepping
 from .describe import DescriberOption
 from .encode import EncodeOptions, compress, file_facts
@@ -21,6 +22,7 @@ from .options import (
     Candidates,
     Describe,
     Draft,
+    Effort,
     Force,
     Fusion,
     Grid,
@@ -59,6 +61,7 @@ def roundtrip(
     candidates: Candidates = 1,
     reflect: Reflect = None,
     trace: Trace = None,
+    effort: Effort = DEFAULT_EFFORT,
     draft: Draft = False,
     steps: Steps = None,
     guidance: Guidance = None,
@@ -90,6 +93,7 @@ def roundtrip(
         candidates,
         reflect,
         trace,
+        effort,
         profile,
         max_pixels,
     )

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..half_precision import fast_dtype, half_precision
 from .noise import gaussian
 from .tiling import Window, blend
 from .upsampler import FACTOR, Upsampler
@@ -33,7 +34,7 @@ class Sharpener:
     def __init__(self, network: Upsampler, device: str | torch.device = "cpu") -> None:
         self.device = torch.device(device)
         self.network = network.eval().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.dtype = torch.bfloat16 if self.device.type != "cpu" or has_bfloat16() else torch.float32
+        self.dtype = fast_dtype(self.device)
 
     @torch.inference_mode()
     def draw(self, draft: Pixels, quality: int, seed: int) -> Pixels:
@@ -53,15 +54,10 @@ class Sharpener:
 
         def tile(window: Window) -> Tensor:
             part = window.of(image, FACTOR).to(self.device).contiguous(memory_format=torch.channels_last)
-            with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            with half_precision(self.device, self.dtype):
                 drawn: Tensor = self.network(part, level, window.of(noise).to(self.device))
             return drawn.float().cpu()
 
         drawn = blend(tile, rows, columns, TILE, OVERLAP, FACTOR)[0, :, :height, :width]
         pixels: Pixels = drawn.clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).contiguous().numpy()
         return pixels
-
-
-def has_bfloat16() -> bool:
-    """Whether the CPU multiplies in bfloat16 itself; elsewhere that is slower than float32."""
-    return bool(torch.cpu._is_avx512_bf16_supported())

@@ -1,6 +1,6 @@
 """Pixel stream, neural side: an image to integer latents and back.
 
-    image ─► g_a ─► y·gain ─► round ─► PixelLatents ─► y_hat/gain ─► g_s ─► draft
+    image ─► g_a ─► y·gain ─► round, RDOQ ─► PixelLatents ─► y_hat/gain ─► g_s ─► draft
                       └─► h_a ─► z ─► round ─► h_s (integers, misc.bits.pixels.latents) ─► means, scales
 
 A mean-scale hyperprior (Balle 2018, arXiv 1802.01436; Minnen 2018, arXiv 1809.02736) aimed at 0.002 to
@@ -21,15 +21,24 @@ import torch
 from torch import Tensor, nn
 
 from ...bits.pixels.entropy_model import LEVELS, LatentModel
-from ...bits.pixels.latents import UNIT, PixelLatents, encode, unpack
+from ...bits.pixels.latents import UNIT, PixelLatents, encode, pack, unpack
+from ..half_precision import half_precision
+from ..towers.efficientnet import EfficientNetLite
 from . import tiling
+from .distortion import FeatureDistance, squared_error, trade_off
 from .integers import exact_arrays
+from .rdoq import Distortion, optimise
 from .slices import INDEX_START, SCALE_COUNT, SCALE_MIN, SliceParameters, scale_of
 from .transforms import GainUnit, Stage, Transform, conv1x1, conv3x3, level_weights, upsample
 
 __all__ = ["Hyperprior"]
 
+Pixels = npt.NDArray[np.uint8]
+
 Z_INDEX_SLOPE = 64.0
+MOST_PIXELS = 1 << 21  # of an image whose symbols are optimised: the gradient takes time, and 1.5 GiB of memory
+FEATURE_WEIGHT = 150.0  # of the distance in features, in units of the squared error
+QUARTER_SHARE = 0.5  # of the squared error at a quarter of the size, as in the recipe
 
 
 class Hyperprior(nn.Module):
@@ -155,25 +164,53 @@ class Hyperprior(nn.Module):
         self.exact = LatentModel(exact_arrays(self))
         return True
 
-    @torch.inference_mode()
-    def encode(self, image: npt.NDArray[np.uint8], quality: int) -> tuple[PixelLatents, bytes]:
-        """Latents of an image and their bytes, with one run of the networks.
+    def encode(
+        self, image: Pixels, quality: int, effort: int = 0, classifier: EfficientNetLite | None = None
+    ) -> tuple[PixelLatents, bytes]:
+        """Latents of an image and their bytes.
 
         Args:
             image: (H, W, 3) uint8, any size; its borders are replicated to multiples of 32.
             quality: 0 to 255.
+            effort: rounds of rate-distortion optimised quantisation, for images of at most `MOST_PIXELS`.
+            classifier: by whose features drafts are compared in these rounds, beside the squared error.
         """
-        q = torch.tensor([quality / 255], device=self.device)
-        y = tiling.analyse(self.g_a, image, q).float() * self.gain(q)
-        z = self.h_a(y)
-        return encode(y[0].cpu().numpy(), z[0].cpu().numpy(), quality, self.entropy_model)
+        with torch.inference_mode():
+            q = torch.tensor([quality / 255], device=self.device)
+            y = tiling.analyse(self.g_a, image, q).float() * self.gain(q)
+            z = self.h_a(y)
+        model = self.entropy_model
+        latents, data = encode(y[0].cpu().numpy(), z[0].cpu().numpy(), quality, model)
+        if effort < 1 or image.shape[0] * image.shape[1] > MOST_PIXELS:
+            return latents, data
+        latents = optimise(latents, model, self.distortion(image, quality, classifier), effort)
+        return latents, pack(latents, model)
 
-    def analyse(self, image: npt.NDArray[np.uint8], quality: int) -> PixelLatents:
+    def distortion(self, image: Pixels, quality: int, classifier: EfficientNetLite | None = None) -> Distortion:
+        """What drafts of an image (H, W, 3) lose, in bits: the squared error as weighed in training, and features."""
+        height, width, _ = image.shape
+        q = torch.tensor([quality / 255], device=self.device)
+        weight = trade_off(q) * height * width
+        x = torch.from_numpy(np.array(image)).to(self.device).permute(2, 0, 1)[None].float() / 255
+        distance = None if classifier is None else FeatureDistance(classifier, x)
+
+        def lost(y: Tensor) -> Tensor:
+            y = (y.to(self.device) * self.inverse_gain(q)).contiguous(memory_format=torch.channels_last)
+            with half_precision(self.device):
+                drawn = (self.g_s(y, q).float() + 0.5)[..., :height, :width]
+            error = squared_error(drawn, x, QUARTER_SHARE)
+            if distance is not None:
+                error = error + FEATURE_WEIGHT * distance(drawn)
+            return (weight * error).sum()
+
+        return lost
+
+    def analyse(self, image: Pixels, quality: int) -> PixelLatents:
         """The latents of `encode`."""
         return self.encode(image, quality)[0]
 
     @torch.inference_mode()
-    def synthesise(self, latents: PixelLatents, width: int, height: int) -> npt.NDArray[np.uint8]:
+    def synthesise(self, latents: PixelLatents, width: int, height: int) -> Pixels:
         """The draft of latents, (height, width, 3) uint8."""
         q = torch.tensor([latents.quality / 255], device=self.device)
         y = torch.from_numpy(latents.y).to(self.device)[None].float() / UNIT

@@ -7,6 +7,8 @@ It is timm's tf_efficientnet_lite0, parameter by parameter in the same order; ti
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -79,6 +81,17 @@ class EfficientNetLite(nn.Module):
         """(B, 1280) of (B, 3, H, W): the input of the classifier."""
         x = functional.relu6(self.head(self.blocks(functional.relu6(self.stem(pixels)))))
         return x.mean((2, 3))
+
+    def maps(self, pixels: Tensor, stages: Collection[int]) -> list[Tensor]:
+        """Outputs of some of `STAGES`, by their numbers, the finest first, of (B, 3, H, W)."""
+        x, place, found = functional.relu6(self.stem(pixels)), 0, []
+        for stage, (count, *_) in enumerate(STAGES[: max(stages) + 1]):
+            for block in self.blocks[place : place + count]:
+                x = block(x)
+            place += count
+            if stage in stages:
+                found.append(x)
+        return found
 
     def forward(self, pixels: Tensor) -> Tensor:
         """(B, classes) of (B, 3, H, W)."""

@@ -78,6 +78,7 @@ def test_nothing_of_the_old_file_is_lost(misc_command, photo: Path, tmp_path: Pa
         (["encode", "PHOTO", "a.misc", "--describe", "LONG"], 1, "at most 64 words"),
         (["encode", "PHOTO", "a.misc", "--reflect", "1", "--mode", "pixel"], 2, "no text"),
         (["encode", "PHOTO", "a.misc", "--candidates", "0"], 2, "1<=x<=4096"),
+        (["encode", "PHOTO", "a.misc", "--effort", "-1"], 2, "0<=x<=1000"),
         (["encode", "nosuch.png", "a.misc"], 1, "cannot read"),
         (["encode", "TEXT", "a.misc"], 1, "not an image"),
         (["encode", "PHOTO", "a.misc", "--describe", "TEXT"], 1, "not JSON"),

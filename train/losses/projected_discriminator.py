@@ -32,11 +32,11 @@ class ProjectedDiscriminator(nn.Module):
 
     def __init__(self, network: EfficientNetLite, width: int = 64) -> None:
         super().__init__()
-        self.stem, self.blocks = network.stem, network.blocks
+        self.network = network
         channels = [STAGES[tap][-1] for tap in TAPS]
         self.mixers = nn.ModuleList(nn.Conv2d(count, width, 1, bias=False) for count in channels)
         self.smoothers = nn.ModuleList(nn.Conv2d(width, width, 3, 1, 1, bias=False) for _ in channels)
-        for frozen in (self.stem, self.blocks, self.mixers, self.smoothers):
+        for frozen in (self.network, self.mixers, self.smoothers):
             frozen.eval().requires_grad_(False)
         for layer in [*self.mixers, *self.smoothers]:
             nn.init.kaiming_normal_(layer.weight, nonlinearity="linear")
@@ -45,8 +45,7 @@ class ProjectedDiscriminator(nn.Module):
     def train(self, mode: bool = True) -> ProjectedDiscriminator:
         """As of every module, but the classifier's batch norm stays as it was trained."""
         super().train(mode)
-        self.stem.eval()
-        self.blocks.eval()
+        self.network.eval()
         return self
 
     def forward(self, images: Tensor, drafts: Tensor) -> list[Tensor]:
@@ -76,15 +75,7 @@ class ProjectedDiscriminator(nn.Module):
 
     def features(self, images: Tensor) -> list[Tensor]:
         """The classifier's features of images in [0, 1], the finest first."""
-        x = functional.relu6(self.stem((255 * images - MIDDLE) / SPREAD))
-        found, place = [], 0
-        for stage, (count, *_) in enumerate(STAGES):
-            for block in self.blocks[place : place + count]:
-                x = block(x)
-            place += count
-            if stage in TAPS:
-                found.append(x)
-        return found
+        return self.network.maps((255 * images - MIDDLE) / SPREAD, TAPS)
 
 
 def head(inputs: int, width: int) -> nn.Module:

@@ -24,7 +24,7 @@ from ...errors import WeightsError
 from ...weights.safe import load as load_arrays
 from ...weights.safe import refusing
 from ..arithmetic.exact_net import Conv2d, ExactNet, PixelShuffle, Relu
-from ..arithmetic.range_coder import FrequencyTable, RangeDecoder, RangeEncoder
+from ..arithmetic.range_coder import PRECISION, RAW_BITS, FrequencyTable, RangeDecoder, RangeEncoder
 
 __all__ = ["LEVELS", "LatentModel", "SliceModel", "load", "quality_weights"]
 
@@ -158,6 +158,25 @@ class LatentModel:
         if places.size:
             symbols[places] = coder.decode_raw(places.size) - SYMBOL_LIMIT
         return symbols
+
+    def bits(self, symbols: Array, index: Array) -> npt.NDArray[np.float64]:
+        """Bits of each symbol, at its scale index; both of any shape."""
+        table = self._bits
+        most = table.shape[1] // 2
+        cost: npt.NDArray[np.float64] = table[np.clip(index, 0, len(table) - 1), np.clip(symbols, -most, most) + most]
+        return cost
+
+    @functools.cached_property
+    def _bits(self) -> npt.NDArray[np.float64]:
+        """(scales, 2 r + 3) bits of the symbols -r - 1 to r + 1, r the largest of all tables; the ends are escapes."""
+        radii = [table.frequencies.size // 2 - 1 for table in self._tables]
+        middle = max(radii) + 1
+        bits = np.empty((len(radii), 2 * middle + 1))
+        for row, table, radius in zip(bits, self._tables, radii, strict=True):
+            *inside, escape = PRECISION - np.log2(table.frequencies)
+            row[:] = escape + RAW_BITS
+            row[middle - radius : middle + radius + 1] = inside
+        return bits
 
     def _groups(self, index: Array) -> list[tuple[FrequencyTable, npt.NDArray[np.intp]]]:
         """Tables in use, each with the positions that it codes, in order."""

@@ -25,7 +25,7 @@ from ...errors import BitstreamError, InputError
 from ..arithmetic.range_coder import RangeDecoder, RangeEncoder
 from .entropy_model import SYMBOL_LIMIT, UNIT_BITS, Array, Floats, LatentModel
 
-__all__ = ["PixelLatents", "check", "encode", "pack", "quantise", "shapes", "unpack"]
+__all__ = ["PixelLatents", "check", "encode", "follow", "pack", "quantise", "shapes", "symbols_of", "unpack"]
 
 STRIDE = 32
 UNIT = 1 << UNIT_BITS
@@ -134,6 +134,40 @@ def encode(y: Floats, z: Floats, quality: int, model: LatentModel) -> tuple[Pixe
 def quantise(y: Floats, z: Floats, quality: int, model: LatentModel) -> PixelLatents:
     """The latents of `encode`."""
     return encode(y, z, quality, model)[0]
+
+
+def follow(symbols: Array, z: Array, quality: int, model: LatentModel) -> tuple[PixelLatents, Array]:
+    """The latents that have these symbols: y is the mean, which depends on the symbols before, plus the symbol.
+
+    Args:
+        symbols: (m, h, w) int32.
+        z: (n, ceil(h / 2), ceil(w / 2)) int32.
+        quality: 0 to 255.
+
+    Returns:
+        the latents, and the scale index (m, h, w) of every symbol.
+    """
+    indices = np.zeros_like(symbols)
+
+    def code(channels: slice, mask: Mask, means: Array, index: Array) -> Array:
+        indices[channels][:, mask] = index
+        return symbols[channels][:, mask] * UNIT + means
+
+    y = walk(model, z, quality, (symbols.shape[1], symbols.shape[2]), code)
+    return PixelLatents(quality, z, y), indices
+
+
+def symbols_of(latents: PixelLatents, model: LatentModel) -> npt.NDArray[np.int32]:
+    """The symbols (m, h, w) of latents from `encode`: y less its means."""
+    symbols = np.zeros(latents.y.shape, np.int32)
+
+    def code(channels: slice, mask: Mask, means: Array, index: Array) -> Array:
+        values = latents.y[channels][:, mask]
+        symbols[channels][:, mask] = (values - means) // UNIT
+        return values
+
+    walk(model, latents.z, latents.quality, (latents.y.shape[1], latents.y.shape[2]), code)
+    return symbols
 
 
 def whole(x: Floats) -> npt.NDArray[np.int32]:

@@ -1,0 +1,65 @@
+"""What is lost in the pixel stream: the draft's squared error, and its distance in the features of a classifier."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..half_precision import half_precision
+from ..towers.efficientnet import EfficientNetLite
+from ..towers.tagger import MIDDLE, SPREAD
+
+__all__ = ["LAMBDA_HIGH", "FeatureDistance", "squared_error", "trade_off"]
+
+LAMBDA_LOW, LAMBDA_HIGH = 4e-6, 2e-3
+QUARTER = 4
+STAGES = (0, 1, 2, 4, 6)  # of the classifier: the last at each size, 1/4 to 1/64 of the image's
+HALF = 2  # at half of the image's size the features are as good, and take a quarter of the time
+LEAST_LENGTH = 1e-3  # of a feature vector, so that it can be divided by
+
+
+def trade_off(quality: Tensor) -> Tensor:
+    """Weight (B,) of the squared error in 8-bit units against bits per pixel, at qualities (B,) in [0, 1]."""
+    return LAMBDA_LOW * (LAMBDA_HIGH / LAMBDA_LOW) ** quality
+
+
+def squared_error(drawn: Tensor, x: Tensor, quarter: float) -> Tensor:
+    """Mean squared error (B,) in 8-bit units of images (B, 3, H, W) in [0, 1].
+
+    `quarter` is the share of the error that is computed at a quarter of the size.
+    """
+    error = drawn - x
+    whole = error.square().flatten(1).mean(1) * 255**2
+    if not quarter:
+        return whole
+    small = functional.avg_pool2d(error, QUARTER, ceil_mode=True).square().flatten(1).mean(1) * 255**2
+    return (1 - quarter) * whole + quarter * small
+
+
+class FeatureDistance:
+    """Distance of drafts from one image in a classifier's features, as LPIPS (Zhang 2018, arXiv 1801.03924) without
+    its learned weights: the squared difference of unit vectors, mean over positions and stages, 0 to 4.
+
+    Args:
+        network: the classifier, frozen.
+        image: (1, 3, H, W) in [0, 1].
+    """
+
+    def __init__(self, network: EfficientNetLite, image: Tensor) -> None:
+        self.network = network
+        with torch.no_grad():
+            self.features = self._features(image)
+
+    def __call__(self, drawn: Tensor) -> Tensor:
+        """The distance of an image (1, 3, H, W), a scalar."""
+        pairs = zip(self.features, self._features(drawn.clamp(0, 1)), strict=True)
+        return torch.stack([(one - other).square().sum(1).mean() for one, other in pairs]).mean()
+
+    def _features(self, image: Tensor) -> list[Tensor]:
+        """Unit vectors (1, C, h, w) of every stage."""
+        small = functional.avg_pool2d(image, HALF, ceil_mode=True)
+        pixels = ((255 * small - MIDDLE) / SPREAD).contiguous(memory_format=torch.channels_last)
+        with half_precision(image.device):
+            maps = self.network.maps(pixels, STAGES)
+        return [each.float() / (each.float().norm(dim=1, keepdim=True) + LEAST_LENGTH) for each in maps]

@@ -1,0 +1,85 @@
+"""How much the encoder tries: `effort`."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+
+from misc.bits.pixels.latents import PixelLatents
+from misc.codec import Codec
+from misc.errors import UsageError, WeightsError
+from misc.models.hyperprior.distortion import FeatureDistance
+from misc.models.semantics import Semantics
+from misc.profiles import load_profile
+from misc.rate_control import DEFAULT_EFFORT
+from tests.support.images import sample_picture
+
+PULLED = load_profile().packages["efficientnet"].path.is_file()
+PICTURE = sample_picture(192, 128)
+
+
+@pytest.fixture(scope="module")
+def codec() -> Codec:
+    return Codec()
+
+
+def pixels_of(codec: Codec, **options: Any) -> PixelLatents:
+    pixels = codec.streams(codec.encode(PICTURE, mode="pixel", **options)).pixels
+    assert pixels is not None
+    return pixels
+
+
+@pytest.mark.parametrize("spare", [0, 10, 60, 4000])
+def test_budgets_hold_and_are_used_by_optimised_symbols(codec: Codec, spare: int) -> None:
+    budget = len(codec.encode(PICTURE, mode="pixel", quality=0)) + spare
+    data = codec.encode(PICTURE, mode="pixel", max_bytes=budget)
+    content = codec.streams(data)
+    assert content.pixels is not None
+    assert 0.9 * budget < len(data) <= budget or content.pixels.quality == 255
+
+
+def test_symbols_are_optimised_unless_told_otherwise(codec: Codec) -> None:
+    plain, usual = (pixels_of(codec, quality=200, **options) for options in ({"effort": 0}, {}))
+    assert plain != usual
+    assert plain == codec.hyperprior.analyse(np.asarray(PICTURE), 200)
+    assert usual == pixels_of(codec, quality=200, effort=DEFAULT_EFFORT)
+
+
+def test_less_than_no_effort_is_refused(codec: Codec) -> None:
+    with pytest.raises(UsageError, match="the effort is 0 or more, not -1"):
+        codec.encode(PICTURE, mode="pixel", effort=-1)
+
+
+def test_without_the_classifier_the_squared_error_alone_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where nothing has been pulled."""
+
+    def missing(path: object) -> None:
+        raise WeightsError("run `misc pull`")
+
+    codec = Codec()
+    monkeypatch.setattr("misc.models.towers.tagger.load_classifier", missing)
+    assert codec.semantics.classifier is None
+    expected, _ = codec.hyperprior.encode(np.asarray(PICTURE), 200, DEFAULT_EFFORT)
+    assert pixels_of(codec, quality=200) == expected
+
+
+@pytest.mark.skipif(not PULLED, reason="the weights are not pulled")
+def test_with_the_classifier_drafts_are_closer_in_its_features(codec: Codec) -> None:
+    import torch
+
+    image, classifier = np.asarray(PICTURE), codec.semantics.classifier
+    assert classifier is not None
+    drafts = [
+        codec.hyperprior.synthesise(codec.hyperprior.encode(image, 200, 8, given)[0], *PICTURE.size)
+        for given in (None, classifier)
+    ]
+    photo, *drawn = (torch.from_numpy(np.array(each)).permute(2, 0, 1)[None] / 255 for each in (image, *drafts))
+    distance = FeatureDistance(classifier, photo)
+    without, by_features = (float(distance(each)) for each in drawn)
+    assert by_features < 0.98 * without
+    assert float(distance(photo)) < 1e-3
+
+
+def test_a_profile_without_a_tagger_has_no_classifier() -> None:
+    assert Semantics(dataclasses.replace(load_profile(), packages={})).classifier is None
