@@ -29,7 +29,7 @@ __all__ = [
 
 DEFAULT_BPP = 0.024
 DEFAULT_EFFORT = 6  # rounds of optimising symbols, half a second each for 768x512 on one core
-AUTO_BPP = 0.005  # from here on mode auto writes pixels: `misc eval crossing` measured 0.0049 on 8 COCO photos
+AUTO_BPP = 0.0045  # from here on mode auto writes pixels: `misc eval crossing` measured it on 8 COCO photos
 TEXT_SHARE = 1 / 10  # largest share of a file for text and regions that do not change the image; see `misc eval share`
 LARGEST = 1e12  # largest rate that is accepted as a limit
 MILLION = 1e6
