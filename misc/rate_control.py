@@ -22,6 +22,7 @@ __all__ = [
     "DEFAULT_EFFORT",
     "TEXT_SHARE",
     "Limit",
+    "best_file",
     "best_within",
     "check_budget",
     "limit_of",

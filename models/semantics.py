@@ -90,11 +90,14 @@ class Semantics:
     @functools.cached_property
     def classifier(self) -> EfficientNetLite | None:
         """The tagger's network, for the pixel stream to compare drafts by; None if it is not at hand."""
+        import torch
+
         from .towers.tagger import load_classifier
 
         package = self.profile.packages.get("efficientnet")
         try:
-            return None if package is None else load_classifier(package.sound_path()).to(self.device)
+            with torch.inference_mode(False):  # whatever the caller has set: it is used with gradients
+                return None if package is None else load_classifier(package.sound_path()).to(self.device)
         except WeightsError:
             return None
 

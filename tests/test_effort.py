@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from misc.bits.pixels.latents import PixelLatents
 from misc.codec import Codec
@@ -64,10 +65,15 @@ def test_without_the_classifier_the_squared_error_alone_counts(monkeypatch: pyte
     assert pixels_of(codec, quality=200) == expected
 
 
+@pytest.mark.parametrize("without_gradients", [torch.no_grad, torch.inference_mode])
+def test_a_caller_who_has_turned_gradients_off_gets_the_same_file(codec: Codec, without_gradients: Any) -> None:
+    expected = pixels_of(codec, quality=200)
+    with without_gradients():
+        assert pixels_of(Codec(), quality=200) == expected
+
+
 @pytest.mark.skipif(not PULLED, reason="the weights are not pulled")
 def test_with_the_classifier_drafts_are_closer_in_its_features(codec: Codec) -> None:
-    import torch
-
     image, classifier = np.asarray(PICTURE), codec.semantics.classifier
     assert classifier is not None
     drafts = [

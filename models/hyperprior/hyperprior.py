@@ -183,7 +183,8 @@ class Hyperprior(nn.Module):
         latents, data = encode(y[0].cpu().numpy(), z[0].cpu().numpy(), quality, model)
         if effort < 1 or image.shape[0] * image.shape[1] > MOST_PIXELS:
             return latents, data
-        latents = optimise(latents, model, self.distortion(image, quality, classifier), effort)
+        with torch.inference_mode(False), torch.enable_grad():  # whatever the caller has set
+            latents = optimise(latents, model, self.distortion(image, quality, classifier), effort)
         return latents, pack(latents, model)
 
     def distortion(self, image: Pixels, quality: int, classifier: EfficientNetLite | None = None) -> Distortion:

@@ -31,6 +31,7 @@ def save_hyperprior(model: Hyperprior, path: Path) -> None:
     temporary.replace(path)
 
 
+@torch.inference_mode(False)
 def load_hyperprior(path: Path, device: str | torch.device = "cpu") -> Hyperprior:
     """The model of a checkpoint, ready to code; its entropy model has exactly the file's integers.
 
