@@ -85,7 +85,7 @@ def test_the_likeness_is_of_structure_content_and_meaning(
 def codec(monkeypatch: pytest.MonkeyPatch) -> Codec:
     monkeypatch.setattr(closed_loop, "Likeness", Grey)
     ours = Codec()
-    ours.__dict__.update(decoder=Painter(), semantics=SimpleNamespace())
+    ours.__dict__.update(decoder=Painter(), semantics=SimpleNamespace(classifier=None))
     return ours
 
 

@@ -14,8 +14,9 @@ from tests.test_codec import CAT, MAP, codec, picture
 
 
 class Seer:
-    """Describer and locator that always see the same, and remember what they were asked."""
+    """Describer and locator that always see the same, and remember what they were asked; no classifier."""
 
+    classifier = None
     asked = None
 
     def __init__(self) -> None:
