@@ -119,3 +119,18 @@ def test_nothing_changes_where_nothing_pays(trained: Hyperprior) -> None:
     start, _ = trained.encode(np.asarray(picture(*SIZE)), 180)
     held = optimise(start, model, bowl(torch.from_numpy(start.y / UNIT)[None].float(), 1e5), rounds=5)
     assert held == start
+
+
+def test_changes_that_only_seem_to_pay_are_not_made(trained: Hyperprior) -> None:
+    """The slope promises a gain, and half a symbol further is a wall."""
+    model = trained.entropy_model
+    start, _ = trained.encode(np.asarray(picture(*SIZE)), 180)
+    before = torch.from_numpy(start.y / UNIT)[None].float()
+
+    def wall(y: Tensor) -> Tensor:
+        way = y - before
+        return (1000 * torch.relu(way.abs() - 0.6) - 50 * way).sum()
+
+    state = state_of(symbols_of(start, model), start.z, 180, model, wall)
+    assert best_changes(state, model, curvature_of(state, wall), 1.0).any()
+    assert optimise(start, model, wall, rounds=5) == start
