@@ -13,7 +13,8 @@ So neither the number of threads, nor the batch of positions, nor the BLAS libra
 
 A step of one position reads every weight once, so memory bandwidth limits its speed. The weights therefore stay int8.
 They are converted to float32 piece by piece in a buffer that fits the processor's cache. This takes a quarter of the
-memory and half the time of float32 weights. Matrices that share an input are stored as one matrix.
+memory and half the time of float32 weights. A small model also keeps them in float32. Matrices that share an input are
+stored as one matrix.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ __all__ = ["ACTIVATION_LEVELS", "WEIGHT_LEVELS", "Cache", "Config", "Transformer
 Floats = npt.NDArray[np.floating[Any]]
 F64 = npt.NDArray[np.float64]
 
+SMALL = 1 << 23  # numbers in a model whose weights are also kept in float32
 NORM_LEVELS = 1 << 20
 ATTENTION_LEVELS = 511  # 511 * 511 * 64 < 2^24
 GAIN_BITS, ANGLE_BITS, VALUE_BITS, SHARE_BITS = 16, 14, 12, 16
@@ -171,8 +173,10 @@ class Transformer:
             if arrays[name].shape != shape:
                 raise ValueError(f"{name} is of shape {arrays[name].shape}, not {shape}")
 
+        small = sum(math.prod(shape) for shape in array_shapes(config).values()) <= SMALL
+
         def linear(*names: str) -> Linear:
-            return Linear(*((arrays[f"{name}.weight"], arrays[f"{name}.exponent"]) for name in names))
+            return Linear(*((arrays[f"{name}.weight"], arrays[f"{name}.exponent"]) for name in names), whole=small)
 
         def gain(name: str) -> F64:
             return arrays[f"{name}.gain"].astype(np.float64) * 2.0**-GAIN_BITS
