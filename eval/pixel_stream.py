@@ -1,6 +1,6 @@
 """Measure the pixel stream on a folder of photos, with the bytes of whole files.
 
-    python -m misc.eval.pixel_stream --data FOLDER [--baselines FILE] [--json FILE]
+    python -m misc.eval.pixel_stream --data FOLDER [--baselines FILE] [--effort N] [--json FILE]
 
 Every photo is encoded for each budget in bits per pixel. Tables give the means over the photos, the Bjontegaard rate
 against the best of AVIF, WebP and JPEG XL (`misc.eval.baselines`), seconds, and actual against estimated file size.
@@ -25,8 +25,10 @@ from rich.table import Table
 from ..bits.arithmetic.range_coder import RangeDecoder, RangeEncoder
 from ..bits.pixels.latents import pack
 from ..cli.app import run_alone
+from ..cli.options import Effort
 from ..codec import Codec
 from ..errors import BudgetError
+from ..rate_control import DEFAULT_EFFORT
 from .baselines import BUDGETS, best_of
 from .metrics import Reference, StLpips, mean_of
 from .metrics.catalogue import METRICS
@@ -39,13 +41,13 @@ TITLES = ("MISC bpp", "PSNR dB", "ST-LPIPS", "others' bpp", "PSNR dB", "others' 
 PADDED_QUALITY = 160  # of the crops of `padding_cost`
 
 
-def measure_photo(codec: Codec, image: Image.Image, metric: StLpips) -> dict[str, dict[str, float]]:
+def measure_photo(codec: Codec, image: Image.Image, metric: StLpips, effort: int) -> dict[str, dict[str, float]]:
     """{budget: figures} of one photo; a budget that cannot be met is left out."""
     reference = Reference(image, metric)
     rows = {}
     for budget in BUDGETS:
         try:
-            data = codec.encode(image, mode="pixel", bpp=budget)
+            data = codec.encode(image, mode="pixel", bpp=budget, effort=effort)
         except BudgetError:
             continue
         bpp = 8 * len(data) / (image.width * image.height)
@@ -125,12 +127,12 @@ def padding_cost(codec: Codec, image: Image.Image) -> dict[str, float]:
     return sizes
 
 
-def measure(data: Path, profile: str, baselines: dict[str, Any] | None) -> dict[str, Any]:
+def measure(data: Path, profile: str, baselines: dict[str, Any] | None, effort: int = DEFAULT_EFFORT) -> dict[str, Any]:
     """All figures of a folder of photos."""
     codec, metric = Codec(profile), StLpips()
     paths = sorted(path for path in data.iterdir() if path.suffix.lower() in {".png", ".jpg", ".webp"})
     images = {path.name: Image.open(path).convert("RGB") for path in paths}
-    ours = {name: measure_photo(codec, image, metric) for name, image in track(images.items(), "pixel stream")}
+    ours = {name: measure_photo(codec, image, metric, effort) for name, image in track(images.items(), "pixel stream")}
     theirs = {
         name: (baselines or {}).get(name) or best_of(image, metric) for name, image in track(images.items(), "others")
     }
@@ -183,12 +185,13 @@ def show(result: dict[str, Any], console: Console) -> None:
 def main(
     data: Annotated[Path, typer.Option(help="folder of photos (Kodak)")],
     baselines: Annotated[Path | None, typer.Option(help="file that misc.eval.baselines wrote")] = None,
+    effort: Effort = DEFAULT_EFFORT,
     json_file: Annotated[Path | None, typer.Option("--json", help="file for the figures")] = None,
     profile: str = "embedded",
 ) -> None:
     """Measure the pixel stream."""
     known = json.loads(baselines.read_text()) if baselines else None
-    result = measure(data, profile, known)
+    result = measure(data, profile, known, effort)
     show(result, Console())
     if json_file:
         json_file.write_text(json.dumps(result, indent=1) + "\n")

@@ -25,7 +25,7 @@ from .bits.text.description import Description
 from .errors import BitstreamError, BudgetError, UsageError, WeightsError
 from .micro import least_symbols, skeleton_text, word_ranks
 from .modes import Plan, select_streams
-from .rate_control import DEFAULT_EFFORT, TEXT_SHARE, Limit, best_file, check_budget
+from .rate_control import DEFAULT_EFFORT, OPTIMISED_PIXELS, TEXT_SHARE, Limit, best_file, check_budget
 from .shortening import Form, first_that_fits, shorter_forms, tell_shortened
 from .trace import check_trace, write_trace
 
@@ -112,6 +112,7 @@ class FileMaker:
     def __init__(self, codec: Codec, image: Image.Image, wishes: Wishes) -> None:
         self.codec, self.image, self.wishes = codec, image, wishes
         self.models = codec.profile.exact_models
+        self.effort = wishes.effort if image.width * image.height <= OPTIMISED_PIXELS else 0
         self.pixel_section = functools.cache(self._pixel_section)
 
     def make(self, full: Streams, missing: Collection[str] = ()) -> tuple[bytes, Streams]:
@@ -144,7 +145,7 @@ class FileMaker:
             return len(with_text) - len(without)
 
         if limit is None:
-            fit = Fit(0, file(0, self.wishes.quality, self.wishes.effort), 0)
+            fit = Fit(0, file(0, self.wishes.quality, self.effort), 0)
         elif "pixels" in plan.streams:
             fit = self._share_out(len(forms), file, cost, limit)
         else:
@@ -184,18 +185,17 @@ class FileMaker:
         spare = SEED_BYTES if self.wishes.candidates > 1 else 0
         try:
             code = functools.partial(file, place)
-            return Fit(place, best_file(code, self.wishes.effort, limit - spare, self.image.size), share)
+            return Fit(place, best_file(code, self.effort, limit - spare, self.image.size), share)
         except BudgetError:
             return self._longest_fit(count, file, limit, 0)
 
     def _longest_fit(self, count: int, file: MakeFile, limit: int, quality: int | None) -> Fit:
         """The longest of `count` forms that fits; BudgetError with the bytes of the shortest if none fits."""
-        effort = self.wishes.effort
-        place = first_that_fits(count, lambda each: len(file(each, quality, effort)), limit)
+        place = first_that_fits(count, lambda each: len(file(each, quality, self.effort)), limit)
         if place is None:
-            check_budget(len(file(count - 1, quality, effort)), limit, self.image.size)
+            check_budget(len(file(count - 1, quality, self.effort)), limit, self.image.size)
         assert place is not None
-        return Fit(place, file(place, quality, effort), limit)
+        return Fit(place, file(place, quality, self.effort), limit)
 
     def _forms(self, whole: Form) -> list[Form]:
         """The forms that the plan allows, the longest first."""

@@ -20,6 +20,7 @@ __all__ = [
     "AUTO_BPP",
     "DEFAULT_BPP",
     "DEFAULT_EFFORT",
+    "OPTIMISED_PIXELS",
     "TEXT_SHARE",
     "Limit",
     "best_file",
@@ -35,6 +36,7 @@ TEXT_SHARE = 1 / 10  # largest share of a file for text and regions that do not 
 LARGEST = 1e12  # largest rate that is accepted as a limit
 MILLION = 1e6
 QUALITIES = 256
+OPTIMISED_PIXELS = 1 << 21  # of the largest image whose symbols are optimised: it takes 1.5 GiB of memory, and time
 OPTIMISED = 3  # largest number of qualities at which symbols are optimised
 FULL = 0.985  # share of the budget that is close to it
 TYPICAL_QUALITY = (0, 77, 153, 191, 255)  # only the start of the search for a quality:

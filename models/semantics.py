@@ -89,17 +89,17 @@ class Semantics:
 
     @functools.cached_property
     def classifier(self) -> EfficientNetLite | None:
-        """The tagger's network, for the pixel stream to compare drafts by; None if it is not at hand."""
+        """The tagger's network, for the pixel stream to compare drafts by; None if it is not pulled."""
         import torch
 
+        from ..weights.checks import State
         from .towers.tagger import load_classifier
 
         package = self.profile.packages.get("efficientnet")
-        try:
-            with torch.inference_mode(False):  # whatever the caller has set: it is used with gradients
-                return None if package is None else load_classifier(package.sound_path()).to(self.device)
-        except WeightsError:
+        if package is None or package.state() == State.MISSING:
             return None
+        with torch.inference_mode(False):  # whatever the caller has set: it is used with gradients
+            return load_classifier(package.sound_path()).to(self.device)
 
     @functools.cached_property
     def tagger(self) -> Tagger | None:

@@ -1,6 +1,7 @@
 """How much the encoder tries: `effort`."""
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from misc.models.hyperprior.distortion import FeatureDistance
 from misc.models.semantics import Semantics
 from misc.profiles import load_profile
 from misc.rate_control import DEFAULT_EFFORT
+from misc.weights.checks import State
+from misc.weights.packages import Package
 from tests.support.images import sample_picture
 
 PULLED = load_profile().packages["efficientnet"].path.is_file()
@@ -52,17 +55,31 @@ def test_less_than_no_effort_is_refused(codec: Codec) -> None:
         codec.encode(PICTURE, mode="pixel", effort=-1)
 
 
-def test_without_the_classifier_the_squared_error_alone_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As where nothing has been pulled."""
+def test_a_large_image_is_coded_once_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    codec, efforts = Codec(), []
+    coded = codec.hyperprior.encode
+    monkeypatch.setattr(codec.hyperprior, "encode", lambda *given: (efforts.append(given[2]), coded(*given))[1])
+    for most, expected in ((192 * 128, {0, DEFAULT_EFFORT}), (192 * 128 - 1, {0})):
+        efforts.clear()
+        monkeypatch.setattr("misc.encoding.OPTIMISED_PIXELS", most)
+        codec.encode(PICTURE, mode="pixel", bpp=0.05)
+        assert set(efforts) == expected
 
-    def missing(path: object) -> None:
-        raise WeightsError("run `misc pull`")
 
+def test_where_nothing_is_pulled_the_squared_error_alone_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     codec = Codec()
-    monkeypatch.setattr("misc.models.towers.tagger.load_classifier", missing)
+    monkeypatch.setattr(Package, "state", lambda package: State.MISSING)
     assert codec.semantics.classifier is None
     expected, _ = codec.hyperprior.encode(np.asarray(PICTURE), 200, DEFAULT_EFFORT)
     assert pixels_of(codec, quality=200) == expected
+
+
+def test_a_damaged_classifier_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    damaged = tmp_path / "weights.bin"
+    damaged.write_bytes(b"no weights")
+    monkeypatch.setattr(Package, "path", damaged)
+    with pytest.raises(WeightsError, match="damaged"):
+        Codec().encode(PICTURE, mode="pixel", quality=200)
 
 
 @pytest.mark.parametrize("without_gradients", [torch.no_grad, torch.inference_mode])

@@ -36,7 +36,6 @@ __all__ = ["Hyperprior"]
 Pixels = npt.NDArray[np.uint8]
 
 Z_INDEX_SLOPE = 64.0
-MOST_PIXELS = 1 << 21  # of an image whose symbols are optimised: the gradient takes time, and 1.5 GiB of memory
 FEATURE_WEIGHT = 150.0  # of the distance in features, in units of the squared error
 QUARTER_SHARE = 0.5  # of the squared error at a quarter of the size, as in the recipe
 
@@ -172,7 +171,7 @@ class Hyperprior(nn.Module):
         Args:
             image: (H, W, 3) uint8, any size; its borders are replicated to multiples of 32.
             quality: 0 to 255.
-            effort: rounds of rate-distortion optimised quantisation, for images of at most `MOST_PIXELS`.
+            effort: rounds of rate-distortion optimised quantisation, which need the whole image's gradient in memory.
             classifier: by whose features drafts are compared in these rounds, beside the squared error.
         """
         with torch.inference_mode():
@@ -181,7 +180,7 @@ class Hyperprior(nn.Module):
             z = self.h_a(y)
         model = self.entropy_model
         latents, data = encode(y[0].cpu().numpy(), z[0].cpu().numpy(), quality, model)
-        if effort < 1 or image.shape[0] * image.shape[1] > MOST_PIXELS:
+        if effort < 1:
             return latents, data
         with torch.inference_mode(False), torch.enable_grad():  # whatever the caller has set
             latents = optimise(latents, model, self.distortion(image, quality, classifier), effort)

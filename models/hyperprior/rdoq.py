@@ -1,13 +1,13 @@
 """Rate-distortion optimised quantisation (RDOQ): symbols of the latents that are worth their bits.
 
-    symbols ─► latents ─► draft ─► squared error ─► its slope at every latent ─┐
-        └─► bits of every symbol, and of the symbols one below and one above ──┴─► changes that pay ─► symbols
+    symbols ─► latents ─► draft ─► distortion ─► its slope at every latent ───┐
+        └─► bits of every symbol, and of the symbols one below and one above ─┴─► changes that pay ─► symbols
 
 Rounding gives each latent the symbol that is nearest to the analysis transform's output. Another one may cost fewer
 bits, or give a better draft. From the rounded symbols on, each round estimates for all symbols what one less or one
-more would change in bits + weight * squared error: the bits from the tables, the error from its slope and curvature. It
-makes the best changes that are not neighbours, and keeps them if the sum has become smaller. The decoder does not know
-of it.
+more would change in the sum of bits and distortion: the bits from the tables, the distortion from its slope and
+curvature. It makes the best changes that are not neighbours, and keeps them if the sum has become smaller. The decoder
+needs to know nothing of it.
 """
 
 from __future__ import annotations

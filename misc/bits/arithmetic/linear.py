@@ -27,7 +27,7 @@ class Linear:
     Args:
         parts: weight (outputs, inputs) and exponent (outputs,) of each matrix; they take one input, and the outputs
             follow one another.
-        whole: keep the weights in float32 too, which is faster as long as they fit the processor's last cache.
+        whole: keep the weights in float32 too: faster where they fit the processor's cache.
     """
 
     def __init__(self, *parts: tuple[npt.NDArray[np.int8], npt.NDArray[np.int8]], whole: bool = False) -> None:
@@ -41,22 +41,22 @@ class Linear:
 
         The buffer, of `PIECE` numbers or of one row if that is more, is written over.
         """
-        outputs, inputs = self.weight.shape
         x = integers.astype(np.float32)
-        if self.whole is not None:
-            sums = self._sums(x, self.whole).astype(np.float64)
-            sums *= scale
-            sums *= self.scale
-            return sums
-        sums = np.empty((len(x), outputs))
+        sums: F64 = self._by_pieces(x, buffer) if self.whole is None else self._sums(x, self.whole).astype(np.float64)
+        sums *= scale
+        sums *= self.scale
+        return sums
+
+    def _by_pieces(self, x: Floats, buffer: npt.NDArray[np.float32]) -> F64:
+        """x W^T, with the weights in float32 piece by piece."""
+        outputs, inputs = self.weight.shape
+        sums: F64 = np.empty((len(x), outputs))
         rows = max(1, PIECE // inputs)
         for top in range(0, outputs, rows):
             weight = self.weight[top : top + rows]
             piece = buffer[: weight.size].reshape(weight.shape)
             np.copyto(piece, weight)
             sums[:, top : top + rows] = self._sums(x, piece)
-        sums *= scale
-        sums *= self.scale
         return sums
 
     @staticmethod

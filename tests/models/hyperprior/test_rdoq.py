@@ -76,12 +76,6 @@ def test_twice_gives_the_same(trained: Hyperprior) -> None:
     assert trained.encode(image, 180, effort=4)[1] == trained.encode(image, 180, effort=4)[1]
 
 
-def test_a_large_image_is_not_optimised(trained: Hyperprior, monkeypatch: pytest.MonkeyPatch) -> None:
-    image = np.asarray(picture(*SIZE))
-    monkeypatch.setattr(module, "MOST_PIXELS", SIZE[0] * SIZE[1] - 1)
-    assert trained.encode(image, 180, effort=4) == trained.encode(image, 180)
-
-
 def bowl(centre: Tensor, weight: float) -> module.Distortion:
     """A distortion whose slope and curvature are known."""
     return lambda y: weight * (y - centre).square().sum()
