@@ -1,6 +1,8 @@
 """Train the pixel stream: python -m misc.train.hyperprior --data SHARDS --out FOLDER [--minutes N]
 
-    photo ─► crop ─► hyperprior at a random quality ─► bits, draft ─► bits + lambda(quality) * (MSE + weight * ST-LPIPS)
+    photo ─► crop ─► hyperprior at a random quality ─► bits, draft ─► bits + lambda(quality) * distortion
+
+The distortion is the squared error, plus the distance in features of the tagger's classifier, plus ST-LPIPS.
 
 The run continues from OUT/state.pt if that exists. Otherwise it starts from the committed weights, from --start, or
 --from-scratch. The moving average of the weights is written to OUT/hyperprior.safetensors. `accelerate launch` runs it
@@ -20,9 +22,12 @@ from torch import Tensor, nn
 
 from ..cli.app import run_alone
 from ..configs import build
-from ..models.hyperprior.distortion import LAMBDA_HIGH, squared_error, trade_off
+from ..errors import InputError
+from ..models.hyperprior.distortion import LAMBDA_HIGH, FeatureDistance, squared_error, trade_off
 from ..models.hyperprior.hyperprior import Hyperprior
 from ..models.hyperprior.weights import load_hyperprior, save_hyperprior
+from ..models.towers.efficientnet import EfficientNetLite
+from ..models.towers.tagger import load_classifier
 from ..profiles import load_profile
 from . import options
 from .data.images import crop_loader
@@ -50,6 +55,7 @@ class Recipe:
         perceptual_crop: side in pixels of the crops for ST-LPIPS.
         perceptual_count: number of crops for ST-LPIPS.
         quarter: share of the squared error that is computed at a quarter of the size.
+        features: weight of the distance in the classifier's features, in the same units; 0 for none.
         config: shape of a new network, in models/configs; initial weights have their own.
     """
 
@@ -64,6 +70,7 @@ class Recipe:
     perceptual_crop: int = 128
     perceptual_count: int = 4
     quarter: float = 0.0
+    features: float = 0.0
     config: str = "hyperprior"
 
 
@@ -72,10 +79,10 @@ def rate_distortion(
     x: Tensor,
     quality: Tensor,
     rate_weight: float,
-    perceptual: Tensor | None = None,
+    others: dict[str, Tensor],
     quarter: float = 0.0,
 ) -> tuple[Tensor, dict[str, float]]:
-    """Mean loss of a batch, and its parts: (rate_weight * bpp + lambda * (mse + perceptual)) * (c / lambda)^0.6.
+    """Mean loss of a batch, and its parts: (rate_weight * bpp + lambda * (mse + others)) * (c / lambda)^0.6.
 
     Each crop is weighted by lambda^-0.6, so that low and high rates have about the same influence.
 
@@ -84,20 +91,18 @@ def rate_distortion(
         x: (B, 3, H, W) in [0, 1].
         quality: (B,) in [0, 1].
         rate_weight: factor of the rate, 0 to 1.
-        perceptual: (B,) distance in units of the squared error.
+        others: (B,) further distances by their names, in units of the squared error.
         quarter: as in `squared_error`.
     """
     pixels = x.shape[2] * x.shape[3]
     bits = sum(-v.log2().flatten(1).sum(1) for v in output["likelihoods"].values())
     bpp = bits / pixels
     mse = squared_error(output["x_hat"], x, quarter)
-    distortion = mse if perceptual is None else mse + perceptual
+    distortion = sum(others.values(), mse)
     weight = trade_off(quality)
     loss = (rate_weight * bpp + weight * distortion) * (LAMBDA_HIGH / weight) ** 0.6
     parts = {"loss": loss.mean().item(), "bpp": bpp.mean().item(), "mse": mse.mean().item()}
-    if perceptual is not None:
-        parts["perceptual"] = perceptual.mean().item()
-    return loss.mean(), parts
+    return loss.mean(), parts | {name: distance.mean().item() for name, distance in others.items()}
 
 
 class HyperpriorTask:
@@ -108,9 +113,23 @@ class HyperpriorTask:
         batches: endless crops (batch, 3, crop, crop) in [0, 1].
         recipe: of the training.
         accelerator: device and precision.
+        classifier: needed if the recipe has `features`.
+
+    Raises:
+        InputError: it is needed and missing.
     """
 
-    def __init__(self, model: Hyperprior, batches: Iterator[Tensor], recipe: Recipe, accelerator: Accelerator) -> None:
+    def __init__(
+        self,
+        model: Hyperprior,
+        batches: Iterator[Tensor],
+        recipe: Recipe,
+        accelerator: Accelerator,
+        classifier: EfficientNetLite | None = None,
+    ) -> None:
+        if recipe.features and classifier is None:
+            raise InputError("the recipe compares features, which needs a classifier")
+        self.classifier = classifier if recipe.features else None
         self.recipe, self.accelerator, self.batches = recipe, accelerator, batches
         self.model = model.train().requires_grad_(True).to(accelerator.device, memory_format=torch.channels_last)
         self.metric = st_lpips(accelerator.device) if recipe.perceptual else None
@@ -125,13 +144,15 @@ class HyperpriorTask:
         x = next(self.batches).to(self.accelerator.device, memory_format=torch.channels_last)
         quality = torch.rand(len(x), device=x.device)
         with self.accelerator.autocast():
-            output, distance = self.model(x, quality), None
+            output, others = self.model(x, quality), {}
             if self.metric is not None and done >= recipe.perceptual_start:
-                distance = recipe.perceptual * perceptual_distance(
+                others["perceptual"] = recipe.perceptual * perceptual_distance(
                     self.metric, output["x_hat"], x, recipe.perceptual_crop, recipe.perceptual_count
                 )
+            if self.classifier is not None:
+                others["features"] = recipe.features * FeatureDistance(self.classifier, x)(output["x_hat"])
         ramp = min(1.0, 0.1 + 0.9 * step / max(1, recipe.rate_ramp))
-        loss, parts = rate_distortion(output, x, quality, ramp, distance, recipe.quarter)
+        loss, parts = rate_distortion(output, x, quality, ramp, others, recipe.quarter)
         descend(loss, self.model, self.optimizers, self.accelerator)
         return parts
 
@@ -154,11 +175,13 @@ def main(
 ) -> None:
     """Train the pixel stream's hyperprior."""
     recipe = options.read_recipe(Recipe, "hyperprior", recipe_file, from_scratch=from_scratch)
-    weights = options.choose_start(start, load_profile(profile).hyperprior.path, from_scratch=from_scratch)
+    used = load_profile(profile)
+    weights = options.choose_start(start, used.hyperprior.path, from_scratch=from_scratch)
     accelerator = new_accelerator(seed)
     batches = crop_loader(data, recipe.crop, recipe.batch, data_seed(out, seed, accelerator), workers)
     model = load_hyperprior(weights) if weights else build(Hyperprior, recipe.config)
-    task = HyperpriorTask(model, iter(batches), recipe, accelerator)
+    classifier = load_classifier(used.packages["efficientnet"].sound_path()) if recipe.features else None
+    task = HyperpriorTask(model, iter(batches), recipe, accelerator, classifier)
     settings = Settings(out, steps, minutes, decay=recipe.decay, average=recipe.average, seed=seed)
     print_result(run(task, settings, accelerator), accelerator)
 

@@ -38,28 +38,28 @@ def squared_error(drawn: Tensor, x: Tensor, quarter: float) -> Tensor:
 
 
 class FeatureDistance:
-    """Distance of drafts from one image in a classifier's features, as LPIPS (Zhang 2018, arXiv 1801.03924) without
+    """Distance of drafts from their images in a classifier's features, as LPIPS (Zhang 2018, arXiv 1801.03924) without
     its learned weights: the squared difference of unit vectors, mean over positions and stages, 0 to 4.
 
     Args:
         network: the classifier, frozen.
-        image: (1, 3, H, W) in [0, 1].
+        images: (B, 3, H, W) in [0, 1].
     """
 
-    def __init__(self, network: EfficientNetLite, image: Tensor) -> None:
+    def __init__(self, network: EfficientNetLite, images: Tensor) -> None:
         self.network = network
         with torch.no_grad():
-            self.features = self._features(image)
+            self.features = self._features(images)
 
     def __call__(self, drawn: Tensor) -> Tensor:
-        """The distance of an image (1, 3, H, W), a scalar."""
+        """The distances (B,) of drafts (B, 3, H, W)."""
         pairs = zip(self.features, self._features(drawn.clamp(0, 1)), strict=True)
-        return torch.stack([(one - other).square().sum(1).mean() for one, other in pairs]).mean()
+        return torch.stack([(one - other).square().sum(1).mean((1, 2)) for one, other in pairs]).mean(0)
 
-    def _features(self, image: Tensor) -> list[Tensor]:
-        """Unit vectors (1, C, h, w) of every stage."""
-        small = functional.avg_pool2d(image, HALF, ceil_mode=True)
+    def _features(self, images: Tensor) -> list[Tensor]:
+        """Unit vectors (B, C, h, w) of every stage."""
+        small = functional.avg_pool2d(images, HALF, ceil_mode=True)
         pixels = ((255 * small - MIDDLE) / SPREAD).contiguous(memory_format=torch.channels_last)
-        with half_precision(image.device):
+        with half_precision(images.device):
             maps = self.network.maps(pixels, STAGES)
         return [each.float() / (each.float().norm(dim=1, keepdim=True) + LEAST_LENGTH) for each in maps]

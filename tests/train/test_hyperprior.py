@@ -9,7 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from misc.errors import InputError
+from misc.models.hyperprior.distortion import FeatureDistance
 from misc.models.hyperprior.weights import load_hyperprior
+from misc.models.towers.efficientnet import EfficientNetLite
 from misc.train import hyperprior
 from misc.train.hyperprior import HyperpriorTask, Recipe, rate_distortion, squared_error, trade_off
 from tests.support.images import sample_picture
@@ -30,9 +33,18 @@ def crops() -> Tensor:
     return torch.rand(2, 3, 8, 8).repeat_interleave(8, 2).repeat_interleave(8, 3)
 
 
+def random_classifier() -> EfficientNetLite:
+    torch.manual_seed(1)
+    classifier = EfficientNetLite(3).eval().requires_grad_(False)
+    for name, value in classifier.state_dict().items():
+        if name.endswith("running_var"):  # with random weights and a variance of one its maps would be close to zero
+            value.fill_(0.01)
+    return classifier
+
+
 def loss_on(x: Tensor):
     quality = torch.tensor([0.6, 0.9])
-    return lambda model: rate_distortion(model(x, quality), x, quality, 1.0)[0]
+    return lambda model: rate_distortion(model(x, quality), x, quality, 1.0, {})[0]
 
 
 def test_it_learns(tmp_path: Path) -> None:
@@ -50,10 +62,39 @@ def test_st_lpips_comes_in_at_its_time_and_by_its_weight() -> None:
     assert task.step(1, 0.5)["perceptual"] > 1
 
 
+def test_features_count_by_their_weight() -> None:
+    classifier = random_classifier()
+
+    def counted(weight: float) -> float:
+        torch.manual_seed(2)
+        recipe = dataclasses.replace(RECIPE, features=weight)
+        task = HyperpriorTask(tiny_hyperprior(), itertools.repeat(crops()), recipe, ACCELERATOR, classifier)
+        return task.step(0, 0.0)["features"]
+
+    assert counted(100.0) > 0.1
+    assert counted(200.0) == pytest.approx(2 * counted(100.0), rel=1e-4)
+
+
+def test_features_need_a_classifier() -> None:
+    recipe = dataclasses.replace(RECIPE, features=100.0)
+    with pytest.raises(InputError, match="classifier"):
+        HyperpriorTask(tiny_hyperprior(), itertools.repeat(crops()), recipe, ACCELERATOR)
+
+
+def test_distances_of_a_batch_are_those_of_its_images() -> None:
+    classifier, images = random_classifier(), crops()
+    drafts = (images + 0.1 * torch.rand(images.shape)).clamp(0, 1)
+    together = FeatureDistance(classifier, images)(drafts)
+    apart = [FeatureDistance(classifier, images[k : k + 1])(drafts[k : k + 1]) for k in range(2)]
+    assert together.shape == (2,)
+    assert torch.allclose(together, torch.cat(apart), rtol=0.02)
+    assert float(together.min()) > 0
+
+
 def test_loss_is_rate_and_distortion() -> None:
     x, quality = torch.zeros(2, 3, 4, 4), torch.tensor([0.0, 1.0])
     output = {"x_hat": torch.full_like(x, 2 / 255), "likelihoods": {"y": torch.full((2, 8), 0.5)}}
-    loss, parts = rate_distortion(output, x, quality, 0.5, torch.tensor([1.0, 3.0]))
+    loss, parts = rate_distortion(output, x, quality, 0.5, {"perceptual": torch.tensor([1.0, 3.0])})
     assert parts["bpp"] == pytest.approx(0.5)
     assert parts["mse"] == pytest.approx(4)
     weight = trade_off(quality)
