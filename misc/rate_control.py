@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,8 +39,9 @@ QUALITIES = 256
 OPTIMISED_PIXELS = 1 << 21  # of the largest image whose symbols are optimised: it takes 1.5 GiB of memory, and time
 OPTIMISED = 3  # largest number of qualities at which symbols are optimised
 FULL = 0.985  # share of the budget that is close to it
+STEEPER = 2.0  # how much more or less than the usual an image's rate is believed to depend on the quality
 TYPICAL_QUALITY = (0, 77, 153, 191, 255)  # only the start of the search for a quality:
-TYPICAL_BPP = (0.002, 0.0067, 0.022, 0.035, 0.057)  # usual rates at these qualities
+TYPICAL_BPP = (0.002, 0.0077, 0.028, 0.043, 0.068)  # usual rates at these qualities
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,7 @@ def best_within(
     low, high = -1, QUALITIES
     guess = typical_quality(math.log2(8 * max(budget, 1) / (size[0] * size[1]))) if first is None else first
     best = data = b""
+    octaves: dict[int, float] = {}
     for _ in range(tries):
         if high - low <= 1 or (tries < QUALITIES and len(best) > FULL * budget):
             break
@@ -160,10 +162,25 @@ def best_within(
             low, best = guess, data
         else:
             high = guess
-        guess = typical_quality(typical_octave(guess) + math.log2(max(budget, 1) / len(data)))
+        octaves[guess] = math.log2(len(data) / max(budget, 1))
+        guess = likely_quality(octaves)
     if not best:
         check_budget(len(data), budget, size)
     return low, best
+
+
+def likely_quality(octaves: Mapping[int, float]) -> int:
+    """The quality whose file probably has the wanted size: on the line through the two known files closest to it.
+
+    Args:
+        octaves: binary logarithm of a file's size over the wanted one, by its quality; at least one.
+    """
+    first, *others = sorted(octaves, key=lambda quality: abs(octaves[quality]))[:2]
+    slope = 1.0
+    for other in others:
+        step = typical_octave(other) - typical_octave(first)
+        slope = min(max((octaves[other] - octaves[first]) / step, 1 / STEEPER), STEEPER)
+    return typical_quality(typical_octave(first) - octaves[first] / slope)
 
 
 def typical_octave(quality: int) -> float:
