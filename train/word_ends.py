@@ -20,10 +20,11 @@ def bits_left(coder: Words, text: str) -> Iterator[int]:
     data = coder.pack(text)
     tokens, style = model.tokens(text), int(RangeDecoder(data).decode(model.choice, 1)[0])
     left = 8 * UNITS * len(data) - cost(int(model.choice.frequencies[style]))
-    for token, row in zip(tokens, model.tables(model.first(style, len(data)), tokens), strict=True):
+    tables = model.tables(model.logits(model.first(style, len(data)), tokens))
+    for token, following in zip(tokens, tables, strict=True):
         yield left // UNITS
         known, place = model.vocabulary.known(token)
-        left -= cost(int(model.flag(left // UNITS).frequencies[0])) + cost(int(row[known]))
+        left -= cost(int(model.flag(left // UNITS).frequencies[0])) + cost(int(following.frequencies[known]))
         left -= cost(int(model.groups[known].frequencies[place])) if place >= 0 else 0
     yield left // UNITS
 

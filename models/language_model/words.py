@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...bits.text.word_pieces import CAPITAL, LETTERS, MARKS, MORE, RARE
-from ...bits.text.words import pack_words
+from ...bits.text.word_pieces import CAPITAL, LETTERS, MARKS, MORE, RARE, pack_words
 from .integers import from_floats, write
 from .llama import Llama
 

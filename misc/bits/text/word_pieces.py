@@ -14,12 +14,27 @@ import functools
 import itertools
 import re
 import string
+import zlib
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+import numpy.typing as npt
+
 from ...errors import BitstreamError
 
-__all__ = ["CAPITAL", "JOINTS", "LETTERS", "MARKS", "MORE", "RARE", "WordPieces", "group_of"]
+__all__ = [
+    "CAPITAL",
+    "JOINTS",
+    "LETTERS",
+    "MARKS",
+    "MORE",
+    "RARE",
+    "WordPieces",
+    "group_of",
+    "pack_words",
+    "unpack_words",
+]
 
 CAPITAL, MORE = "^", "+"
 JOINTS = "-'/"
@@ -121,3 +136,13 @@ class WordPieces:
                 text.append(("" if joined else " ") + (token.capitalize() if capital else token))
                 joined = capital = False
         return "".join(text)
+
+
+def pack_words(words: Sequence[str]) -> npt.NDArray[np.uint8]:
+    """Words in few bytes, for a file of weights."""
+    return np.frombuffer(zlib.compress("\n".join(words).encode(), 9), np.uint8)
+
+
+def unpack_words(data: npt.NDArray[np.uint8]) -> list[str]:
+    """Inverse of `pack_words`."""
+    return zlib.decompress(data.tobytes()).decode().split("\n")

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import functools
 import json
-import zlib
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,15 +37,16 @@ from ..arithmetic.transformer import Cache, Config, Transformer
 from .language_model import frequencies
 from .lzw import fold
 from .model_file import ModelCoder
-from .word_pieces import RARE, WordPieces
+from .word_pieces import RARE, WordPieces, unpack_words
 
-__all__ = ["END_LEFT", "UNITS", "WordModel", "Words", "cost", "load_word_model", "pack_words"]
+__all__ = ["END_LEFT", "UNITS", "WordModel", "Words", "cost", "load_word_model"]
 
 UNITS = 16  # of cost, per bit
 MAX_BYTES = 1 << 20
 END_LEFT = range(-4, 12)  # bits left when a text usually ends; with fewer, the bytes are not valid
 FLAT = 200  # words of a group that are about as likely as its first
 EARLY_END = TOTAL >> 12  # frequency of an end with more bits left
+DOUBT = 0.05  # by which the estimated cost of a token in 1/16 bit may be too high
 STARTING = 0.75  # share of the bytes that a text may need; the search starts there
 
 F64 = npt.NDArray[np.float64]
@@ -110,13 +110,18 @@ class WordModel:
         """The token read before a text of a style (0 for a list, 1 for prose) and a number of bytes."""
         return self.prose if style else self.lists[bisect_left(self.bounds, size)]
 
-    def tables(self, first: int, tokens: Sequence[int]) -> npt.NDArray[np.int64]:
-        """(T, vocabulary) frequencies of every token after the first and those before it."""
+    def logits(self, first: int, tokens: Sequence[int]) -> F64:
+        """(T, vocabulary) logits of every token after the first and those before it."""
         if not tokens:
-            return np.zeros((0, self.transformer.config.vocabulary), np.int64)
+            return np.zeros((0, self.transformer.config.vocabulary))
         known = [self.vocabulary.known(token)[0] for token in tokens[:-1]]
         logits = self.transformer([first, *known], self.cache(len(tokens)))
-        return np.stack([self.frequencies(row) for row in logits])
+        logits[:, [*self.lists, self.prose]] = -np.inf
+        return logits
+
+    def tables(self, logits: F64) -> list[FrequencyTable]:
+        """The frequencies of tokens after logits (T, vocabulary)."""
+        return [FrequencyTable(self.frequencies(row)) for row in logits]
 
     def cache(self, most: int) -> Cache:
         """An empty cache for a text of at most `most` tokens."""
@@ -155,16 +160,6 @@ def model_of(arrays: dict[str, npt.NDArray[Any]]) -> WordModel:
         {token: FrequencyTable(place_counts(count)) for token, count in groups.items()},
         flag_tables(facts["end_shares"]),
     )
-
-
-def pack_words(words: Sequence[str]) -> npt.NDArray[np.uint8]:
-    """Words in few bytes, for a file of weights."""
-    return np.frombuffer(zlib.compress("\n".join(words).encode(), 9), np.uint8)
-
-
-def unpack_words(data: npt.NDArray[np.uint8]) -> list[str]:
-    """Inverse of `pack_words`."""
-    return zlib.decompress(data.tobytes()).decode().split("\n")
 
 
 def place_counts(count: int) -> npt.NDArray[np.int64]:
@@ -212,19 +207,22 @@ class Words(ModelCoder):
 
     def _pack_in(self, style: int, tokens: Sequence[int]) -> bytes:
         """The fewest bytes for tokens in a style."""
-        model, places = self.model, np.arange(len(tokens))
-        known = [model.vocabulary.known(token)[0] for token in tokens]
+        model, known = self.model, [self.model.vocabulary.known(token)[0] for token in tokens]
 
         @functools.cache
-        def tables(first: int) -> tuple[npt.NDArray[np.int64], int]:
-            """Frequencies of the tokens after a first one, and their cost in whole bytes."""
-            rows = model.tables(first, tokens)
-            return rows, sum(cost(int(frequency)) for frequency in rows[places, known]) // (8 * UNITS)
+        def logits(first: int) -> tuple[F64, int]:
+            """Logits of the tokens after a first one, and their cost in whole bytes, or a little less."""
+            found = model.logits(first, tokens)
+            return found, least_cost(found, known) // (8 * UNITS)
 
-        size = int(STARTING * tables(model.first(style, MAX_BYTES))[1])
+        @functools.cache
+        def tables(first: int) -> list[FrequencyTable]:
+            return model.tables(logits(first)[0])
+
+        size = int(STARTING * logits(model.first(style, MAX_BYTES))[1])
         while True:
-            rows, least = tables(model.first(style, size))
-            data = write(model, style, tokens, rows, size) if size >= least else None
+            first = model.first(style, size)
+            data = write(model, style, tokens, tables(first), size) if size >= logits(first)[1] else None
             if data is not None:
                 return data
             size += 1
@@ -262,31 +260,39 @@ class Words(ModelCoder):
         raise BitstreamError("the text stream is damaged")
 
 
-def write(model: WordModel, style: int, tokens: Sequence[int], rows: npt.NDArray[np.int64], size: int) -> bytes | None:
+def least_cost(logits: F64, tokens: Sequence[int]) -> int:
+    """Cost in 1/16 bit of tokens (T,) after logits (T, vocabulary), or a little less, as floats are not exact."""
+    powers = np.exp((logits - logits.max(1, keepdims=True)).astype(np.float32))
+    shares = powers[np.arange(len(tokens)), tokens] / powers.sum(1)
+    return int(np.ceil(-UNITS * np.log2(shares + 1 / TOTAL) - DOUBT).sum())
+
+
+def write(
+    model: WordModel, style: int, tokens: Sequence[int], tables: Sequence[FrequencyTable], size: int
+) -> bytes | None:
     """The text in exactly `size` bytes, or None if it does not fit.
 
     Args:
         style: 0 for a list, 1 for prose.
         tokens: of the text.
-        rows: (T, vocabulary) frequencies of each token.
+        tables: frequencies of each token.
         size: bytes.
     """
-    coder = RangeEncoder()
-    coder.encode([style], model.choice)
+    coded = [(style, model.choice)]
     left = 8 * UNITS * size - cost(int(model.choice.frequencies[style]))
-    for token, row in zip(tokens, rows, strict=True):
+    for token, following in zip(tokens, tables, strict=True):
         if left < END_LEFT.start * UNITS:
             return None
-        table = model.flag(left // UNITS)
-        coder.encode([0], table)
         known, place = model.vocabulary.known(token)
-        coder.encode([known], FrequencyTable(row))
-        left -= cost(int(table.frequencies[0])) + cost(int(row[known]))
+        symbols = [(0, model.flag(left // UNITS)), (known, following)]
         if place >= 0:
-            coder.encode([place], model.groups[known])
-            left -= cost(int(model.groups[known].frequencies[place]))
+            symbols.append((place, model.groups[known]))
+        left -= sum(cost(int(table.frequencies[symbol])) for symbol, table in symbols)
+        coded += symbols
     if left < END_LEFT.start * UNITS:
         return None
-    coder.encode([1], model.flag(left // UNITS))
+    coder = RangeEncoder()
+    for symbol, table in (*coded, (1, model.flag(left // UNITS))):
+        coder.encode([symbol], table)
     data = coder.finish()
     return data.ljust(size, b"\0") if len(data) <= size else None

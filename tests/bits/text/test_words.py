@@ -20,7 +20,7 @@ from misc.bits.text.description import Description, Item
 from misc.bits.text.lzw import fold
 from misc.bits.text.model_file import ModelFile
 from misc.bits.text.word_pieces import MARKS, WordPieces
-from misc.bits.text.words import END_LEFT, UNITS, Words, cost, flag_tables
+from misc.bits.text.words import END_LEFT, UNITS, Words, cost, flag_tables, least_cost
 from misc.editing import edit_file
 from misc.errors import BitstreamError, LimitError, ModelMismatchError, WeightsError
 from misc.eval.machines import MACHINES, result_on
@@ -29,7 +29,7 @@ from misc.profiles import load_profile, readers
 GOLDEN = Path(__file__).parents[2] / "golden" / "words.json"
 EXPECTED: dict[str, str] = json.loads(GOLDEN.read_text())
 LONG = "the image depicts an old lighthouse on rocky cliffs above a stormy sea with seagulls and dark heavy clouds"
-BEFORE = 0x5647  # fingerprint of the embedded profile, which does not hold the digest of `words`
+BEFORE = 0x028F  # fingerprint of the embedded profile, which does not hold the digest of `words`
 
 
 def words() -> Words:
@@ -64,7 +64,18 @@ def test_one_token_at_a_time_or_many_give_the_same_frequencies() -> None:
     for following in tokens:
         rows.append(model.frequencies(model.transformer([token], cache)[0]))
         token = following
-    np.testing.assert_array_equal(np.stack(rows), model.tables(model.prose, tokens))
+    together = model.tables(model.logits(model.prose, tokens))
+    np.testing.assert_array_equal(np.stack(rows), np.stack([table.frequencies for table in together]))
+
+
+@pytest.mark.parametrize("text", [LONG, "portrays warrior desert landscape armor", "zyzzyva quokka boat boat boat"])
+def test_the_cost_estimated_first_is_at_most_the_cost_and_close_to_it(text: str) -> None:
+    model = words().model
+    tokens = model.tokens(text)
+    known = [model.vocabulary.known(token)[0] for token in tokens]
+    logits = model.logits(model.prose, tokens)
+    exact = sum(cost(int(table.frequencies[k])) for table, k in zip(model.tables(logits), known, strict=True))
+    assert 0.99 * exact < least_cost(logits, known) <= exact
 
 
 WORD = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=1, max_size=9)
