@@ -39,6 +39,7 @@ QUALITIES = 256
 OPTIMISED_PIXELS = 1 << 21  # of the largest image whose symbols are optimised: it takes 1.5 GiB of memory, and time
 OPTIMISED = 3  # largest number of qualities at which symbols are optimised
 FULL = 0.985  # share of the budget that is close to it
+ENOUGH = 0.9  # share of the budget that a file with optimised symbols uses at least, if one with rounded symbols can
 STEEPER = 2.0  # how much more or less than the usual an image's rate is believed to depend on the quality
 TYPICAL_QUALITY = (0, 77, 153, 191, 255)  # only the start of the search for a quality:
 TYPICAL_BPP = (0.002, 0.0077, 0.028, 0.043, 0.068)  # usual rates at these qualities
@@ -110,7 +111,8 @@ def best_file(code: Callable[[int, int], bytes], effort: int, budget: int, size:
     """The file of the highest quality with at most `budget` bytes.
 
     Optimising symbols takes seconds and makes a file a little smaller or larger. So the quality is searched without it,
-    and then few qualities near it are coded with it.
+    and then few qualities near it are coded with it. If all of these files are too large or leave much of the budget
+    unused, the symbols stay as they were rounded.
 
     Args:
         code: returns the file of a quality, 0 to 255, and an effort.
@@ -128,10 +130,12 @@ def best_file(code: Callable[[int, int], bytes], effort: int, budget: int, size:
             raise
     if effort:
         try:
-            _, data = best_within(lambda quality: code(quality, effort), budget, size, quality, OPTIMISED)
+            _, optimised = best_within(lambda quality: code(quality, effort), budget, size, quality, OPTIMISED)
         except BudgetError:
             if not data:
                 raise
+        else:
+            data = optimised if len(optimised) > ENOUGH * budget else max(optimised, data, key=len)
     return data
 
 

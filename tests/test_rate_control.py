@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from misc.errors import BudgetError, UsageError
-from misc.rate_control import best_within, limit_of
+from misc.rate_control import best_file, best_within, limit_of
 
 SIZE = (768, 512)
 
@@ -62,6 +62,14 @@ def test_a_search_of_few_tries_begins_where_it_is_told_and_ends_when_the_budget_
     assert tried[0] == 98
     assert len(tried) <= 3
     assert 0.95 * 1179 < len(data) <= 1179
+
+
+@pytest.mark.parametrize(("step", "size"), [(8, 31), (2, 29)])
+def test_symbols_stay_rounded_where_optimised_ones_leave_much_of_the_budget(step: int, size: int) -> None:
+    def code(quality: int, effort: int) -> bytes:
+        return bytes(16 + quality if not effort else 27 if quality < 16 else 27 + step)
+
+    assert len(best_file(code, 6, 31, (192, 128))) == size
 
 
 def test_a_search_that_finds_nothing_says_how_small_the_last_file_was() -> None:
