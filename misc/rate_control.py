@@ -40,7 +40,7 @@ OPTIMISED_PIXELS = 1 << 21  # of the largest image whose symbols are optimised: 
 OPTIMISED = 3  # largest number of qualities at which symbols are optimised
 FULL = 0.985  # share of the budget that is close to it
 ENOUGH = 0.9  # share of the budget that a file with optimised symbols uses at least, if one with rounded symbols can
-STEEPER = 2.0  # how much more or less than the usual an image's rate is believed to depend on the quality
+STEEPER = 2.0  # the rate of an image grows with the quality at most this many times faster or slower than usual
 TYPICAL_QUALITY = (0, 77, 153, 191, 255)  # only the start of the search for a quality:
 TYPICAL_BPP = (0.002, 0.0077, 0.028, 0.043, 0.068)  # usual rates at these qualities
 
