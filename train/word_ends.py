@@ -24,7 +24,7 @@ def bits_left(coder: Words, text: str) -> Iterator[int]:
     for token, following in zip(tokens, tables, strict=True):
         yield left // UNITS
         known, place = model.vocabulary.known(token)
-        left -= cost(int(model.flag(left // UNITS).frequencies[0])) + cost(int(following.frequencies[known]))
+        left -= cost(int(model.flag(left // UNITS).frequencies[0])) + cost(int(following[known]))
         left -= cost(int(model.groups[known].frequencies[place])) if place >= 0 else 0
     yield left // UNITS
 

@@ -119,9 +119,9 @@ class WordModel:
         logits[:, [*self.lists, self.prose]] = -np.inf
         return logits
 
-    def tables(self, logits: F64) -> list[FrequencyTable]:
-        """The frequencies of tokens after logits (T, vocabulary)."""
-        return [FrequencyTable(self.frequencies(row)) for row in logits]
+    def tables(self, logits: F64) -> list[npt.NDArray[np.int64]]:
+        """Frequencies (vocabulary,) of each token after logits (T, vocabulary)."""
+        return [self.frequencies(row) for row in logits]
 
     def cache(self, most: int) -> Cache:
         """An empty cache for a text of at most `most` tokens."""
@@ -216,7 +216,7 @@ class Words(ModelCoder):
             return found, least_cost(found, known) // (8 * UNITS)
 
         @functools.cache
-        def tables(first: int) -> list[FrequencyTable]:
+        def tables(first: int) -> list[npt.NDArray[np.int64]]:
             return model.tables(logits(first)[0])
 
         size = int(STARTING * logits(model.first(style, MAX_BYTES))[1])
@@ -268,7 +268,7 @@ def least_cost(logits: F64, tokens: Sequence[int]) -> int:
 
 
 def write(
-    model: WordModel, style: int, tokens: Sequence[int], tables: Sequence[FrequencyTable], size: int
+    model: WordModel, style: int, tokens: Sequence[int], tables: Sequence[npt.NDArray[np.int64]], size: int
 ) -> bytes | None:
     """The text in exactly `size` bytes, or None if it does not fit.
 
@@ -278,21 +278,21 @@ def write(
         tables: frequencies of each token.
         size: bytes.
     """
-    coded = [(style, model.choice)]
+    coded = [(style, model.choice.frequencies)]
     left = 8 * UNITS * size - cost(int(model.choice.frequencies[style]))
     for token, following in zip(tokens, tables, strict=True):
         if left < END_LEFT.start * UNITS:
             return None
         known, place = model.vocabulary.known(token)
-        symbols = [(0, model.flag(left // UNITS)), (known, following)]
+        symbols = [(0, model.flag(left // UNITS).frequencies), (known, following)]
         if place >= 0:
-            symbols.append((place, model.groups[known]))
-        left -= sum(cost(int(table.frequencies[symbol])) for symbol, table in symbols)
+            symbols.append((place, model.groups[known].frequencies))
+        left -= sum(cost(int(counts[symbol])) for symbol, counts in symbols)
         coded += symbols
     if left < END_LEFT.start * UNITS:
         return None
     coder = RangeEncoder()
-    for symbol, table in (*coded, (1, model.flag(left // UNITS))):
-        coder.encode([symbol], table)
+    for symbol, counts in (*coded, (1, model.flag(left // UNITS).frequencies)):
+        coder.encode([symbol], FrequencyTable(counts))
     data = coder.finish()
     return data.ljust(size, b"\0") if len(data) <= size else None
