@@ -70,19 +70,9 @@ def table_of(summary: Mapping[str, Any]) -> str:
 
 
 def time_of(seconds: Mapping[str, float]) -> str:
-    """The run's time as a sentence, in minutes of one process: the codecs, the overhead of running them, and measuring.
-
-    Empty if a part of the run was killed, because its seconds are unknown.
-    """
-    coding = seconds.get("encoding", 0.0) + seconds.get("decoding", 0.0)
+    """The codecs' time for the run's files as a sentence, in minutes of one process; empty if there is none."""
     codecs = seconds.get("codecs", 0.0)
-    if "measuring" not in seconds or not 0 < codecs <= coding:
-        return ""
-    return (
-        f"One process would have taken {codecs / 60:.0f} minutes for the codecs themselves, "
-        f"{100 * (coding / codecs - 1):.1f} % more for starting them, reading and writing, "
-        f"and {seconds['measuring'] / 60:.0f} minutes for measuring.\n\n"
-    )
+    return f"Encoding and decoding took {codecs / 60:.0f} minutes of one process.\n\n" if codecs > 0 else ""
 
 
 def with_table(readme: str, table: str) -> str:
