@@ -2,10 +2,19 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from misc.errors import BudgetError, UsageError
-from misc.rate_control import best_file, best_within, limit_of
+from misc.rate_control import (
+    FULL,
+    TYPICAL_QUALITY,
+    TYPICAL_SHARE,
+    best_file,
+    best_within,
+    limit_of,
+    typical_octave,
+)
 
 SIZE = (768, 512)
 
@@ -70,6 +79,24 @@ def test_symbols_stay_rounded_where_optimised_ones_leave_much_of_the_budget(step
         return bytes(16 + quality if not effort else 27 if quality < 16 else 27 + step)
 
     assert len(best_file(code, 6, 31, (192, 128))) == size
+
+
+@pytest.mark.parametrize("budget", [500, 800, 1179])
+def test_the_first_file_with_optimised_symbols_uses_the_budget_of_a_usual_image(budget: int) -> None:
+    def size(quality: int) -> float:
+        return 2 ** typical_octave(quality) * SIZE[0] * SIZE[1] / 8
+
+    tried: list[int] = []
+
+    def code(quality: int, effort: int) -> bytes:
+        if not effort:
+            return bytes(round(size(quality)))
+        tried.append(quality)
+        return bytes(round(size(quality) * np.interp(quality, TYPICAL_QUALITY, TYPICAL_SHARE)))
+
+    assert FULL * budget < len(best_file(code, 6, budget, SIZE)) <= budget
+    assert len(tried) == 1
+    assert size(tried[0]) > budget
 
 
 def test_a_search_that_finds_nothing_says_how_small_the_last_file_was() -> None:

@@ -51,7 +51,9 @@ class Hyperprior(nn.Module):
         channels: features at 1/4, 1/8, 1/16 and 1/32 of the image's side.
         slices: channels of the latents, in the groups that are coded one after the other.
         z_channels: channels of the hyper-latents.
-        hyper_channels: features of the hyper transforms.
+        hyper_channels: features of the hyper-analysis.
+        features: of the hyper-synthesis and of the networks of the slices.
+        context: side of the square of latents, odd, that a context layer sees.
     """
 
     def __init__(
@@ -60,11 +62,20 @@ class Hyperprior(nn.Module):
         slices: Sequence[int],
         z_channels: int,
         hyper_channels: int,
+        features: int,
+        context: int,
     ) -> None:
         super().__init__()
         a, b, c, d = channels
-        m, n, k = sum(slices), z_channels, hyper_channels
-        self.config = {"channels": list(channels), "slices": list(slices), "z_channels": n, "hyper_channels": k}
+        m, n, k = sum(slices), z_channels, features
+        self.config = {
+            "channels": list(channels),
+            "slices": list(slices),
+            "z_channels": z_channels,
+            "hyper_channels": hyper_channels,
+            "features": features,
+            "context": context,
+        }
         self.g_a = Transform(
             [
                 Stage(nn.Sequential(nn.PixelUnshuffle(4), conv3x3(48, a)), a, 1),
@@ -83,7 +94,13 @@ class Hyperprior(nn.Module):
             ],
             nn.Sequential(conv3x3(a, 48), nn.PixelShuffle(4)),
         )
-        self.h_a = nn.Sequential(conv3x3(m, k), nn.LeakyReLU(), conv3x3(k, k, stride=2), nn.LeakyReLU(), conv1x1(k, n))
+        self.h_a = nn.Sequential(
+            conv3x3(m, hyper_channels),
+            nn.LeakyReLU(),
+            conv3x3(hyper_channels, hyper_channels, stride=2),
+            nn.LeakyReLU(),
+            conv1x1(hyper_channels, n),
+        )
         self.h_s = nn.Sequential(
             conv3x3(n + LEVELS, k),
             nn.ReLU(),
@@ -93,7 +110,7 @@ class Hyperprior(nn.Module):
             conv3x3(k, k),
             nn.ReLU(),
         )
-        self.slices = nn.ModuleList(SliceParameters(sum(slices[:i]), size, k) for i, size in enumerate(slices))
+        self.slices = nn.ModuleList(SliceParameters(sum(slices[:i]), size, k, context) for i, size in enumerate(slices))
         self.gain = GainUnit(m, 0.3, 3.0)
         self.inverse_gain = GainUnit(m, 1 / 0.3, 1 / 3.0)
         self.z_scale = nn.Parameter(torch.zeros(LEVELS, n))

@@ -42,14 +42,14 @@ class State:
 
     Attributes:
         symbols: (m, h, w).
-        latents: of the symbols.
+        y: (m, h, w), the latents of the symbols.
         index: (m, h, w) scale index of every symbol.
         cost: bits and distortion.
         slope: (m, h, w) change of the distortion per unit of a latent, in bits.
     """
 
     symbols: Array
-    latents: PixelLatents
+    y: Array
     index: Array
     cost: float
     slope: F64
@@ -64,32 +64,34 @@ def optimise(start: PixelLatents, model: LatentModel, distortion: Distortion, ro
         distortion: of latents, with gradients.
         rounds: number of sets of changes to try.
     """
-    state = state_of(symbols_of(start, model), start.z, start.quality, model, distortion)
+    features = model.features(start.z, start.quality, (start.y.shape[1], start.y.shape[2]))
+    symbols, index = symbols_of(start.y, features, model)
+    state = state_of(symbols, start.y, index, model, distortion)
     curvature, share = curvature_of(state, distortion), 1.0
     for _ in range(rounds):
         changes = best_changes(state, model, curvature, share)
         if not changes.any():
             break
-        tried = state_of(state.symbols + changes, start.z, start.quality, model, distortion)
+        symbols = state.symbols + changes
+        tried = state_of(symbols, *follow(symbols, features, model), model, distortion)
         if tried.cost < state.cost:
             state, share = tried, min(1.0, 2 * share)
         elif np.abs(changes).sum() == 1:
             break
         else:
             share /= 2
-    return state.latents
+    return PixelLatents(start.quality, start.z, state.y)
 
 
-def state_of(symbols: Array, z: Array, quality: int, model: LatentModel, distortion: Distortion) -> State:
-    """The state of symbols (m, h, w)."""
-    latents, index = follow(symbols, z, quality, model)
-    error, slope = slope_of(latents, distortion)
-    return State(symbols, latents, index, float(model.bits(symbols, index).sum()) + error, slope)
+def state_of(symbols: Array, y: Array, index: Array, model: LatentModel, distortion: Distortion) -> State:
+    """The state of symbols (m, h, w), whose latents are y and whose scale indices are known."""
+    error, slope = slope_of(y, distortion)
+    return State(symbols, y, index, float(model.bits(symbols, index).sum()) + error, slope)
 
 
-def slope_of(latents: PixelLatents, distortion: Distortion, offset: float | F64 = 0.0) -> tuple[float, F64]:
-    """Distortion of latents plus an offset (m, h, w), and its slope (m, h, w) there."""
-    y = torch.from_numpy(latents.y / UNIT + offset)[None].float().requires_grad_()
+def slope_of(latents: Array, distortion: Distortion, offset: float | F64 = 0.0) -> tuple[float, F64]:
+    """Distortion of latents (m, h, w) plus an offset (m, h, w), and its slope (m, h, w) there."""
+    y = torch.from_numpy(latents / UNIT + offset)[None].float().requires_grad_()
     error = distortion(y)
     return error.item(), torch.autograd.grad(error, y)[0][0].double().numpy()
 
@@ -97,7 +99,7 @@ def slope_of(latents: PixelLatents, distortion: Distortion, offset: float | F64 
 def curvature_of(state: State, distortion: Distortion) -> F64:
     """(m, 1, 1) mean curvature of the distortion along each channel, by one random change (Hutchinson's estimate)."""
     signs = np.random.default_rng(0).integers(0, 2, state.slope.shape) * 2.0 - 1.0
-    slope = slope_of(state.latents, distortion, AMPLITUDE * signs)[1]
+    slope = slope_of(state.y, distortion, AMPLITUDE * signs)[1]
     diagonal = signs * (slope - state.slope) / AMPLITUDE
     return np.asarray(np.maximum(diagonal.mean((1, 2), keepdims=True), 0.0))
 

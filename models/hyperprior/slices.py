@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ...bits.pixels.entropy_model import INDEX_SLOPE_BITS
-from .transforms import conv1x1, conv3x3
+from .transforms import conv1x1
 
 __all__ = ["INDEX_START", "LOG_SCALE_STEP", "SCALE_COUNT", "SCALE_MIN", "SliceParameters", "scale_of"]
 
@@ -33,14 +33,15 @@ class SliceParameters(nn.Module):
         start: number of channels in the slices before.
         size: number of channels in this slice.
         features: channels of the hyper-synthesis.
+        side: of the square of positions that a context layer sees.
     """
 
-    def __init__(self, start: int, size: int, features: int) -> None:
+    def __init__(self, start: int, size: int, features: int, side: int) -> None:
         super().__init__()
         self.size = size
-        self.before = conv3x3(start, features) if start else None
+        self.before = nn.Conv2d(start, features, side, padding=side // 2) if start else None
         self.first = nn.Sequential(conv1x1(features, features), nn.ReLU(), conv1x1(features, 2 * size))
-        self.context = conv3x3(size, features)
+        self.context = nn.Conv2d(size, features, side, padding=side // 2)
         self.second = nn.Sequential(conv1x1(features, features), nn.ReLU(), conv1x1(features, 2 * size))
 
     def known(self, features: Tensor, y_hat: Tensor) -> Tensor:

@@ -40,7 +40,9 @@ def load_hyperprior(path: Path, device: str | torch.device = "cpu") -> Hyperprio
     """
     with refusing(path, "the pixel stream"):
         weights = load(path, "pt")
-        model = fill(Hyperprior(**json.loads(weights.metadata["config"])), weights.tensors)
+        config = json.loads(weights.metadata["config"])
+        older = {"features": config["hyper_channels"], "context": 3}  # of files that lack these
+        model = fill(Hyperprior(**(older | config)), weights.tensors)
     model.eval().to(device)
     return model
 

@@ -11,7 +11,7 @@ from misc.models.hyperprior.hyperprior import Hyperprior
 def tiny_hyperprior(seed: int = 0) -> Hyperprior:
     """The real class with few channels and random weights, wide enough in its outputs that symbols vary."""
     torch.manual_seed(seed)
-    model = Hyperprior(channels=(8, 8, 8, 8), slices=(2, 4), z_channels=3, hyper_channels=8).eval()
+    model = Hyperprior((8, 8, 8, 8), (2, 4), z_channels=3, hyper_channels=8, features=8, context=3).eval()
     with torch.no_grad():
         model.g_a.last.weight.mul_(3)
         model.h_a[-1].weight.mul_(4)

@@ -81,25 +81,43 @@ class Conv2d:
     def __call__(self, x: Floats) -> Floats:
         """x: (B, inputs, H, W) integers within input_limit. Returns (B, outputs, H, W)."""
         batch, inputs, height, width = x.shape
-        outputs, expected, k, _ = self.weight.shape
-        if inputs != expected:
-            raise ValueError(f"the layer takes {expected} channels, not {inputs}")
-        pad = k // 2
-        kind: Any = accumulator(self.bound)
-        padded: Floats = np.pad(x.astype(kind), ((0, 0), (0, 0), (pad, pad), (pad, pad)))
-        weight: Floats = self.weight.reshape(outputs, -1).astype(kind)
-        bias: Floats = self.bias.astype(kind)[:, None]
+        outputs, _, k, _ = self.weight.shape
+        padded = self._padded(x)
         result: Floats = np.empty((batch, outputs, height, width))
-        rows = max(1, MAX_COLUMNS // (batch * weight.shape[1] * width))
+        rows = max(1, MAX_COLUMNS // (batch * inputs * k * k * width))
         for top in range(0, height, rows):
-            part: Floats = padded[:, :, top : top + rows + 2 * pad]
-            part_rows = part.shape[2] - 2 * pad
-            shifted = [part[:, :, i : i + part_rows, j : j + width] for i in range(k) for j in range(k)]
-            columns = np.stack(shifted, axis=2).reshape(batch, weight.shape[1], -1)
-            sums = exact_matmul(weight, columns, self.bound) + bias
-            done = requantise(sums, self.shift, self.limit)
-            result[:, :, top : top + rows] = done.reshape(batch, outputs, -1, width)
+            count = min(rows, height - top)
+            windows = [padded[:, :, top + i : top + i + count, j : j + width] for i in range(k) for j in range(k)]
+            result[:, :, top : top + rows] = self._sums(windows).reshape(batch, outputs, count, width)
         return result
+
+    def at(self, x: Floats, mask: npt.NDArray[np.bool_]) -> Floats:
+        """The outputs at some positions: x as above, mask (H, W). Returns (B, outputs, count), row by row."""
+        batch, inputs, _, _ = x.shape
+        outputs, _, k, _ = self.weight.shape
+        padded, (rows, columns) = self._padded(x), np.nonzero(mask)
+        result: Floats = np.empty((batch, outputs, len(rows)))
+        step = max(1, MAX_COLUMNS // (batch * inputs * k * k))
+        for first in range(0, len(rows), step):
+            row, column = rows[first : first + step], columns[first : first + step]
+            windows = [padded[:, :, row + i, column + j] for i in range(k) for j in range(k)]
+            result[:, :, first : first + step] = self._sums(windows)
+        return result
+
+    def _padded(self, x: Floats) -> Floats:
+        """The input with a border of zeros, in the type of the sums."""
+        if x.shape[1] != self.weight.shape[1]:
+            raise ValueError(f"the layer takes {self.weight.shape[1]} channels, not {x.shape[1]}")
+        pad = self.weight.shape[2] // 2
+        return np.pad(x.astype(accumulator(self.bound)), ((0, 0), (0, 0), (pad, pad), (pad, pad)))
+
+    def _sums(self, windows: list[Floats]) -> Floats:
+        """(B, outputs, positions) from (B, inputs, ...) for each of the k * k neighbours."""
+        kind: Any = accumulator(self.bound)
+        weight: Floats = self.weight.reshape(len(self.weight), -1).astype(kind)
+        columns = np.stack(windows, axis=2).reshape(len(windows[0]), weight.shape[1], -1)
+        sums = exact_matmul(weight, columns, self.bound) + self.bias.astype(kind)[:, None]
+        return requantise(sums, self.shift, self.limit)
 
 
 @dataclass(frozen=True)

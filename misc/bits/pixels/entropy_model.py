@@ -39,6 +39,7 @@ SYMBOL_LIMIT = 1 << 15
 
 Array = npt.NDArray[np.integer[Any]]
 Floats = npt.NDArray[np.floating[Any]]
+Mask = npt.NDArray[np.bool_]
 
 
 def quality_weights(quality: int) -> npt.NDArray[np.int64]:
@@ -69,15 +70,16 @@ class SliceModel:
 
     def known(self, features: Floats, y: Array) -> Floats:
         """(1, k, h, w): the features and what the slices before tell; y: (m, h, w)."""
-        return features if self._before is None else features + context_of(self._before, y[: self.channels.start])
+        return features if self._before is None else features + self._before(context_input(y[: self.channels.start]))
 
-    def anchor_parameters(self, known: Floats) -> tuple[Array, Array]:
-        """Means (channels, h, w), in units of 1/64, and scale indices of the positions coded first."""
-        return parameters(self._first, self._first_heads, known)
+    def anchor_parameters(self, known: Floats, anchors: Mask) -> tuple[Array, Array]:
+        """Means (channels, count), in units of 1/64, and scale indices of the positions coded first, a mask (h, w)."""
+        return parameters(self._first, self._first_heads, known[:, :, anchors])
 
-    def other_parameters(self, known: Floats, y: Array) -> tuple[Array, Array]:
+    def other_parameters(self, known: Floats, y: Array, others: Mask) -> tuple[Array, Array]:
         """Means and scale indices, as above, of the positions coded second; y: (m, h, w), zero where not yet known."""
-        return parameters(self._second, self._second_heads, known + context_of(self._context, y[self.channels]))
+        context = self._context.at(context_input(y[self.channels]), others)
+        return parameters(self._second, self._second_heads, known[:, :, others] + context)
 
 
 class LatentModel:
@@ -206,16 +208,16 @@ def heads(arrays: Mapping[str, Array], name: str) -> tuple[Conv2d, Conv2d]:
     return first, second
 
 
-def context_of(layer: Conv2d, y: Array) -> Floats:
-    """(1, k, h, w): the output of a context layer for latents (channels, h, w)."""
-    result: Floats = layer(np.clip(y, -Y_LIMIT, Y_LIMIT).astype(np.float64)[None])
-    return result
+def context_input(y: Array) -> Floats:
+    """(1, channels, h, w): latents (channels, h, w) within the range of the context layers."""
+    clipped: Floats = np.clip(y, -Y_LIMIT, Y_LIMIT).astype(np.float64)[None]
+    return clipped
 
 
 def parameters(layer: Conv2d, last: tuple[Conv2d, Conv2d], known: Floats) -> tuple[Array, Array]:
-    """Means and scale indices from what is known, (1, k, h, w)."""
-    hidden = Relu()(layer(np.clip(Relu()(known), 0, ACTIVATION_LIMIT)))
-    means, index = (head(hidden)[0].astype(np.int32) for head in last)
+    """Means and scale indices (channels, count) from what is known, (1, k, count)."""
+    hidden = Relu()(layer(np.clip(Relu()(known), 0, ACTIVATION_LIMIT)[:, :, None]))
+    means, index = (head(hidden)[0, :, 0].astype(np.int32) for head in last)
     return means, index
 
 

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from ...errors import BitstreamError, InputError
 from ..arithmetic.range_coder import RangeDecoder, RangeEncoder
-from .entropy_model import SYMBOL_LIMIT, UNIT_BITS, Array, Floats, LatentModel
+from .entropy_model import SYMBOL_LIMIT, UNIT_BITS, Array, Floats, LatentModel, Mask
 
 __all__ = ["PixelLatents", "check", "encode", "follow", "pack", "quantise", "shapes", "symbols_of", "unpack"]
 
@@ -32,7 +32,6 @@ UNIT = 1 << UNIT_BITS
 FREE_POSITIONS = 1 << 10  # a megapixel; up to this size a stream may have any number of bytes
 POSITIONS_A_BYTE = 8
 
-Mask = npt.NDArray[np.bool_]
 Code = Callable[[slice, Mask, Array, Array], Array]
 
 
@@ -76,23 +75,22 @@ def anchors(shape: tuple[int, int]) -> Mask:
     return np.asarray((rows + columns) % 2 == 0)
 
 
-def walk(model: LatentModel, z: Array, quality: int, shape: tuple[int, int], code: Code) -> Array:
+def walk(model: LatentModel, features: Floats, code: Code) -> Array:
     """Go through all passes. Returns y (m, h, w).
 
     Args:
+        features: (1, k, h, w), of the model for z and the quality.
         code: gives the values (channels, positions) of a pass, for its channels, its mask (h, w) of positions, and the
             means and scale indices there.
     """
-    features = model.features(z, quality, shape)
-    first = anchors(shape)
+    shape = features.shape[2:]
+    first = anchors((shape[0], shape[1]))
     y = np.zeros((model.y_channels, *shape), np.int32)
     for part in model.slices:
         here, known = y[part.channels], part.known(features, y)
-        means, index = part.anchor_parameters(known)
-        here[:, first] = code(part.channels, first, means[:, first], index[:, first])
+        here[:, first] = code(part.channels, first, *part.anchor_parameters(known, first))
         if not first.all():
-            means, index = part.other_parameters(known, y)
-            here[:, ~first] = code(part.channels, ~first, means[:, ~first], index[:, ~first])
+            here[:, ~first] = code(part.channels, ~first, *part.other_parameters(known, y, ~first))
     return y
 
 
@@ -127,7 +125,7 @@ def encode(y: Floats, z: Floats, quality: int, model: LatentModel) -> tuple[Pixe
         return symbols * UNIT + means
 
     shape = (y.shape[1], y.shape[2])
-    latents = PixelLatents(quality, z_symbols, walk(model, z_symbols, quality, shape, code))
+    latents = PixelLatents(quality, z_symbols, walk(model, model.features(z_symbols, quality, shape), code))
     return latents, payload_of(quality, coder, shape)
 
 
@@ -136,16 +134,15 @@ def quantise(y: Floats, z: Floats, quality: int, model: LatentModel) -> PixelLat
     return encode(y, z, quality, model)[0]
 
 
-def follow(symbols: Array, z: Array, quality: int, model: LatentModel) -> tuple[PixelLatents, Array]:
+def follow(symbols: Array, features: Floats, model: LatentModel) -> tuple[Array, Array]:
     """The latents that have these symbols: y is the mean, which depends on the symbols before, plus the symbol.
 
     Args:
         symbols: (m, h, w) int32.
-        z: (n, ceil(h / 2), ceil(w / 2)) int32.
-        quality: 0 to 255.
+        features: (1, k, h, w), of the model for z and the quality.
 
     Returns:
-        the latents, and the scale index (m, h, w) of every symbol.
+        y (m, h, w), and the scale index (m, h, w) of every symbol.
     """
     indices = np.zeros_like(symbols)
 
@@ -153,21 +150,21 @@ def follow(symbols: Array, z: Array, quality: int, model: LatentModel) -> tuple[
         indices[channels][:, mask] = index
         return symbols[channels][:, mask] * UNIT + means
 
-    y = walk(model, z, quality, (symbols.shape[1], symbols.shape[2]), code)
-    return PixelLatents(quality, z, y), indices
+    return walk(model, features, code), indices
 
 
-def symbols_of(latents: PixelLatents, model: LatentModel) -> npt.NDArray[np.int32]:
-    """The symbols (m, h, w) of latents from `encode`: y less its means."""
-    symbols = np.zeros(latents.y.shape, np.int32)
+def symbols_of(y: Array, features: Floats, model: LatentModel) -> tuple[npt.NDArray[np.int32], Array]:
+    """Inverse of `follow`: the symbols (m, h, w) of y from `encode`, which are y less its means, and their indices."""
+    symbols, indices = np.zeros(y.shape, np.int32), np.zeros(y.shape, np.int32)
 
     def code(channels: slice, mask: Mask, means: Array, index: Array) -> Array:
-        values = latents.y[channels][:, mask]
+        values = y[channels][:, mask]
         symbols[channels][:, mask] = (values - means) // UNIT
+        indices[channels][:, mask] = index
         return values
 
-    walk(model, latents.z, latents.quality, (latents.y.shape[1], latents.y.shape[2]), code)
-    return symbols
+    walk(model, features, code)
+    return symbols, indices
 
 
 def whole(x: Floats) -> npt.NDArray[np.int32]:
@@ -213,7 +210,7 @@ def pack(latents: PixelLatents, model: LatentModel) -> bytes:
         return values
 
     shape = (latents.y.shape[1], latents.y.shape[2])
-    walk(model, z, quality, shape, code)
+    walk(model, model.features(z, quality, shape), code)
     return payload_of(quality, coder, shape)
 
 
@@ -234,4 +231,4 @@ def unpack(data: bytes, width: int, height: int, model: LatentModel) -> PixelLat
     def code(channels: slice, mask: Mask, means: Array, index: Array) -> Array:
         return model.decode(coder, index.reshape(-1)).reshape(means.shape) * UNIT + means
 
-    return PixelLatents(quality, z, walk(model, z, quality, y_shape, code))
+    return PixelLatents(quality, z, walk(model, model.features(z, quality, y_shape), code))

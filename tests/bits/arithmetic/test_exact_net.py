@@ -54,6 +54,15 @@ def test_blocks_of_rows_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     assert np.array_equal(conv(x), whole)
 
 
+def test_some_positions_get_what_they_get_among_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    conv, x = layer(), activations((2, 24, 11, 6))
+    mask = np.random.default_rng(4).integers(0, 2, (11, 6)) > 0
+    assert np.array_equal(conv.at(x, mask), conv(x)[:, :, mask])
+    monkeypatch.setattr("misc.bits.arithmetic.exact_net.MAX_COLUMNS", 2 * 24 * 9 * 7)
+    assert np.array_equal(conv.at(x, mask), conv(x)[:, :, mask])
+    assert conv.at(x, np.zeros((11, 6), np.bool_)).shape == (2, 16, 0)
+
+
 def test_float32_and_float64_agree_below_the_bound() -> None:
     draw = np.random.default_rng(3)
     a, b = draw.integers(-127, 128, (64, 512)), draw.integers(-127, 128, (512, 33))

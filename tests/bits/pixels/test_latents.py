@@ -74,8 +74,9 @@ def test_a_slice_depends_on_the_slices_before_and_on_its_own_anchors() -> None:
     nothing = np.zeros_like(y)
     assert np.array_equal(first.known(features, y), features)
     assert not np.array_equal(second.known(features, y), second.known(features, nothing))
+    everywhere = np.ones((4, 4), np.bool_)
     for part in (first, second):
-        seen, unseen = (part.other_parameters(features, each)[0] for each in (y, nothing))
+        seen, unseen = (part.other_parameters(features, each, everywhere)[0] for each in (y, nothing))
         assert not np.array_equal(seen, unseen)
 
 

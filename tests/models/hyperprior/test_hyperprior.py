@@ -73,6 +73,21 @@ def test_weights_survive_the_file(tmp_path: Path) -> None:
     assert abs(len(pack(loaded.analyse(image, 99), loaded.entropy_model)) - len(original)) <= 8
 
 
+def test_features_and_contexts_of_the_entropy_model_have_their_own_sizes(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = Hyperprior((8, 8, 8, 8), (2, 4), z_channels=3, hyper_channels=8, features=6, context=5).eval()
+    with torch.no_grad():
+        model.g_a.last.weight.mul_(30)
+    save_hyperprior(model, tmp_path / "h.safetensors")
+    again = load_hyperprior(tmp_path / "h.safetensors")
+    assert again.config == model.config
+    assert again.h_a[0].weight.shape[0] == 8
+    assert again.slices[1].before.weight.shape == (6, 2, 5, 5)
+    latents, data = model.encode(np.asarray(picture(160, 96)), 200)
+    assert np.any(latents.y)
+    assert unpack(data, 160, 96, again.entropy_model) == latents
+
+
 def test_missing_and_wrong_weights_are_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="missing"):
         load_hyperprior(tmp_path / "none.safetensors")

@@ -9,7 +9,7 @@ from misc.bits.pixels.entropy_model import LatentModel
 from misc.bits.pixels.latents import UNIT, PixelLatents, follow, pack, symbols_of, unpack
 from misc.models.hyperprior import hyperprior as module
 from misc.models.hyperprior.hyperprior import Hyperprior
-from misc.models.hyperprior.rdoq import best_changes, curvature_of, optimise, state_of
+from misc.models.hyperprior.rdoq import State, best_changes, curvature_of, optimise, state_of
 from misc.models.hyperprior.weights import load_hyperprior
 from misc.profiles import load_profile
 from tests.support.images import sample_picture as picture
@@ -22,9 +22,17 @@ def trained() -> Hyperprior:
     return load_hyperprior(load_profile().hyperprior.path)
 
 
+def features_of(latents: PixelLatents, model: LatentModel) -> np.ndarray:
+    return model.features(latents.z, latents.quality, latents.y.shape[1:])
+
+
+def start_of(latents: PixelLatents, model: LatentModel, distortion: module.Distortion) -> State:
+    symbols, index = symbols_of(latents.y, features_of(latents, model), model)
+    return state_of(symbols, latents.y, index, model, distortion)
+
+
 def bits_of(latents: PixelLatents, model: LatentModel) -> float:
-    symbols = symbols_of(latents, model)
-    return float(model.bits(symbols, follow(symbols, latents.z, latents.quality, model)[1]).sum())
+    return float(model.bits(*symbols_of(latents.y, features_of(latents, model), model)).sum())
 
 
 def error_of(latents: PixelLatents, hyperprior: Hyperprior, image: np.ndarray) -> float:
@@ -35,9 +43,12 @@ def error_of(latents: PixelLatents, hyperprior: Hyperprior, image: np.ndarray) -
 def test_symbols_and_latents_are_the_same_thing(trained: Hyperprior) -> None:
     latents, data = trained.encode(np.asarray(picture(*SIZE)), 140)
     model = trained.entropy_model
-    again, _ = follow(symbols_of(latents, model), latents.z, 140, model)
-    assert again == latents
-    assert pack(again, model) == data
+    features = features_of(latents, model)
+    symbols, index = symbols_of(latents.y, features, model)
+    y, same_index = follow(symbols, features, model)
+    assert np.array_equal(y, latents.y)
+    assert np.array_equal(same_index, index)
+    assert pack(PixelLatents(140, latents.z, y), model) == data
 
 
 def test_bits_are_those_of_the_file(trained: Hyperprior) -> None:
@@ -96,7 +107,7 @@ def test_changes_are_never_neighbours(trained: Hyperprior) -> None:
     model = trained.entropy_model
     start, _ = trained.encode(np.asarray(picture(256, 256)), 180)
     distortion = bowl(torch.from_numpy(start.y / UNIT)[None].float() + 0.9, 100.0)
-    state = state_of(symbols_of(start, model), start.z, 180, model, distortion)
+    state = start_of(start, model, distortion)
     curvature = curvature_of(state, distortion)
     assert curvature == pytest.approx(200.0)
     for share in (1.0, 0.25):
@@ -125,6 +136,6 @@ def test_changes_that_only_seem_to_pay_are_not_made(trained: Hyperprior) -> None
         way = y - before
         return (1000 * torch.relu(way.abs() - 0.6) - 50 * way).sum()
 
-    state = state_of(symbols_of(start, model), start.z, 180, model, wall)
+    state = start_of(start, model, wall)
     assert best_changes(state, model, curvature_of(state, wall), 1.0).any()
     assert optimise(start, model, wall, rounds=5) == start

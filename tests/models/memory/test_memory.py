@@ -28,7 +28,7 @@ PHOTOS, WIDTH = 6, 256
 @pytest.fixture(scope="module")
 def hyperprior() -> Hyperprior:
     torch.manual_seed(0)
-    model = Hyperprior((8, 8, 8, 8), (3, 5), 4, 8).eval()
+    model = Hyperprior((8, 8, 8, 8), (3, 5), 4, 8, features=8, context=3).eval()
     model.update()
     return model
 
