@@ -44,7 +44,7 @@ ENOUGH = 0.9  # share of the budget that a file with optimised symbols uses at l
 STEEPER = 2.0  # the rate of an image grows with the quality at most this many times faster or slower than usual
 TYPICAL_QUALITY = (0, 77, 153, 191, 255)  # only the start of the search for a quality:
 TYPICAL_BPP = (0.002, 0.0077, 0.028, 0.043, 0.068)  # usual rates at these qualities
-TYPICAL_SHARE = (0.89, 0.94, 0.983, 0.995, 1.0)  # of these bytes that optimised symbols take, on 12 COCO photos
+TYPICAL_SHARE = (0.89, 0.94, 0.983, 0.995, 1.0)  # of these bytes, with optimised symbols; 12 COCO photos
 
 
 @dataclass(frozen=True)
