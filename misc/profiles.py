@@ -126,8 +126,9 @@ class Profile:
 
     @functools.cached_property
     def entropy_model(self) -> LatentModel:
-        """The integer entropy model of the pixel stream."""
-        return entropy_model.load(self.hyperprior.sound_path())
+        """The integer entropy model of the pixel stream; profiles with the same pinned weights share it."""
+        shared = self.hyperprior.sha256
+        return pinned_entropy_model(self.hyperprior) if shared else entropy_model.load(self.hyperprior.path)
 
     @functools.cached_property
     def text_coders(self) -> Coders:
@@ -176,6 +177,12 @@ class Profile:
             except OSError as error:
                 raise WeightsError(f"{path} cannot be read: {error.strerror}") from error
         return digest.hexdigest()
+
+
+@functools.cache
+def pinned_entropy_model(weights: Part) -> LatentModel:
+    """The entropy model of pinned weights; WeightsError if they are missing or damaged."""
+    return entropy_model.load(weights.sound_path())
 
 
 def load_profile(name: str | Path = "embedded") -> Profile:

@@ -1,6 +1,5 @@
 """The project holds together: packages, environment, layers, style."""
 
-import resource
 import shutil
 import subprocess
 import sys
@@ -9,6 +8,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+
+from tests.support.processor_time import least_seconds
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -39,21 +40,14 @@ def test_importing_misc_loads_no_torch() -> None:
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
-def seconds(*words: str) -> float:
-    """Processor time of a command, the least of five."""
-    times = []
-    for _ in range(5):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([sys.executable, *words], cwd=ROOT, check=True, capture_output=True)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    return min(times)
-
-
 def test_what_needs_no_torch_starts_at_once() -> None:
     """0.03 s and 0.3 s on an idle processor; twice as much is left for others."""
-    assert seconds("-c", "import misc") < 0.2
-    assert seconds("-m", "misc", "info", "tests/golden/all.misc") < 0.6
+
+    def run(*words: str) -> None:
+        subprocess.run([sys.executable, *words], cwd=ROOT, check=True, capture_output=True)
+
+    assert least_seconds(lambda: run("-c", "import misc"), limit=0.2) < 0.2
+    assert least_seconds(lambda: run("-m", "misc", "info", "tests/golden/all.misc"), limit=0.6) < 0.6
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from importlib import metadata
 from typing import Annotated
 
 import typer
@@ -49,6 +48,8 @@ app = typer.Typer(
 def print_version(wanted: bool) -> None:
     """Print the version and exit, if it is wanted."""
     if wanted:
+        from importlib import metadata
+
         typer.echo(f"misc {metadata.version('misc-codec')}")
         raise typer.Exit
 

@@ -36,8 +36,8 @@ class Linear:
         self.whole = self.weight.astype(np.float32) if whole else None
         self.scale: F64 = np.ldexp(1.0, np.concatenate(exponents).astype(np.int32))
 
-    def __call__(self, integers: F64, scale: F64, buffer: npt.NDArray[np.float32]) -> F64:
-        """integers: (T, inputs) in [-127, 127]; scale: (T, 1). Returns (T, outputs).
+    def __call__(self, integers: F64, scale: F64 | float, buffer: npt.NDArray[np.float32]) -> F64:
+        """integers: (T, inputs) in [-127, 127]; scale: (T, 1), or a number. Returns (T, outputs).
 
         The buffer, of `PIECE` numbers or of one row if that is more, is written over.
         """

@@ -27,12 +27,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .elementwise import exact_exp, round_positions, round_rows
 from .exact_net import exact_matmul
 from .linear import ACTIVATION_LEVELS, PIECE, SUM_LIMIT, WEIGHT_LEVELS, Linear
 
-__all__ = ["ACTIVATION_LEVELS", "WEIGHT_LEVELS", "Cache", "Config", "Transformer", "exact_exp", "round_rows"]
+__all__ = ["ACTIVATION_LEVELS", "WEIGHT_LEVELS", "Cache", "Config", "Transformer"]
 
-Floats = npt.NDArray[np.floating[Any]]
 F64 = npt.NDArray[np.float64]
 
 SMALL = 1 << 23  # numbers in a model whose weights are also kept in float32
@@ -40,9 +40,6 @@ NORM_LEVELS = 1 << 20
 ATTENTION_LEVELS = 511  # 511 * 511 * 64 < 2^24
 GAIN_BITS, ANGLE_BITS, VALUE_BITS, SHARE_BITS = 16, 14, 12, 16
 VALUE_LIMIT = 1 << 24
-EXP_STEPS, EXP_BITS = 4096, 40
-LOG2_E = 1.4426950408889634
-EXPONENT_BIAS, MANTISSA_BITS = 1023, 52  # of float64
 
 
 @dataclass(frozen=True)
@@ -62,39 +59,6 @@ class Config:
     def head_width(self) -> int:
         """Channels of one head."""
         return self.width // self.heads
-
-
-def exp2_table() -> F64:
-    """2^(i / EXP_STEPS) for i = 0 to EXP_STEPS, rounded down to EXP_BITS fraction bits; from integer square roots."""
-    bits = 200
-    root = 2 << bits
-    for _ in range(EXP_STEPS.bit_length() - 1):
-        root = math.isqrt(root << bits)
-    powers = [1 << bits]
-    for _ in range(EXP_STEPS):
-        powers.append(powers[-1] * root >> bits)
-    return np.array([power >> (bits - EXP_BITS) for power in powers], np.float64) * 2.0**-EXP_BITS
-
-
-EXP2 = exp2_table()
-
-
-def exact_exp(x: F64) -> F64:
-    """e^x to about 4 digits, the same bits everywhere; x is taken between -700 and 700."""
-    y = np.minimum(np.maximum(x, -700.0), 700.0) * LOG2_E
-    whole = np.floor(y)
-    step = np.rint((y - whole) * EXP_STEPS).astype(np.int64)
-    powers = (whole.astype(np.int64) + EXPONENT_BIAS << MANTISSA_BITS).view(np.float64)  # 2^whole, by its bits
-    result: F64 = EXP2.take(step) * powers
-    return result
-
-
-def round_rows(x: F64, levels: int) -> tuple[F64, F64]:
-    """Integers q in [-levels, levels] and powers of two s, one for each last axis, with x about q * s."""
-    largest = np.maximum.reduce(np.abs(x), axis=-1, keepdims=True)
-    _, exponent = np.frexp(largest / levels)
-    scale = np.ldexp(1.0, exponent)
-    return np.rint(x / scale), scale
 
 
 @dataclass
@@ -223,23 +187,29 @@ class Transformer:
         buffer = np.empty(max(PIECE, self.config.width, self.config.hidden), np.float32)
         x: F64 = self.embedding[ids].astype(np.float64) * self.head.scale[ids, None]
         for index, layer in enumerate(self.layers):
-            normed = round_rows(self._norm(x, layer.attention_gain), ACTIVATION_LEVELS)
+            normed = round_positions(self._norm(x, layer.attention_gain), ACTIVATION_LEVELS)
             mixed = self._attend(layer.query_key_value(*normed, buffer), index, cache, start, end)
-            x = x + layer.output(*round_rows(mixed, ACTIVATION_LEVELS), buffer)
-            normed = round_rows(self._norm(x, layer.mlp_gain), ACTIVATION_LEVELS)
+            x += layer.output(*round_positions(mixed, ACTIVATION_LEVELS), buffer)
+            normed = round_positions(self._norm(x, layer.mlp_gain), ACTIVATION_LEVELS)
             gate_up = layer.gate_up(*normed, buffer)
             gate, up = gate_up[:, : self.config.hidden], gate_up[:, self.config.hidden :]
-            hidden = gate / (1.0 + exact_exp(-gate)) * up
-            x = x + layer.down(*round_rows(hidden, ACTIVATION_LEVELS), buffer)
+            hidden = exact_exp(-gate)
+            hidden += 1.0
+            np.divide(gate, hidden, out=hidden)
+            hidden *= up
+            x += layer.down(*round_positions(hidden, ACTIVATION_LEVELS), buffer)
         cache.length = end
-        return self.head(*round_rows(self._norm(x, self.final_gain), ACTIVATION_LEVELS), buffer)
+        return self.head(*round_positions(self._norm(x, self.final_gain), ACTIVATION_LEVELS), buffer)
 
     def _norm(self, x: F64, gain: F64) -> F64:
         """Root-mean-square normalisation; the sum of squares is one of integers."""
-        integers, scale = round_rows(x, NORM_LEVELS)
-        squares = np.add.reduce(integers * integers, axis=-1, keepdims=True)
+        integers, scale = round_positions(x, NORM_LEVELS)
+        integers *= integers
+        squares = np.add.reduce(integers, axis=-1, keepdims=True)
         size = np.sqrt(squares * (scale * scale) / self.config.width + self.config.epsilon)
-        return np.asarray(x / size * gain)
+        normed: F64 = x / size
+        normed *= gain
+        return normed
 
     def _attend(self, projected: F64, index: int, cache: Cache, start: int, end: int) -> F64:
         """Causal attention of the positions start to end over all before.
@@ -258,8 +228,10 @@ class Transformer:
         turned, scales = turned.transpose(1, 0, 2), scales.transpose(1, 0, 2)
         cache.keys[index][:, start:end] = turned[c.heads :]
         cache.key_scales[index][:, start:end] = scales[c.heads :, :, 0]
-        values = np.rint(heads[:, turning:] * 2.0**VALUE_BITS)
-        values = np.minimum(np.maximum(values, -VALUE_LIMIT), VALUE_LIMIT)
+        values = heads[:, turning:] * 2.0**VALUE_BITS
+        np.rint(values, out=values)
+        np.maximum(values, -VALUE_LIMIT, out=values)
+        np.minimum(values, VALUE_LIMIT, out=values)
         cache.values[index][:, start:end] = values.transpose(1, 0, 2)
         queries = turned[: c.heads].reshape(c.kv_heads, group * count, -1)
         query_scales = scales[: c.heads].reshape(c.kv_heads, group * count, 1)
@@ -270,17 +242,24 @@ class Transformer:
         if count > 1:  # a single position may attend to all of them
             visible = np.arange(end)[None, :] <= np.arange(start, end)[:, None]
             scores = np.where(np.tile(visible, (group, 1)), scores, -np.inf)
-        largest = np.maximum.reduce(scores, axis=-1, keepdims=True)
-        shares = np.floor(exact_exp(scores - largest) * 2.0**24)  # 0 for masked positions
-        shares = np.floor(shares * 2.0**SHARE_BITS / np.add.reduce(shares, axis=-1, keepdims=True))
+        scores -= np.maximum.reduce(scores, axis=-1, keepdims=True)
+        shares = exact_exp(scores)
+        shares *= 2.0**24
+        np.floor(shares, out=shares)  # 0 for masked positions
+        total = np.add.reduce(shares, axis=-1, keepdims=True)
+        shares *= 2.0**SHARE_BITS
+        shares /= total
+        np.floor(shares, out=shares)
         mixed = exact_matmul(shares, cache.values[index][:, :end], float(VALUE_LIMIT << SHARE_BITS))
         mixed = mixed.reshape(c.heads, count, -1).transpose(1, 0, 2).reshape(count, -1)
-        return mixed * 2.0 ** -(VALUE_BITS + SHARE_BITS)
+        mixed *= 2.0 ** -(VALUE_BITS + SHARE_BITS)
+        return mixed
 
     def _rotate(self, x: F64, start: int) -> F64:
         """Rotary position embedding of neighbouring pairs; x: (T, heads, head width)."""
         end = start + len(x)
         pairs = x.reshape(*x.shape[:2], -1, 2)
-        swapped = pairs[..., ::-1].reshape(x.shape)
-        turned: F64 = x * self.cos[start:end] + swapped * self.sin[start:end]
+        turned: F64 = pairs[..., ::-1].reshape(x.shape)
+        turned *= self.sin[start:end]
+        turned += x * self.cos[start:end]
         return turned

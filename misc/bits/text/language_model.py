@@ -25,8 +25,9 @@ from threadpoolctl import threadpool_limits
 
 from ...errors import BitstreamError, LimitError, WeightsError
 from ...weights.safe import load, refusing
+from ..arithmetic.elementwise import exact_exp
 from ..arithmetic.range_coder import PRECISION, TOTAL, FrequencyTable, RangeDecoder, RangeEncoder
-from ..arithmetic.transformer import Cache, Config, Transformer, exact_exp
+from ..arithmetic.transformer import Cache, Config, Transformer
 from .byte_pairs import BytePairs
 from .model_file import ModelCoder, ModelFile
 
@@ -40,10 +41,15 @@ F64 = npt.NDArray[np.float64]
 
 def frequencies(logits: F64) -> npt.NDArray[np.int64]:
     """Positive integers that add up to 2^24 and follow the soft-max of logits (vocabulary,)."""
-    shares = np.floor(exact_exp(logits - logits.max()) * 2.0**SHARE_BITS)
-    spread = np.floor(shares * float(TOTAL - logits.size) / shares.sum())
-    counts: npt.NDArray[np.int64] = spread.astype(np.int64) + 1
-    counts[shares.argmax()] += TOTAL - counts.sum()
+    shares = exact_exp(logits - logits.max())
+    shares *= 2.0**SHARE_BITS
+    np.floor(shares, out=shares)
+    total, largest = shares.sum(), shares.argmax()
+    shares *= float(TOTAL - logits.size)
+    shares /= total
+    counts = shares.astype(np.int64)  # rounded down
+    counts += 1
+    counts[largest] += TOTAL - counts.sum()
     return counts
 
 

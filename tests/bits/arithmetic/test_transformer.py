@@ -1,6 +1,7 @@
 import numpy as np
 
-from misc.bits.arithmetic.transformer import Transformer, exact_exp, round_rows
+from misc.bits.arithmetic.elementwise import exact_exp, round_positions, round_rows
+from misc.bits.arithmetic.transformer import Transformer
 from tests.support.language_models import CONFIG, tiny_arrays, tiny_transformer
 
 
@@ -87,3 +88,13 @@ def test_exponentials_are_close_and_rows_are_integers() -> None:
     assert np.abs(q).max() <= 127
     assert np.array_equal(np.frexp(scale)[0], np.full_like(scale, 0.5))
     assert np.array_equal(round_rows(np.zeros((1, 4)), 127)[0], np.zeros((1, 4)))
+
+
+def test_one_position_is_rounded_as_many_are() -> None:
+    draw = np.random.default_rng(0)
+    rows = [draw.normal(0, 3, 40), np.zeros(40), np.full(40, 127.0), np.linspace(-1e-300, 1e300, 40), -np.arange(40.0)]
+    together, scales = round_positions(np.stack(rows), 127)
+    for row, integers, scale in zip(rows, together, scales, strict=True):
+        alone, number = round_positions(row[None], 127)
+        assert np.array_equal(alone[0], integers)
+        assert number == scale
