@@ -118,13 +118,13 @@ def commands() -> str:
     from typer.main import get_command
 
     from misc.cli.app import app
-    from misc.cli.man import leaves
+    from misc.cli.man import EXIT_CODES, leaves
 
     group: Any = get_command(app)
     parts = [
         "# Commands",
         group.help,
-        "Exit codes: 0 done, 1 failed, 2 usage, 3 corrupt file, 4 missing or other model.",
+        f"Exit codes: {', '.join(f'{code} {what}' for code, what in EXIT_CODES.items())}.",
     ]
     for path, command in leaves(group, ["misc"]):
         usage = command.get_usage(command.make_context(" ".join(path), [], resilient_parsing=True))

@@ -81,7 +81,7 @@ def slope_of(readings: dict[int, int]) -> float:
 
 def main(
     image: Annotated[
-        Path | None, typer.Option(help="photo that is scaled to 192x128 [default: one that is drawn here]")
+        Path | None, typer.Option(help="photo that is scaled to 192x128 (default: one that is drawn here)")
     ] = None,
     modes: Annotated[str, typer.Option(help="modes of the files, separated by commas")] = "pixel,misc,text,text+map",
     decodes: Annotated[int, typer.Option(min=2 * READINGS, help="number of decodings of all files together")] = 500,

@@ -228,7 +228,7 @@ def main(
     data: Annotated[Path, typer.Option(help="folder of photos")],
     limit: Annotated[int | None, typer.Option(min=1, help="number of photos, at most")] = None,
     candidates: Annotated[int, typer.Option(min=1, help="seeds that the encoder tries where a row does not say")] = 1,
-    workers: Annotated[int | None, typer.Option(min=1, help="number of processes [default: one a core]")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="number of processes (default: one a core)")] = None,
     profile: str = "embedded",
     json_file: Annotated[
         Path | None, typer.Option("--json", help="file for the figures, those of every photo too")

@@ -8,9 +8,9 @@ against the best of AVIF, WebP and JPEG XL (`misc.eval.baselines`), seconds, and
 
 from __future__ import annotations
 
-import itertools
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -152,17 +152,22 @@ def measure(data: Path, profile: str, baselines: dict[str, Any] | None, effort: 
 
 
 def cells_of(result: dict[str, Any]) -> list[list[str]]:
-    """The rows of the table: our curves, then those of the others, `-` where these end."""
-    columns = [result[source][figure] for source in ("curves", "best_of_others") for figure in FIGURES]
+    """A row for each budget: our curves, then those of the others, `-` where there are not files of all photos."""
+    curves = [by_budget(result[source][figure]) for source in ("curves", "best_of_others") for figure in FIGURES]
     digits = {"psnr": 2, "st_lpips": 3}
     rows = []
-    for points in itertools.zip_longest(*columns):
+    for budget in sorted(set().union(*curves)):
         pairs = [
-            [f"{point[0]:.4f}", f"{point[1]:.{digits[figure]}f}"] if point else ["-", "-"]
-            for point, figure in zip(points, FIGURES * 2, strict=True)
+            [f"{each[budget][0]:.4f}", f"{each[budget][1]:.{digits[figure]}f}"] if budget in each else ["-", "-"]
+            for each, figure in zip(curves, FIGURES * 2, strict=True)
         ]
         rows.append([*pairs[0], pairs[1][1], *pairs[2], *pairs[3]])  # our curves have one rate
     return rows
+
+
+def by_budget(points: Sequence[Sequence[float]]) -> dict[float, Sequence[float]]:
+    """Points (mean bpp, mean figure) of a curve by their budget: the least one that is not below the rate."""
+    return {min(budget for budget in BUDGETS if budget >= point[0]): point for point in points}
 
 
 def markdown_of(result: dict[str, Any]) -> str:

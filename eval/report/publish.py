@@ -37,7 +37,7 @@ def summary_of(results: Results, draws: int = 1000) -> dict[str, Any]:
         for rate in codec.rates:
             figures = {m: codec.mean(rate, m) for m in ("bpp", "bytes", *metrics, "encode_s", "decode_s")}
             known = {m: float(f"{value:.6g}") for m, value in figures.items() if not math.isnan(value)}
-            rows[rate] = {**known, "photos": len(codec.points)}
+            rows[rate] = {**known, "photos": codec.count(rate)}
         codecs[name] = {"kind": codec.kind, "rates": rows, "failed": codec.failed, "problem": codec.problem}
     savings = deltas(results, BEST, draws) if any(c.kind == "classical" for c in results.codecs.values()) else {}
     rates = {name: {m: delta_text(delta) for m, delta in row.items()} for name, row in savings.items()}
@@ -54,10 +54,14 @@ def table_of(summary: Mapping[str, Any]) -> str:
             rate = min(codec["rates"], key=lambda r: -1 if r == OWN else abs(float(r) - TYPICAL))
             row = codec["rates"][rate]
             figures = [number(row.get(m, math.nan), METRICS[m]) for m in metrics]
-            rows.append([name, f"{row['bpp']:.5f}", *figures, number(row.get("decode_s", math.nan))])
-    text = f"{len(summary['run']['photos'])} photos. For each codec, the rate nearest to {TYPICAL} bpp.\n\n"
+            rows.append(
+                [name, str(row["photos"]), f"{row['bpp']:.5f}", *figures, number(row.get("decode_s", math.nan))]
+            )
+    count = len(summary["run"]["photos"])
+    text = f"{count} photos. For each codec, the measured rate nearest to {TYPICAL} bpp. The column *photos* says for\n"
+    text += f"how many photos the codec has a file that small: compare only rows with {count}.\n\n"
     text += time_of(summary["run"]["seconds"])
-    text += markdown(["codec", "bpp", *(METRICS[m].axis for m in metrics), "decode s"], rows)
+    text += markdown(["codec", "photos", "bpp", *(METRICS[m].axis for m in metrics), "decode s"], rows)
     rates = summary["bjontegaard against best classical"]
     if rates:
         judged = [m for m in metrics if any(m in row for row in rates.values())]

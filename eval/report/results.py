@@ -82,6 +82,10 @@ class CodecResults:
         complete = len(values) == len(rows) or figure in ("encode_s", "decode_s")
         return math.fsum(values) / len(values) if values and complete else math.nan
 
+    def count(self, rate: str) -> int:
+        """Number of photos that have a file at this rate."""
+        return sum(rate in by_rate for by_rate in self.points.values())
+
     def bits(self, rate: str) -> dict[str, float]:
         """Mean bits of each part of the file."""
         rows = [by_rate[rate] for by_rate in self.points.values() if rate in by_rate]

@@ -25,9 +25,9 @@ def measured_metrics(results: Results) -> list[Metric]:
 
 
 def means_table(results: Results) -> str:
-    """Every codec at every rate, means over its photos."""
+    """Every codec at every rate, means over the photos that it has a file of; their number is a column."""
     metrics = measured_metrics(results)
-    head = ["codec", "µbpp", "bits", *(metric.axis for metric in metrics), "encode s", "decode s"]
+    head = ["codec", "photos", "µbpp", "bits", *(metric.axis for metric in metrics), "encode s", "decode s"]
     rows = []
     for name, codec in results.codecs.items():
         for rate in codec.rates:
@@ -35,6 +35,7 @@ def means_table(results: Results) -> str:
             rows.append(
                 [
                     name,
+                    str(codec.count(rate)),
                     f"{1e6 * codec.mean(rate, 'bpp'):.0f}",
                     bits,
                     *(number(codec.mean(rate, metric.name), metric) for metric in metrics),

@@ -2,7 +2,7 @@
 `text`, `memory`, `batch`, `eval`, `web`.
 
 Results go to files and standard output, everything else to standard error. Exit codes: 0 done, 1 failed, 2 usage,
-3 corrupt file, 4 missing or other model.
+3 corrupt file, or beyond a limit, 4 missing or other model, 130 interrupted.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ app = typer.Typer(
 
 Source = Annotated[Path, typer.Argument(metavar="DIR", help="folder to read, with its subfolders")]
 Target = Annotated[Path, typer.Argument(metavar="OUT", help="folder to write, with a manifest.csv")]
-Workers = Annotated[int | None, typer.Option(min=1, help="number of processes at once [default: one a core]")]
+Workers = Annotated[int | None, typer.Option(min=1, help="number of processes at once (default: one a core)")]
 
 
 @app.command()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..bits.container import MAX_PIXELS
 from .console import Input, Json, ProfileOption, refuse_mixed_output, report, say, stepping
-from .files import MAX_FILE, check_target, read_bytes, write_bytes
+from .files import IMAGE_FILE, MAX_FILE, check_target, read_bytes, write_bytes
 from .options import (
     DecodeSeed,
     Draft,
@@ -45,7 +45,7 @@ def decode(
 
     refuse_mixed_output(target, as_json)
     format_name = "PNG" if target == "-" else format_of(Path(target))
-    check_target(target, (source,), force=force)
+    check_target(target, (source,), IMAGE_FILE, force)
     data = read_bytes(source, MAX_FILE)
     sampling = sampling_changes(steps, guidance, strength, fusion)
     codec = Codec(profile, max_pixels=max_pixels, notice=say)

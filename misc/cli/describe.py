@@ -15,7 +15,7 @@ __all__ = ["DescriberOption", "describe"]
 DescriberOption = Annotated[
     str | None,
     typer.Option(
-        metavar="NAME", help="model that describes: http, a folder, or a name of the hub [default: the profile's]"
+        metavar="NAME", help="model that describes: http, a folder, or a name of the hub (default: the profile's)"
     ),
 ]
 

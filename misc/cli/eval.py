@@ -42,14 +42,14 @@ def run(
         list[str] | None, typer.Option(help="a codec by its commands: 'name: enc {in} {out} {bpp} / dec {in} {out}'")
     ] = None,
     metrics: Annotated[
-        str, typer.Option(help="names of metrics, separated by commas, or all [default: all but the slow ones]")
+        str, typer.Option(help="names of metrics, separated by commas, or all (default: all but the slow ones)")
     ] = "",
     limit: Annotated[int | None, typer.Option(min=1, help="number of photos, at most")] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="number of processes at once [default: one a core]")
+        int | None, typer.Option(min=1, help="number of processes at once (default: one a core)")
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, max=2**32 - 1, help="seed of MISC's files [default: the encoder's choice]")
+        int | None, typer.Option(min=0, max=2**32 - 1, help="seed of MISC's files (default: the encoder's choice)")
     ] = None,
     ray: RayAddress = None,
     published: PublishedOption = None,
@@ -130,7 +130,7 @@ def published(
     file: Annotated[
         Path | None,
         typer.Argument(
-            help="table with the columns codec, dataset, bpp, metric, value, source [default: the project's]"
+            help="table with the columns codec, dataset, bpp, metric, value, source (default: the project's)"
         ),
     ] = None,
 ) -> None:

@@ -21,6 +21,7 @@ from .whole_files import remove_litter, write_whole
 
 __all__ = [
     "ANY_FILE",
+    "IMAGE_FILE",
     "JSON_FILE",
     "MAX_DESCRIPTION",
     "MAX_FILE",
@@ -56,7 +57,9 @@ class Kind:
     begins: Callable[[bytes], bool]
 
 
+IMAGE_BEGINNINGS = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"GIF8", b"BM", b"II*\0", b"MM\0*")  # of usual image files
 ANY_FILE = Kind("any file", lambda head: True)
+IMAGE_FILE = Kind("an image", lambda head: head.startswith(IMAGE_BEGINNINGS) or head[4:8] == b"ftyp")
 MISC_FILE = Kind("a .misc file", lambda head: len(head) > 1 and head[0] == MAGIC and head[1] >> 5 == 0)
 MEMORY_FILE = Kind("a memory", lambda head: head[8:9] == b"{")
 JSON_FILE = Kind("a JSON file", lambda head: head.lstrip()[:1] in (b"{", b""))

@@ -14,9 +14,16 @@ from typer.main import get_command
 
 from .app import app
 
-__all__ = ["leaves", "man_page"]
+__all__ = ["EXIT_CODES", "leaves", "man_page"]
 
-EXIT_CODES = {0: "done", 1: "failed", 2: "usage", 3: "corrupt file", 4: "missing or other model"}
+EXIT_CODES = {
+    0: "done",
+    1: "failed",
+    2: "usage",
+    3: "corrupt file, or beyond a limit",
+    4: "missing or other model",
+    130: "interrupted",
+}
 
 
 def leaves(group: Any, path: list[str]) -> list[tuple[list[str], Any]]:

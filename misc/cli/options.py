@@ -70,13 +70,13 @@ Grid = Annotated[
     int,
     typer.Option(
         metavar="|".join(map(str, GRIDS)),
-        help=f"number of cells of the region maps on the shorter side [default: {DEFAULT_GRID}]",
+        help=f"number of cells of the region maps on the shorter side (default: {DEFAULT_GRID})",
         show_default=False,
         callback=grid_of,
     ),
 ]
 Bpp = Annotated[
-    float | None, typer.Option(min=0, help="size of the whole file in bits per pixel, at most [default: 0.024]")
+    float | None, typer.Option(min=0, help="size of the whole file in bits per pixel, at most (default: 0.024)")
 ]
 Ubpp = Annotated[
     float | None,
@@ -108,7 +108,7 @@ Reflect = Annotated[
     typer.Option(
         min=0,
         max=16,
-        help="rounds of drawing, describing the image and mending the text [default: 1 in mode micro above 500 ubpp]",
+        help="rounds of drawing, describing the image and mending the text (default: 1 in mode micro above 500 ubpp)",
     ),
 ]
 Trace = Annotated[
@@ -123,13 +123,13 @@ RayAddress = Annotated[
 DecodeSeed = Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="seed of the noise, instead of the file's")]
 Draft = Annotated[bool, typer.Option("--draft", help="draw the pixel stream's own image, without a generator")]
 Force = Annotated[bool, typer.Option("--force", help="replace any file, even a read-only one")]
-Steps = Annotated[int | None, typer.Option(min=1, max=1000, help="number of sampling steps [default: the profile's]")]
+Steps = Annotated[int | None, typer.Option(min=1, max=1000, help="number of sampling steps (default: the profile's)")]
 Guidance = Annotated[
-    float | None, typer.Option(min=1, max=100, help="scale of guidance by the text; 1 is none [default: the profile's]")
+    float | None, typer.Option(min=1, max=100, help="scale of guidance by the text; 1 is none (default: the profile's)")
 ]
 Strength = Annotated[
     float | None,
-    typer.Option(min=0, max=1, help="share of noise in the draft that sampling starts from [default: the profile's]"),
+    typer.Option(min=0, max=1, help="share of noise in the draft that sampling starts from (default: the profile's)"),
 ]
 Fusion = Annotated[
     FusionName | None,

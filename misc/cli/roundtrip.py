@@ -14,7 +14,7 @@ from ..rate_control import DEFAULT_EFFORT
 from .console import Input, Json, ProfileOption, refuse_mixed_output, report, stepping
 from .describe import DescriberOption
 from .encode import EncodeOptions, compress, file_facts
-from .files import check_target, write_bytes
+from .files import IMAGE_FILE, check_target, write_bytes
 from .info import size_line
 from .options import (
     Bpp,
@@ -77,7 +77,7 @@ def roundtrip(
 
     refuse_mixed_output(target, as_json)
     format_name = "PNG" if target == "-" else format_of(Path(target))
-    check_target(target, (source, describe, regions), force=force)
+    check_target(target, (source, describe, regions), IMAGE_FILE, force)
     options = EncodeOptions(
         mode,
         streams,

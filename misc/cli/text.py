@@ -22,7 +22,7 @@ app = typer.Typer(name="text", help="The text coders on a pipe.", no_args_is_hel
 def pack(
     coder: Annotated[
         str | None,
-        typer.Option(help="name of a coder, as `misc text list` has it [default: the one whose code is shortest]"),
+        typer.Option(help="name of a coder, as `misc text list` has it (default: the one whose code is shortest)"),
     ] = None,
     profile: ProfileOption = "embedded",
 ) -> None:

@@ -13,9 +13,10 @@ import pytest
 from PIL import Image
 
 from misc.cli import whole_files
-from misc.cli.files import ANY_FILE, JSON_FILE, MISC_FILE, check_target, write_bytes
+from misc.cli.files import ANY_FILE, IMAGE_FILE, JSON_FILE, MISC_FILE, check_target, write_bytes
 from misc.cli.whole_files import remove_litter, write_whole
 from misc.errors import InputError
+from misc.images import FORMATS, encode_image
 from tests.golden.make import FOLDER as GOLDEN
 
 MISC = [sys.executable, "-m", "misc"]
@@ -82,7 +83,7 @@ def test_what_is_no_misc_file_is_replaced_by_force_only(misc_command, photo: Pat
 def test_a_drawn_image_is_replaced_as_other_decoders_do_it(misc_command, photo: Path, tmp_path: Path) -> None:
     coded, drawn = tmp_path / "a.misc", tmp_path / "a.png"
     assert misc_command("encode", photo, coded, "--mode", "pixel", "--quality", "3")[0] == 0
-    drawn.write_bytes(b"an older image")
+    drawn.write_bytes(photo.read_bytes())
     assert misc_command("decode", coded, drawn, "--draft")[0] == 0
     assert Image.open(drawn).size == (192, 128)
     (tmp_path / "folder.png").mkdir()
@@ -218,8 +219,29 @@ def test_a_locked_part_stays_also_without_a_process_of_ours(tmp_path: Path) -> N
     assert not part.exists()
 
 
-def test_any_file_is_any_file() -> None:
+@pytest.mark.parametrize("name", sorted(set(FORMATS.values())))
+def test_an_image_of_every_format_is_an_image_file(name: str) -> None:
+    assert IMAGE_FILE.begins(encode_image(Image.new("RGB", (16, 16)), name)[:64])
+
+
+@pytest.mark.parametrize("command", ["decode", "roundtrip"])
+def test_what_is_no_image_is_replaced_by_force_only(misc_command, photo: Path, tmp_path: Path, command: str) -> None:
+    source, letter = tmp_path / "photo.misc", tmp_path / "letter.png"
+    assert misc_command("encode", photo, source, "--mode", "pixel", "--quality", "3")[0] == 0
+    letter.write_text("Dear Ada")
+    arguments = [command, source if command == "decode" else photo, letter, "--draft"]
+    arguments += ["--mode", "pixel", "--quality", "3"] if command == "roundtrip" else []
+    code, _, err = misc_command(*arguments)
+    assert (code, letter.read_text()) == (1, "Dear Ada")
+    assert err == f"misc: {letter} is there and is not an image; --force replaces it\n"
+    assert misc_command(*arguments, "--force")[0] == 0
+    assert IMAGE_FILE.begins(letter.read_bytes())
+    assert misc_command(*arguments)[0] == 0  # it is one now
+
+
+def test_kinds_are_known_by_their_beginnings() -> None:
     assert ANY_FILE.begins(b"")
+    assert not IMAGE_FILE.begins(b"Dear colleague")
     assert not MISC_FILE.begins(b"\xb5")
     assert not MISC_FILE.begins(b"\x89PNG")
     assert JSON_FILE.begins(b" {")

@@ -34,6 +34,13 @@ def test_every_command_and_option_is_named() -> None:
         assert f".SS misc {name}" in PAGE.read_text().replace(r"\-", "-")
 
 
+def test_no_help_is_taken_for_markup() -> None:
+    """The terminal's help would leave out words in square brackets."""
+    for path, command in leaves(get_command(app), ["misc"]):
+        for text in (command.help, *(getattr(each, "help", "") for each in command.params)):
+            assert "[" not in (text or ""), f"{path}: {text}"
+
+
 def test_exit_codes_are_those_of_the_errors() -> None:
     from misc import errors
 

@@ -9,7 +9,7 @@ from PIL import Image, ImageFilter
 
 from misc.eval import baselines
 from misc.eval.metrics import Reference, StLpips, mean_of
-from misc.eval.pixel_stream import curve
+from misc.eval.pixel_stream import by_budget, curve
 from misc.eval.report.bjontegaard import rate_difference
 from tests.support.images import sample_picture as picture
 
@@ -52,6 +52,14 @@ def test_st_lpips_is_its_authors() -> None:
     with torch.no_grad():
         theirs = float(metric.model(to_tensor(a)[None], to_tensor(b)[None], normalize=True))
     assert metric.distance(metric.features(a), metric.features(b)) == pytest.approx(theirs, rel=1e-4)
+
+
+def test_points_of_a_curve_stand_in_the_rows_of_their_budgets() -> None:
+    assert by_budget([(0.0195, 22.8), (0.0232, 23.1), (0.04, 24.3)]) == {
+        0.02: (0.0195, 22.8),
+        0.024: (0.0232, 23.1),
+        0.04: (0.04, 24.3),
+    }
 
 
 def test_baselines_keep_to_the_budget() -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from misc.errors import InputError
-from misc.eval.report.publish import BEGIN, END, SUMMARY, publish, table_of, time_of, with_table
+from misc.eval.report.publish import BEGIN, END, SUMMARY, publish, summary_of, table_of, time_of, with_table
 from misc.eval.report.results import Results
-from misc.eval.report.tables import NONE
+from misc.eval.report.tables import NONE, means_table
 from tests.eval.test_report import codec
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +32,7 @@ def test_the_readme_says_what_the_summary_says(tmp_path: Path) -> None:
     assert text.startswith("# MISC\n")
     assert text.endswith("\nthe rest\n")
     assert "old" not in text
-    assert "| misc:misc | 0.01000 | 25.00 |" in text
+    assert "| misc:misc | 3 | 0.01000 | 25.00 |" in text
     assert "-50.0 %" in text
     assert "Encoding and decoding took 2 minutes of one process." in text
     other = copy.deepcopy(summary)
@@ -40,6 +40,16 @@ def test_the_readme_says_what_the_summary_says(tmp_path: Path) -> None:
     assert table_of(other) == table_of(summary), "a codec without any figure has no row"
     other["codecs"]["misc:misc"]["rates"]["0.02"]["psnr"] += 0.01
     assert with_table(text, table_of(other)) != text
+
+
+def test_a_row_says_of_how_many_photos_it_is() -> None:
+    results = some_results()
+    next(iter(results.codecs["jpeg"].points.values())).clear()  # it has no file of this photo
+    summary = summary_of(results, draws=5)
+    assert {row["photos"] for row in summary["codecs"]["jpeg"]["rates"].values()} == {2}
+    assert "| jpeg | 2 | " in table_of(summary)
+    assert "| misc:misc | 3 | " in table_of(summary)
+    assert "| jpeg | 2 | " in means_table(results)
 
 
 @pytest.mark.parametrize("seconds", [{}, {**SECONDS, "codecs": 0.0}])

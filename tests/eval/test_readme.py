@@ -90,7 +90,7 @@ def test_mode_auto_changes_where_it_was_measured_to() -> None:
     crossings = json.loads((ROOT / "docs/results/crossing.json").read_text())["crossings"]
     measured = (crossings["vit_patch"] + crossings["clip"]) / 2
     assert abs(AUTO_BPP - measured) < 0.0005
-    assert f"pixels from {AUTO_BPP} bpp on" in (ROOT / "README.md").read_text()
+    assert f"the streams of `misc` from {AUTO_BPP} bpp on" in (ROOT / "README.md").read_text()
 
 
 def test_text_and_regions_have_the_share_that_was_measured() -> None:
