@@ -42,10 +42,10 @@ class Linear:
         The buffer, of `PIECE` numbers or of one row if that is more, is written over.
         """
         x = integers.astype(np.float32)
-        sums: F64 = self._by_pieces(x, buffer) if self.whole is None else self._sums(x, self.whole).astype(np.float64)
-        sums *= scale
-        sums *= self.scale
-        return sums
+        sums = self._by_pieces(x, buffer) if self.whole is None else self._sums(x, self.whole)
+        scaled: F64 = sums * self.scale
+        scaled *= scale
+        return scaled
 
     def _by_pieces(self, x: Floats, buffer: npt.NDArray[np.float32]) -> F64:
         """x W^T, with the weights in float32 piece by piece."""
