@@ -260,7 +260,7 @@ class Codec:
         if draft or not self.profile.draws:
             return [Image.fromarray(self._draft(content)) for content in contents]
         decoder = self.decoder
-        scenes = [self._scene(content, seed) for content in contents]
+        scenes = [self._scene(content, whole("seed", seed)) for content in contents]
         return [Image.fromarray(drawn) for drawn in decoder.draw_many(scenes, progress=progress, changes=sampling)]
 
     def _draft(self, content: Streams) -> Pixels:

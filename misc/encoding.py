@@ -23,6 +23,7 @@ from .bits.streams import Streams
 from .bits.text.consonants import SYMBOL_BITS
 from .bits.text.description import Description
 from .errors import BitstreamError, BudgetError, UsageError, WeightsError
+from .given import whole
 from .micro import least_symbols, skeleton_text, word_ranks
 from .modes import Plan, select_streams
 from .rate_control import DEFAULT_EFFORT, OPTIMISED_PIXELS, TEXT_SHARE, Limit, best_file, check_budget
@@ -73,6 +74,10 @@ class Wishes:
     share: float = TEXT_SHARE
 
     def __post_init__(self) -> None:
+        for name, number in (("candidates", self.candidates), ("effort", self.effort), ("reflect", self.reflect)):
+            whole(f"argument {name}", number)
+        if self.quality is not None and "pixels" not in self.plan.streams:
+            raise UsageError("a file without pixels has no quality: give a limit of its size, or none")
         if self.candidates < 1 or (self.candidates > 1 and self.seed is not None):
             raise UsageError("the number of candidates is 1 or more; more than 1 excludes a seed")
         if self.effort < 0:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import math
 import struct
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,6 +47,7 @@ SAVE_OPTIONS: dict[str, dict[str, int | bool]] = {
 LONGEST = {"JPEG": 65_500, "WEBP": 16_383}  # longest side that an encoder takes, in pixels
 REFUSED = ("BUFR", "EPS", "FPX", "GRIB", "HDF5", "MIC", "MISC", "MPEG", "WMF")  # they run programs, or have no reader
 GLARE = 16  # up to it, the largest float is a highlight of an image whose white is 1
+ONE_LIMIT = threading.Lock()  # Pillow has one limit for all threads
 BAND = 1 << 22  # number of samples that are reduced to 8 bits at a time
 
 
@@ -73,14 +75,43 @@ def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> InputImage:
     formats = [name for name in Image.ID if name not in REFUSED]
     with one_error(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with Image.open(io.BytesIO(data), formats=formats) as image:
+        with pillows_limit(max_pixels), Image.open(io.BytesIO(data), formats=formats) as image:
             check_size(image.size, max_pixels)
             image.load()
             check_size(image.size, max_pixels)  # some formats give their size only after decoding
             animated = is_animated(image)
-            rgb = to_rgb(ImageOps.exif_transpose(image))
-    notice = ("only the first frame is encoded",) if animated else ()
-    return InputImage(rgb.image, notice + rgb.notices)
+            turned, notices = turn(image)
+            rgb = to_rgb(turned)
+    if animated:
+        notices = ("only the first frame is encoded", *notices)
+    return InputImage(rgb.image, notices + rgb.notices)
+
+
+@contextmanager
+def pillows_limit(max_pixels: int) -> Iterator[None]:
+    """A block in which Pillow opens images of so many pixels: its own limit, of the whole process, may be lower."""
+    before = Image.MAX_IMAGE_PIXELS
+    if before is None or max_pixels <= before:
+        yield
+        return
+    with ONE_LIMIT:
+        Image.MAX_IMAGE_PIXELS = max_pixels
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+
+
+def turn(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
+    """A loaded image turned as its EXIF data say, and notices."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return ImageOps.exif_transpose(image), ()
+        except MemoryError:
+            raise
+        except Exception:  # Pillow's reader of EXIF data raises nearly all kinds
+            return image, ("the EXIF data are damaged and were ignored",)
 
 
 @contextmanager
@@ -94,8 +125,10 @@ def one_error() -> Iterator[None]:
         raise LimitError("the image has too many pixels") from error
     except UnidentifiedImageError as error:
         raise InputError("the input is not an image of a known format") from error
+    except MemoryError as error:
+        raise InputError("the image is damaged, or there is not enough memory for it") from error
     except Exception as error:
-        raise InputError(f"the image is damaged: {error or type(error).__name__}") from error
+        raise InputError(f"the image is damaged: {str(error) or type(error).__name__}") from error
 
 
 def check_size(size: tuple[int, int], max_pixels: int) -> None:
@@ -155,9 +188,10 @@ def to_rgb(image: Image.Image) -> InputImage:
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """The image as 8-bit sRGB, turned as its EXIF data say; InputError if they or its samples are damaged."""
+    """The image as 8-bit sRGB, turned by its EXIF data if they are sound; InputError if its samples are damaged."""
     with one_error():
-        return to_rgb(ImageOps.exif_transpose(image)).image
+        image.load()
+        return to_rgb(turn(image)[0]).image
 
 
 def to_8_bits(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:

@@ -50,7 +50,7 @@ def read_maps(data: bytes) -> list[RegionMaps]:
     except MiscError:
         raise
     except Exception as error:  # zipfile, its decoders and numpy's header have many kinds
-        raise InputError(f"the region maps are not arrays of numpy: {error or type(error).__name__}") from error
+        raise InputError(f"the region maps are not arrays of numpy: {str(error) or type(error).__name__}") from error
     return [maps_of(array) for array in arrays]
 
 

@@ -96,7 +96,12 @@ def plan_of(mode: str | None = None, streams: Collection[str] | None = None, rat
     if mode is not None and streams is not None:
         raise UsageError("give a mode or streams, not both")
     if streams is not None:
-        if isinstance(streams, str) or not streams or not set(streams) <= set(SECTIONS):
+        if (
+            isinstance(streams, str)
+            or not isinstance(streams, Collection)
+            or not streams
+            or not set(streams) <= set(SECTIONS)
+        ):
             raise UsageError(f"the streams are one or more of {', '.join(SECTIONS)}")
         return Plan(frozenset(streams))
     if mode == Mode.AUTO:
@@ -155,7 +160,7 @@ def select_streams(plan: Plan, full: Streams, notice: Notice) -> Streams:
         notice: called about words that are left out.
 
     Raises:
-        InputError: nothing is left of the text.
+        InputError: nothing is left of the text, or nothing at all.
     """
     text, maps = full.text, full.regions
     if "regions" not in plan.streams or (maps is not None and not maps.masks.any()):
@@ -166,6 +171,8 @@ def select_streams(plan: Plan, full: Streams, notice: Notice) -> Streams:
         text = fold_text(text, notice)
     elif plan.coder != "consonants" and not any(text.fields()):
         raise InputError("the text is empty: there is nothing to draw or to locate")
+    if text is None and maps is None and "pixels" not in plan.streams:
+        raise InputError("nothing is left to write: no cell of the regions is set")
     return dataclasses.replace(full, text=text, regions=maps)
 
 

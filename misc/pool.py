@@ -149,7 +149,7 @@ class Tender(threading.Thread):
         Raises:
             MiscError: it could not be prepared.
         """
-        command = [sys.executable, "-m", "misc.pool", self.target]
+        command = [sys.executable, "-P", "-m", "misc.pool", self.target]  # -P: no modules of the current folder
         environment = {"OMP_NUM_THREADS": str(self.threads), **os.environ}
         with open(self.log or os.devnull, "a", encoding="utf-8") as log:
             process = subprocess.Popen(

@@ -49,7 +49,7 @@ def read_table(name: str) -> Table:
         raise UsageError(
             f"there is no profile {name!r}; there is {', '.join(profile_names())}, or a TOML file of your own"
         )
-    table = tomllib.loads((resources.files("misc.models") / "profiles" / f"{name}{ENDING}").read_text())
+    table = tomllib.loads((resources.files("misc.models") / "profiles" / f"{name}{ENDING}").read_text("utf-8"))
     return merge(read_table(table["base"]), table) if "base" in table else table
 
 

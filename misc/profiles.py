@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import re
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -37,6 +38,10 @@ class Part:
     weights: str
     licence: str
     sha256: str = ""
+
+    def __post_init__(self) -> None:
+        if self.sha256 and not re.fullmatch("[0-9a-f]{64}", str(self.sha256)):
+            raise InputError(f"the SHA-256 of {self.weights} is 64 hexadecimal digits, not {self.sha256}")
 
     @property
     def path(self) -> Path:

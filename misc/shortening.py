@@ -45,7 +45,9 @@ def shorter_forms(whole: Form, *, spare_regions: bool, spare_text: bool) -> list
         count = 0 if maps is None else len(maps.masks)
         forms += [Form(None, first_masks(maps, k)) for k in reversed(range(1, count))]
     else:
-        forms += [Form(each, first_masks(maps, len(each.items))) for each in shorter_texts(text, int(maps is not None))]
+        for each in shorter_texts(text, int(maps is not None)):
+            of_items = maps is None or bool(text.items)  # else the maps are of no items, and stay whole
+            forms.append(Form(each, first_masks(maps, len(each.items)) if of_items else maps))
     if (spare_text or text is None) and spare_regions:
         forms.append(NOTHING)
     return forms

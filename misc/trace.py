@@ -13,9 +13,8 @@ from .reflection import Round
 
 __all__ = ["check_trace", "write_trace"]
 
-PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>Reflection</title>
-<style>body {{ font-family: sans-serif; margin: 2em }} img {{ max-width: 24em }}
+HEAD = '<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>Reflection</title>\n'
+PAGE = """<style>body {{ font-family: sans-serif; margin: 2em }} img {{ max-width: 24em }}
 td {{ vertical-align: top; padding: 1em }}
 .kept {{ background: #e8f4e8 }}</style>
 <table><tr><td><img src="photo.png" alt="photo"><td>the photo</tr>
@@ -27,13 +26,18 @@ ROW = """<tr{kept}><td><img src="round-{number}.png" alt="round {number}"><td>
 
 
 def check_trace(folder: Path) -> None:
-    """Make the folder.
+    """Make the folder, unless files that are no trace have the names of its files.
 
     Raises:
-        InputError: it cannot be written.
+        InputError: it cannot be written, or they have.
     """
+    folder = Path(folder)
+    page = folder / "index.html"
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        there = [path for path in (page, folder / "photo.png", *folder.glob("round-*.png")) if path.exists()]
+        if there and not (page.is_file() and page.read_bytes().startswith(HEAD.encode())):
+            raise InputError(f"{there[0]} is there and is of no trace: choose another folder")
     except OSError as error:
         raise InputError(f"cannot write {folder}: {error.strerror}") from error
 
@@ -44,7 +48,7 @@ def write_trace(folder: Path, photo: Image.Image, rounds: Sequence[Round], kept:
     Raises:
         InputError: it cannot be written.
     """
-    rows = []
+    folder, rows = Path(folder), []
     try:
         photo.save(folder / "photo.png")
         for number, each in enumerate(rounds):
@@ -61,6 +65,6 @@ def write_trace(folder: Path, photo: Image.Image, rounds: Sequence[Round], kept:
                     missing=html.escape(", ".join(each.missing) or "nothing"),
                 )
             )
-        (folder / "index.html").write_text(PAGE.format(rounds="".join(rows)), encoding="utf-8")
+        (folder / "index.html").write_text(HEAD + PAGE.format(rounds="".join(rows)), encoding="utf-8")
     except OSError as error:
         raise InputError(f"cannot write {folder}: {error.strerror}") from error

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from misc.errors import InputError, LimitError
-from misc.images import decode_image, encode_image, format_of, psnr, to_rgb
+from misc.images import decode_image, encode_image, format_of, psnr, to_rgb, upright
 from tests.support.images import sample_picture as picture
 
 
@@ -156,3 +156,16 @@ def test_psnr_of_known_error() -> None:
     black, grey = Image.new("RGB", (8, 8)), Image.new("RGB", (8, 8), (16, 16, 16))
     assert psnr(black, grey) == pytest.approx(10 * math.log10(255**2 / 256))
     assert psnr(black, black) == math.inf
+
+
+def test_damaged_exif_data_are_ignored() -> None:
+    data = saved(picture(96, 64), "PNG", exif=b"Exif\0\0garbage garbage")
+    assert decode_image(data).image.size == (96, 64)
+    assert decode_image(data).notices == ("the EXIF data are damaged and were ignored",)
+    assert upright(Image.open(io.BytesIO(data))).size == (96, 64)
+
+
+def test_the_limit_is_ours_and_not_that_of_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    assert decode_image(saved(picture(96, 64), "PNG"), max_pixels=96 * 64).image.size == (96, 64)
+    assert Image.MAX_IMAGE_PIXELS == 1000

@@ -10,6 +10,11 @@ from misc.pool import run_jobs
 DOUBLING = "tests.support.jobs:doubling"
 
 
+@pytest.fixture(autouse=True)
+def jobs_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent.parent))
+
+
 def test_every_job_has_one_outcome_and_a_process_takes_many(tmp_path: Path) -> None:
     outcomes = list(run_jobs(DOUBLING, {}, [{"number": k} for k in range(20)], 2, tmp_path / "log"))
     assert sorted(each.answer["twice"] for each in outcomes if each.answer) == [2 * k for k in range(20)]
@@ -59,3 +64,11 @@ def test_processes_end_with_the_loop() -> None:
     with pytest.raises(ProcessLookupError):
         os.kill(first.answer["pid"], 0)
     assert list(run_jobs(DOUBLING, {}, [])) == []
+
+
+def test_processes_run_no_code_of_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "numpy.py").write_text("open('run', 'w')")
+    monkeypatch.chdir(tmp_path)
+    (outcome,) = run_jobs(DOUBLING, {}, [{"number": 4}])
+    assert outcome.answer
+    assert not (tmp_path / "run").exists()

@@ -144,3 +144,15 @@ def test_a_trace_that_cannot_be_written_is_one_sentence(monkeypatch: pytest.Monk
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot write"):
         codec_of(monkeypatch, 9).encode(PHOTO, mode="text", description=TEXT, reflect=1, trace=tmp_path / "file")
+
+
+def test_a_trace_replaces_a_trace_and_nothing_else(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    ours = codec_of(monkeypatch, 9)
+    for _ in range(2):
+        ours.encode(PHOTO, mode="text", description=TEXT, reflect=1, trace=str(tmp_path / "trace"))  # type: ignore[arg-type]
+    mine = tmp_path / "mine" / "photo.png"
+    mine.parent.mkdir()
+    mine.write_bytes(b"the only copy")
+    with pytest.raises(InputError, match="is there and is of no trace"):
+        ours.encode(PHOTO, mode="text", description=TEXT, reflect=1, trace=mine.parent)
+    assert mine.read_bytes() == b"the only copy"

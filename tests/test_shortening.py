@@ -56,6 +56,12 @@ def test_regions_go_first_where_they_may_and_the_text_last() -> None:
     assert [len(form.regions.masks) for form in alone] == [3, 2, 1]  # type: ignore[union-attr]
 
 
+def test_regions_of_no_items_stay_whole_while_words_go() -> None:
+    forms = shorter_forms(Form(Description("a man rides a horse"), MAPS), spare_regions=False, spare_text=False)
+    assert len(forms) > 2
+    assert all(form.regions is MAPS for form in forms)
+
+
 @pytest.mark.parametrize("most", range(14))
 def test_the_longest_that_fits_is_found_and_each_is_looked_at_once(most: int) -> None:
     sizes, seen = [12, 11, 9, 8, 8, 5, 3, 2], []

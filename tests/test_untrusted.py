@@ -102,6 +102,9 @@ def test_whatever_pillow_raises_is_one_error(monkeypatch: pytest.MonkeyPatch, er
     data = saved("PNG")
     place = {"load": "PIL.PngImagePlugin.PngImageFile.load", "transpose": "misc.images.ImageOps.exif_transpose"}
     monkeypatch.setattr(place.get(step, "misc.images.to_8_bits"), fail)
+    if step == "transpose" and not isinstance(error, MemoryError):
+        assert decode_image(data).notices == ("the EXIF data are damaged and were ignored",)
+        return
     with pytest.raises(InputError, match="the image is damaged"):
         decode_image(data)
 

@@ -136,6 +136,11 @@ def read(
     return header, read_leading_sections(data, position, names[:-1])
 
 
+def has_pixels(data: bytes) -> bool:
+    """Whether the header of a file, which may be cut, announces a section of pixels."""
+    return bool(data[1] >> SECTIONS.index("pixels") & 1)
+
+
 def check_fingerprint(header: Header, fingerprints: Collection[int]) -> None:
     """Raise ModelMismatchError if a file's fingerprint is none of those that the loaded models can read."""
     if header.fingerprint not in fingerprints:

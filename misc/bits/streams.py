@@ -161,7 +161,7 @@ def reseed(data: bytes, seed: int) -> bytes:
         data: an intact file.
         seed: 0 to 2^32 - 1.
     """
-    header, sections = container.read(data)
+    header, sections = container.read(data, max_pixels=MAX_SIDE * MAX_SIDE)
     return container.write(dataclasses.replace(header, seed=seed), sections)
 
 
@@ -215,7 +215,9 @@ def decode(
             if not partial or (text is None and maps is None):
                 raise
             pixels = None
-    return Streams(header.width, header.height, header.seed, text, maps, pixels)
+    # Without pixels a seed is the number of a photo; that of a file whose pixels are lost is not.
+    seed = 0 if partial and pixels is None and container.has_pixels(data) else header.seed
+    return Streams(header.width, header.height, seed, text, maps, pixels)
 
 
 def check_symbols(name: str, symbols: bytes, section: Section) -> None:

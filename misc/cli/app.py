@@ -101,7 +101,17 @@ def exit_code_of(step: Callable[[], object]) -> int:
     except (MiscError, OSError, MemoryError) as error:
         say(sentence(error))
         return error.exit_code if isinstance(error, MiscError) else 1
+    except RuntimeError as error:
+        if not is_of_memory(error):
+            raise
+        say(sentence(MemoryError()))
+        return 1
     return 0
+
+
+def is_of_memory(error: RuntimeError) -> bool:
+    """Whether torch could not get enough memory, which is no MemoryError."""
+    return any(words in str(error) for words in ("can't allocate memory", "not enough memory", "out of memory"))
 
 
 def sentence(error: MiscError | OSError | MemoryError) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,7 +99,7 @@ def run_batch(
         raise InputError(f"cannot write to {batch.target}: it is not a folder")
     for folder in {batch.target, *(Path(job["target"]).parent for job in jobs)}:
         remove_litter(folder)
-    todo = [job for job in jobs if not Path(job["target"]).is_file()]
+    todo = [job for job in jobs if not os.path.isfile(job["target"])]  # False for a name that is too long
     for job in todo:
         Path(job["target"]).parent.mkdir(parents=True, exist_ok=True)
     failed: dict[str, str] = {}
@@ -139,7 +140,7 @@ def write_manifest(batch: Batch, jobs: Sequence[Mapping[str, str]], failed: Mapp
     for job in jobs:
         source, target = Path(job["source"]), Path(job["target"])
         row = {"source": str(source.relative_to(batch.source)), "target": str(target.relative_to(batch.target))}
-        if target.is_file():
+        if os.path.isfile(target):
             pairs = (("source", source.read_bytes()), ("target", target.read_bytes()))
             for name, data in pairs:
                 row |= {f"{name}_sha256": hashlib.sha256(data).hexdigest(), f"{name}_bytes": str(len(data))}

@@ -91,6 +91,8 @@ def require(path: Path, pinned: str, *, whole: Callable[[Path], str] = sha256) -
         WeightsError: it is missing or damaged.
     """
     state = state_of(path, pinned, whole=whole)
+    if state is State.DAMAGED and not os.access(path, os.R_OK):
+        raise WeightsError(f"the weights {path} cannot be read: permission denied")
     if state is not State.HERE:
         raise WeightsError(f"the weights {path.name} are {state}: {remedy(path, state)}")
     return path
@@ -129,7 +131,7 @@ def stamp_of(path: Path) -> Path:
 def read_stamp(stamp: Path) -> object:
     """A stamp's facts; None if there is no stamp or it is incomplete."""
     with contextlib.suppress(OSError, ValueError):
-        return json.loads(stamp.read_text())
+        return json.loads(stamp.read_text("utf-8"))
     return None
 
 

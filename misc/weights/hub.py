@@ -149,7 +149,7 @@ def read_record(part: HubPart) -> Record:
     """
     path = record_of(part)
     try:
-        known = json.loads(path.read_text())
+        known = json.loads(path.read_text("utf-8"))
         files = {str(name): str(digest) for name, digest in known["files"].items()}
         return Record(path.name, str(known["repository"]), str(known["commit"]), files)
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -54,7 +54,7 @@ def save_int8(net: Any, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     net.save_config(folder)
     config = folder / "config.json"
-    kept = {name: value for name, value in json.loads(config.read_text()).items() if name != "_name_or_path"}
+    kept = {name: value for name, value in json.loads(config.read_text("utf-8")).items() if name != "_name_or_path"}
     config.write_text(json.dumps(kept, indent=2) + "\n")
     weights = quantise({name: value.detach().cpu() for name, value in net.state_dict().items()})
     temporary = folder / (FILE + ".tmp")

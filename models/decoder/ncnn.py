@@ -38,7 +38,7 @@ def read_convolutions(param: Path, weights: Path) -> list[Convolution]:
         WeightsError: a file is missing, is not of this form, or has bytes too many or too few.
     """
     try:
-        lines, data = param.read_text().splitlines(), weights.read_bytes()
+        lines, data = param.read_text("utf-8").splitlines(), weights.read_bytes()
     except OSError as error:
         raise WeightsError(f"the weights {weights.name} are missing: `misc pull` fetches them") from error
     except UnicodeDecodeError as error:

@@ -61,9 +61,12 @@ class Client:
     """
 
     def __init__(self) -> None:
+        try:
+            self._client = httpx2.AsyncClient(timeout=None, follow_redirects=False, limits=MOST_CONNECTIONS)
+        except (ImportError, ValueError) as error:
+            raise DescriberError(f"the proxy that the environment names cannot be used: {error}") from error
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, name="misc-http", daemon=True).start()
-        self._client = httpx2.AsyncClient(timeout=None, follow_redirects=False, limits=MOST_CONNECTIONS)
 
     def close(self) -> None:
         """Close the connections and end the thread."""

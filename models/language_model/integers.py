@@ -198,4 +198,5 @@ def write(arrays: Arrays, target: Path) -> None:
     """Write the arrays as one complete file or not at all."""
     temporary = target.with_suffix(".part")
     save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary)
+    temporary.chmod(target.parent.stat().st_mode & 0o666)  # whoever may list the folder may read the file
     temporary.replace(target)

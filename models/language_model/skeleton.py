@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from ...bits.arithmetic.transformer import Cache
 from ...bits.text.consonants import skeleton
-from ...bits.text.description import MAX_WORDS, Description
+from ...bits.text.description import MAX_LETTERS, MAX_WORDS, Description
 from ...bits.text.language_model import Model, load_model
 
 __all__ = ["Lexicon", "expand", "expand_description", "expand_line", "word_accuracy"]
@@ -109,7 +109,10 @@ def expand_description(text: Description, path: Path) -> Description:
     """
     if not text.consonants:
         return text
-    return Description(" ".join(expand_line(text.overall, path).split()[:MAX_WORDS]))
+    words = expand_line(text.overall, path).split()[:MAX_WORDS]
+    while len(" ".join(words)) > MAX_LETTERS:
+        words.pop()
+    return Description(" ".join(words))
 
 
 def expand_line(line: str, path: Path) -> str:

@@ -87,5 +87,5 @@ def read_shard(path: Path) -> Iterator[Photo]:
                     del waiting[name]
                     facts = json.loads(parts["json"])
                     yield Photo(name, parts["image"], str(facts.get("source", "")), str(facts.get("licence", "")))
-    except (tarfile.TarError, ValueError, AttributeError) as error:
+    except (tarfile.TarError, EOFError, ValueError, AttributeError) as error:
         raise InputError(f"{path.name} is no shard of photos") from error

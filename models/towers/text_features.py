@@ -88,9 +88,9 @@ def load_text_tower(folder: Path, device: str | torch.device = "cpu") -> TextTow
     folder = folder if folder.is_dir() else folder.parent
     weights, tokens, config = (folder / name for name in FILES)
     with refusing(tokens, "the text tower"):
-        tokenizer = Tokenizer.from_str(tokens.read_text())
+        tokenizer = Tokenizer.from_str(tokens.read_text("utf-8"))
     with refusing(config, "the text tower"), torch.device("meta"):  # avoids a random initialisation
-        model = Bert(json.loads(config.read_text()))
+        model = Bert(json.loads(config.read_text("utf-8")))
     with refusing(weights, "the text tower"):
         model.take(load(weights, "pt").tensors)
     return TextTower(model.eval().requires_grad_(False).to(device), tokenizer)

@@ -33,6 +33,11 @@ def test_more_than_64_megapixels_are_refused_unless_they_are_asked_for() -> None
     assert container.read(file_of(8192, 8192, text=b"\x03"))[0].width == 8192
 
 
+def test_a_file_of_any_size_gets_another_seed() -> None:
+    data = streams.reseed(file_of(16384, 16384, text=b"\x03"), 7)
+    assert container.read(data, max_pixels=16384 * 16384)[0].seed == 7
+
+
 def test_a_dozen_bytes_are_no_image_of_64_megapixels() -> None:
     data = file_of(8192, 8192, pixels=b"\x64")
     assert len(data) <= 12

@@ -112,7 +112,8 @@ def test_litter_of_a_killed_batch_goes_at_the_next_and_nobody_elses(photos: Path
     assert other.exists()
 
 
-def test_one_bad_photo_in_a_hundred_loses_none_of_the_good(tmp_path: Path) -> None:
+def test_one_bad_photo_in_a_hundred_loses_none_of_the_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     (tmp_path / "in").mkdir()
     jobs = 1000
     for number in range(jobs):
@@ -125,6 +126,18 @@ def test_one_bad_photo_in_a_hundred_loses_none_of_the_good(tmp_path: Path) -> No
     assert sorted(Path(name).stem for name in failed) == [f"{number:04}" for number in range(0, jobs, 100)]
     states = [row["state"] for row in rows(tmp_path / "out").values()]
     assert (states.count("done"), states.count("failed")) == (990, 10)
+
+
+def test_a_name_that_is_too_long_for_its_file_stops_nobody(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("a", 248 * "x"):
+        sample_picture(64, 64).save(tmp_path / "in" / f"{name}.png")
+    for _ in range(2):
+        failed = run_batch(Batch("encode", tmp_path / "in", tmp_path / "out", MODES), 1, lambda *_: None)
+        assert [(Path(name).stem, error.split(": ")[-1]) for name, error in failed.items()] == [
+            (248 * "x", "File name too long")
+        ]
+    assert sorted(row["state"] for row in rows(tmp_path / "out").values()) == ["done", "failed"]
 
 
 def test_names_that_differ_by_their_ending_are_two(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ class RegionMaps:
     masks: Mask
 
     def __post_init__(self) -> None:
-        if self.masks.ndim != 3 or self.masks.dtype != np.bool_:
+        if not isinstance(self.masks, np.ndarray) or self.masks.ndim != 3 or self.masks.dtype != np.bool_:
             raise InputError("region maps are an array (items, rows, columns) of truth values")
         if len(self.masks) > MAX_ITEMS:
             raise InputError(f"there are region maps of at most {MAX_ITEMS} items, not {len(self.masks)}")
@@ -66,7 +66,7 @@ class RegionMaps:
 
 def check_grid(grid: int) -> int:
     """The grid if it is one of GRIDS; InputError if it is not."""
-    if grid not in GRIDS:
+    if not isinstance(grid, int) or grid not in GRIDS:
         *others, last = map(str, GRIDS)
         raise InputError(f"the grid has {', '.join(others)} or {last} cells on the shorter side, not {grid}")
     return grid

@@ -70,12 +70,16 @@ class Description:
             raise InputError(f"a description has at most {MAX_ITEMS} items, not {len(self.items)}")
         most = MAX_SKELETONS if self.consonants else MAX_WORDS
         for part in self.fields():
+            if not isinstance(part, str):
+                raise InputError(f"a part of a description is a string, not {type(part).__name__}")
             if len(part) > MAX_LETTERS:
                 raise InputError(f"a part of a description has at most {MAX_LETTERS} characters, not {len(part)}")
             if len(part.split()) > most:
                 raise InputError(f"a part of a description has at most {most} words, not {len(part.split())}")
             if "\n" in part:
                 raise InputError("a part of a description must be one line")
+            if any("\ud800" <= letter <= "\udfff" for letter in part):
+                raise InputError("a part of a description has half of a surrogate pair, which is no character")
         if any(not item.name for item in self.items):
             raise InputError("an item of a description needs a name")
 

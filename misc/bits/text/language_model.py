@@ -21,11 +21,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits
 
 from ...errors import BitstreamError, LimitError, WeightsError
 from ...weights.safe import load, refusing
 from ..arithmetic.elementwise import exact_exp
+from ..arithmetic.one_thread import one_blas_thread
 from ..arithmetic.range_coder import PRECISION, TOTAL, FrequencyTable, RangeDecoder, RangeEncoder
 from ..arithmetic.transformer import Cache, Config, Transformer
 from .byte_pairs import BytePairs
@@ -176,8 +176,7 @@ class LanguageModel(ModelCoder):
 
     def unpack(self, data: bytes) -> str:
         """The text; BitstreamError for bytes that `pack` never writes."""
-        # A step multiplies one row by a matrix: a second BLAS thread only waits and doubles the processor time.
-        with threadpool_limits(1, "blas"):
+        with one_blas_thread:
             return self._unpack(data)
 
     def _unpack(self, data: bytes) -> str:

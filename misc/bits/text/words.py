@@ -28,10 +28,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits
 
 from ...errors import BitstreamError, LimitError, WeightsError
 from ...weights.safe import load, refusing
+from ..arithmetic.one_thread import one_blas_thread
 from ..arithmetic.range_coder import PRECISION, TOTAL, FrequencyTable, RangeDecoder, RangeEncoder
 from ..arithmetic.transformer import Cache, Config, Transformer
 from .language_model import frequencies
@@ -194,7 +194,7 @@ class Words(ModelCoder):
         Raises:
             LimitError: the text has too many tokens.
         """
-        with threadpool_limits(1, "blas"):
+        with one_blas_thread:
             return self._pack(text if self.keeps(text) else fold(text))
 
     def _pack(self, text: str) -> bytes:
@@ -229,8 +229,7 @@ class Words(ModelCoder):
 
     def unpack(self, data: bytes) -> str:
         """The text; BitstreamError for bytes that `pack` never writes."""
-        # A step multiplies one row by a matrix: a second BLAS thread only waits and doubles the processor time.
-        with threadpool_limits(1, "blas"):
+        with one_blas_thread:
             return self.model.vocabulary.decode(list(self._read(data)))
 
     def _read(self, data: bytes) -> Iterator[int]:

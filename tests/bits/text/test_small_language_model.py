@@ -1,6 +1,7 @@
 """lm-small as committed: its bytes are the same everywhere, whatever the machine, and any text survives."""
 
 import json
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from misc.bits.arithmetic.one_thread import one_blas_thread
 from misc.bits.text import shortest
 from misc.bits.text.language_model import LanguageModel
 from misc.errors import BitstreamError
@@ -111,3 +113,19 @@ def test_one_thread_decodes_a_text(monkeypatch: pytest.MonkeyPatch) -> None:
         small().unpack(b"")
     assert threads
     assert set(threads) == {1}
+
+
+def test_threads_that_decode_together_leave_the_limit_as_it_was() -> None:
+    def threads() -> set[int]:
+        return {each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"}
+
+    with threadpool_limits(2, "blas"):
+        before = threads()
+        with one_blas_thread:
+            other = threading.Thread(target=one_blas_thread.__enter__)  # it enters later and leaves later
+            other.start()
+            other.join()
+            assert threads() == {1}
+        assert threads() == {1}
+        one_blas_thread.__exit__()
+        assert threads() == before

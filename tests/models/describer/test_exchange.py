@@ -118,3 +118,10 @@ def test_a_name_that_nobody_has(client: Client) -> None:
 
 def test_the_client_is_kept() -> None:
     assert kept_client() is kept_client()
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "strange://127.0.0.1:9"])
+def test_a_proxy_that_cannot_be_used_is_one_sentence(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    with pytest.raises(DescriberError, match="the proxy that the environment names"):
+        Client()

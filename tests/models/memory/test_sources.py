@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import tarfile
@@ -104,3 +105,10 @@ def test_a_memory_replaces_nothing_else(misc_command, tmp_path: Path, taken: str
     assert (tmp_path / taken).read_text() == "price,bread\n"
     code, _, err = misc_command("memory", "build", tmp_path, "--out", tmp_path / "own.safetensors", "--force")
     assert (code, "misc pull" in err) == (4, True)  # no networks are here to look at photos
+
+
+def test_a_shard_that_was_cut_is_one_sentence(shard: Path) -> None:
+    cut = shard.with_name("cut.tar")
+    cut.write_bytes(gzip.compress(shard.read_bytes())[:-100])
+    with pytest.raises(InputError, match=r"cut\.tar is no shard of photos"):
+        list(find_photos([cut]))
