@@ -115,6 +115,7 @@ def expand_description(text: Description, path: Path) -> Description:
     return Description(" ".join(words))
 
 
+@functools.lru_cache(maxsize=64)  # an encoder needs the words of one line several times, and each time takes seconds
 def expand_line(line: str, path: Path) -> str:
     """As `expand`, with the language model in a file; WeightsError if it is missing."""
     return expand(line, *load_lexicon(path))
