@@ -67,7 +67,8 @@ def test_processes_end_with_the_loop() -> None:
 
 
 def test_processes_run_no_code_of_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "numpy.py").write_text("open('run', 'w')")
+    for name in ("numpy", "queue", "json"):
+        (tmp_path / f"{name}.py").write_text("open('run', 'w')")
     monkeypatch.chdir(tmp_path)
     (outcome,) = run_jobs(DOUBLING, {}, [{"number": 4}])
     assert outcome.answer
