@@ -89,7 +89,7 @@ def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> InputImage:
 
 @contextmanager
 def pillows_limit(max_pixels: int) -> Iterator[None]:
-    """A block in which Pillow opens images of so many pixels: its own limit, of the whole process, may be lower."""
+    """A block in which Pillow opens images of up to `max_pixels`: its own limit, of the whole process, may be lower."""
     before = Image.MAX_IMAGE_PIXELS
     if before is None or max_pixels <= before:
         yield

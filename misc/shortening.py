@@ -46,7 +46,7 @@ def shorter_forms(whole: Form, *, spare_regions: bool, spare_text: bool) -> list
         forms += [Form(None, first_masks(maps, k)) for k in reversed(range(1, count))]
     else:
         for each in shorter_texts(text, int(maps is not None)):
-            of_items = maps is None or bool(text.items)  # else the maps are of no items, and stay whole
+            of_items = maps is None or bool(text.items)  # maps without items in the text stay whole
             forms.append(Form(each, first_masks(maps, len(each.items)) if of_items else maps))
     if (spare_text or text is None) and spare_regions:
         forms.append(NOTHING)

@@ -29,7 +29,7 @@ def check_trace(folder: Path) -> None:
     """Make the folder, unless files that are no trace have the names of its files.
 
     Raises:
-        InputError: it cannot be written, or they have.
+        InputError: the folder cannot be written, or holds such files.
     """
     folder = Path(folder)
     page = folder / "index.html"
@@ -37,7 +37,7 @@ def check_trace(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         there = [path for path in (page, folder / "photo.png", *folder.glob("round-*.png")) if path.exists()]
         if there and not (page.is_file() and page.read_bytes().startswith(HEAD.encode())):
-            raise InputError(f"{there[0]} is there and is of no trace: choose another folder")
+            raise InputError(f"{there[0]} is there and is not part of a trace: choose another folder")
     except OSError as error:
         raise InputError(f"cannot write {folder}: {error.strerror}") from error
 

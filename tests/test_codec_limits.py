@@ -56,3 +56,13 @@ def test_long_words_are_expanded_to_a_text_that_a_description_may_hold(monkeypat
     monkeypatch.setattr(skeleton, "expand_line", lambda line, path: " ".join(["representatives"] * 64))
     words = skeleton.expand_description(Description("rprsnttvs", consonants=True), Path())
     assert words.overall == " ".join(["representatives"] * 50)
+
+
+def test_the_words_of_a_line_are_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    searched: list[str] = []
+    monkeypatch.setattr(skeleton, "load_lexicon", lambda path: (None, None))
+    monkeypatch.setattr(skeleton, "expand", lambda line, *models: searched.append(line) or f"{line} in words")
+    lines = [skeleton.expand_line(line, Path("no model")) for line in ("ct", "dg", "ct")]
+    skeleton.expand_line.cache_clear()
+    assert lines == ["ct in words", "dg in words", "ct in words"]
+    assert searched == ["ct", "dg"]

@@ -15,7 +15,7 @@ from misc.codec import Codec
 from misc.errors import InputError, WeightsError
 from misc.eval.codecs import expand, open_codec
 from misc.eval.store import Store
-from misc.profiles import load_profile, profile_names, read_profile
+from misc.profiles import Part, load_profile, profile_names, read_profile
 from tests.support.images import sample_picture
 
 OWN = 'base = "embedded"\n\n[cascade]\nmemory = "own.safetensors"\n'
@@ -203,3 +203,10 @@ def test_a_memory_is_made_for_the_profile_that_is_named(
     words = ["memory", "build", tmp_path, "--out", tmp_path / "new.safetensors", "--profile", own]
     assert misc_command(*words)[0] == 1
     assert named == [str(own)]
+
+
+def test_a_digest_that_is_none_is_one_sentence() -> None:
+    for digest in ("xyz", "0" * 63, "G" * 64):
+        with pytest.raises(InputError, match="64 hexadecimal digits"):
+            Part("words/words.safetensors", "", digest)
+    assert Part("words/words.safetensors", "", "0" * 64).sha256 == "0" * 64

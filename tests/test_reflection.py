@@ -153,6 +153,6 @@ def test_a_trace_replaces_a_trace_and_nothing_else(monkeypatch: pytest.MonkeyPat
     mine = tmp_path / "mine" / "photo.png"
     mine.parent.mkdir()
     mine.write_bytes(b"the only copy")
-    with pytest.raises(InputError, match="is there and is of no trace"):
+    with pytest.raises(InputError, match="is there and is not part of a trace"):
         ours.encode(PHOTO, mode="text", description=TEXT, reflect=1, trace=mine.parent)
     assert mine.read_bytes() == b"the only copy"

@@ -38,7 +38,7 @@ REASONS = {  # by the names of exceptions of huggingface_hub and of httpx, the s
     "ConnectError": SILENT,
     "TimeoutException": SILENT,
     "ProxyError": SILENT,
-    "ImportError": "the proxy that the environment names needs a package that is not installed",
+    "ImportError": "a package is not installed, such as socksio, which a SOCKS proxy needs",
     "TransportError": BREAKS,
 }
 STATUSES = {401: "the hub does not take the token in HF_TOKEN", 403: "the hub refuses access", 408: SILENT, 429: BUSY}

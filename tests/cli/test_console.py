@@ -11,6 +11,7 @@ import pytest
 
 from misc.bits import streams
 from misc.bits.text.description import Description, Item
+from misc.cli.app import exit_code_of
 from misc.cli.console import json_text, printable, report
 from misc.profiles import load_profile
 
@@ -127,3 +128,14 @@ def test_a_report_for_people_has_a_line_each(capfd: pytest.CaptureFixture[str]) 
     report({}, False, "a\nb", "c", to_stdout=True)
     report({}, False, "d\ne", "f")
     assert tuple(capfd.readouterr()) == ("a\\nb\nc\n", "misc: d\\ne\nmisc: f\n")
+
+
+@pytest.mark.parametrize("words", ["DefaultCPUAllocator: can't allocate memory: you tried 8 GB", "CUDA out of memory."])
+def test_too_little_memory_for_torch_is_one_sentence(words: str, capfd: pytest.CaptureFixture[str]) -> None:
+    def fail(sentence: str) -> None:
+        raise RuntimeError(sentence)
+
+    assert exit_code_of(lambda: fail(words)) == 1
+    assert capfd.readouterr().err == "misc: there is not enough memory for this image\n"
+    with pytest.raises(RuntimeError, match="a bug"):
+        exit_code_of(lambda: fail("a bug"))

@@ -207,3 +207,10 @@ def test_what_misc_says_itself_stays(tmp_path: Path) -> None:
         raise MemoryError
     with pytest.raises(WeightsError, match="cannot be read"), refusing(tmp_path / "a", "a part"):
         raise PermissionError(13, "Permission denied")
+
+
+@pytest.mark.parametrize(("folder", "file"), [(0o755, 0o644), (0o700, 0o600)])
+def test_who_may_list_the_folder_may_read_the_language_model(tmp_path: Path, folder: int, file: int) -> None:
+    tmp_path.chmod(folder)
+    write({"weight": np.zeros(3, np.int8)}, tmp_path / "model.safetensors")
+    assert (tmp_path / "model.safetensors").stat().st_mode & 0o777 == file
