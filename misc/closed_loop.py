@@ -10,15 +10,13 @@ memory, which takes a fifteenth of the time of drawing. The DRAWN most similar o
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from PIL import Image
-from torch import Tensor
-from torch.nn import functional
 
 from .bits.streams import Streams, reseed
 from .errors import WeightsError
@@ -26,12 +24,12 @@ from .errors import WeightsError
 if TYPE_CHECKING:
     from .codec import Codec
     from .models.semantics import Semantics
+    from .models.towers.look import Look
 
 __all__ = ["DRAWN", "METRICS", "Likeness", "choose_seed", "settle"]
 
 ROUGH, DRAWN = 20, 2  # candidates of a file without pixels: how many are compared as stored, how many are drawn
 METRICS = ("vit_patch", "vit_mean", "clip")  # these choose the file, so they are not a fair measure of it
-GRID = 16
 
 
 @runtime_checkable
@@ -53,24 +51,16 @@ class Likeness:
     """
 
     def __init__(self, semantics: Semantics, original: Image.Image) -> None:
-        self.semantics = semantics
-        self.tokens, self.embedding = self.look(original)
+        from .models.towers.look import look_at  # slow to import, and not needed for files with pixels
 
-    def look(self, image: Image.Image) -> tuple[Tensor, Tensor]:
-        """Patch tokens (16, 16, 384) and embedding (256,) of an image."""
-        from .models.towers.vision import patch_tokens, to_input  # slow to import, and not needed for files with pixels
-
-        tokens = patch_tokens(self.semantics.tower, to_input(image, GRID, GRID)[None])
-        with torch.inference_mode():
-            embedding = self.semantics.clip_heads.encode_image(tokens.to(self.semantics.device))
-        return tokens[0].cpu(), embedding[0].cpu()
+        self.look: Callable[[Image.Image], Look] = functools.partial(look_at, semantics=semantics)
+        self.original = self.look(original)
 
     def cosines(self, image: Image.Image) -> dict[str, float]:
         """The three cosines by their names in METRICS, each at most 1."""
-        tokens, embedding = self.look(image)
-        structure = functional.cosine_similarity(tokens, self.tokens, dim=-1).mean()
-        content = functional.cosine_similarity(tokens.mean((0, 1)), self.tokens.mean((0, 1)), dim=0)
-        return dict(zip(METRICS, map(float, (structure, content, embedding @ self.embedding)), strict=True))
+        seen, original = self.look(image), self.original
+        figures = (seen.structure(original), seen.content(original), seen.clip(original))
+        return dict(zip(METRICS, figures, strict=True))
 
     def score(self, image: Image.Image) -> float:
         """Sum of the three cosines; 3 for the original itself."""
@@ -93,7 +83,7 @@ def choose_seed(codec: Codec, data: bytes, original: Image.Image, count: int, bu
     likeness = Likeness(codec.semantics, original)
     content = codec.words_of(codec.streams(data))
     decoder = codec.decoder
-    files = {seed: reseed(data, seed) for seed in decoder.candidates(content, count, likeness.tokens.numpy())}
+    files = {seed: reseed(data, seed) for seed in decoder.candidates(content, count, likeness.original.patches.numpy())}
     seeds = [seed for seed, file in files.items() if budget is None or len(file) <= budget]
     if content.pixels is None and isinstance(decoder, Rough):
         seeds = likeliest(decoder, content, seeds[:ROUGH], likeness)[:DRAWN]

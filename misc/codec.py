@@ -14,8 +14,6 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from .bits import streams as exact
@@ -26,11 +24,11 @@ from .bits.text.description import Description
 from .decoder_profile import SamplingChanges
 from .encoding import Wishes, encode_file
 from .errors import BudgetError, InputError, UsageError, WeightsError
-from .given import check_data, whole
+from .given import check_contents, check_data, check_sampling, natural, whole
 from .images import check_image, upright
 from .modes import LEAST, MODES, Mode, Notice, plan_of, see_missing, warn
 from .profiles import load_profile
-from .quick_torch import import_torch, usable_device
+from .quick_torch import import_torch, in_usual_torch, usable_device
 from .rate_control import DEFAULT_EFFORT, limit_of
 
 if TYPE_CHECKING:
@@ -40,12 +38,10 @@ if TYPE_CHECKING:
     from .models.decoder.decoder import Decoder, Progress
     from .models.decoder.scene import Scene
     from .models.describer.describer import Describer
-    from .models.hyperprior.hyperprior import Hyperprior
+    from .models.hyperprior.hyperprior import Hyperprior, Pixels
     from .models.semantics import Semantics
 
 __all__ = ["MODES", "Codec", "default_codec"]
-
-Pixels = npt.NDArray[np.uint8]
 
 
 class Codec:
@@ -71,8 +67,12 @@ class Codec:
         self.profile = load_profile(profile)
         self.device = None if device is None else str(device)
         self.describer = describer
-        self.max_pixels = max_pixels
+        self.max_pixels = natural("largest number of pixels", max_pixels, 1)
         self.notice = notice
+
+    def __getstate__(self) -> dict[str, object]:
+        """What another process needs: the arguments, and no model that is loaded."""
+        return {name: self.__dict__[name] for name in ("profile", "device", "describer", "max_pixels", "notice")}
 
     @functools.cached_property
     def hyperprior(self) -> Hyperprior:
@@ -106,23 +106,21 @@ class Codec:
 
         return usable_device(self.device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
+    @in_usual_torch
     def see(
         self, image: Image.Image, items: int = 3, grid: int = DEFAULT_GRID
     ) -> tuple[Description, RegionMaps | None]:
-        """What is in an image and where, for `encode`.
+        """What is in an image and where, for `encode`; raises DescriberError and WeightsError as it does.
 
         Args:
             image: any mode of Pillow.
             items: largest number of items to name and to locate.
             grid: number of cells of the region maps on the image's shorter side, one of GRIDS.
-
-        Raises:
-            DescriberError: the describer found no words.
-            WeightsError: weights of the describer or the locator are missing.
         """
         check_image(image, self.max_pixels)
-        return self.semantics.see(upright(image), items, check_grid(grid))
+        return self.semantics.see(upright(image), natural("number of items", items), check_grid(grid))
 
+    @in_usual_torch
     def encode(
         self,
         image: Image.Image,
@@ -149,15 +147,15 @@ class Codec:
             image: any mode of Pillow; turned upright as its EXIF data say.
             mode: as in `misc.modes`: `dlsvc`, `micro`, `text`, `text+map`, `pixel`, `auto`, or `misc`, the default.
             streams: instead of a mode, which of `text`, `regions` and `pixels` the file holds.
-            bpp: largest bitrate of the whole file, in bits per pixel (0.024 unless another limit is given).
+            bpp: largest bitrate of the whole file, in bits per pixel (default 0.024 with pixels, else no limit).
             ubpp: the same in millionths of a bit per pixel; in mode micro, of the text's code alone, as in its paper.
             max_bytes: largest size of the whole file in bytes.
             quality: of the pixel stream, 0 to 255, instead of a limit.
             description: the text stream; it is shortened if it does not fit.
             regions: the region stream, one map for each of the text's items, if it has any; left out if no cell is set.
             grid: as in `see`, for maps that are made here.
-            seed: of the decoder's noise, 0 to 2^32 - 1; if None, 0 or the encoder's choice.
-            candidates: number of seeds to try; the file gets the seed whose image is most similar to the original.
+            seed: of docs/decoder.md, stored in the file, 0 to 2^32 - 1; if None, 0 or the encoder's choice.
+            candidates: number of seeds to try, as in `misc.closed_loop`; the file gets the one whose image is best.
             reflect: rounds of reflection on the text; if None, one in mode micro above 500 ubpp, else none.
             trace: folder for a page about the rounds.
             effort: rounds in which the pixel stream's symbols are optimised (RDOQ); 0 is fast, and needs more bits.
@@ -201,7 +199,7 @@ class Codec:
 
         Args:
             data: bytes of the file.
-            seed: of the noise, instead of the seed in the file.
+            seed: instead of the file's; without pixels in the embedded profile, the place after the likeliest photo.
             draft: return the pixel stream's own image. A profile without a decoder always does so.
             partial: if the file was cut at the end of a section, draw it from the sections that are left.
             progress, sampling: as in `draw`.
@@ -218,7 +216,7 @@ class Codec:
 
     def write(self, content: Streams) -> bytes:
         """The `.misc` file of streams as they are, the inverse of `streams`; InputError if they do not fit together."""
-        return exact.encode(content, self.profile.exact_models)
+        return exact.encode(check_contents([content])[0], self.profile.exact_models)
 
     def draw(
         self,
@@ -243,6 +241,7 @@ class Codec:
         """
         return self.draw_many([content], seed=seed, draft=draft, progress=progress, sampling=sampling)[0]
 
+    @in_usual_torch
     def draw_many(
         self,
         contents: Sequence[Streams],
@@ -253,15 +252,15 @@ class Codec:
         sampling: SamplingChanges | None = None,
     ) -> list[Image.Image]:
         """Images of many streams, each the same as by `draw`; a GPU draws images of one size in a batch."""
-        given = {} if sampling is None else sampling.values()
+        contents, sampling = check_contents(contents), check_sampling(sampling)
+        given = ({} if sampling is None else sampling.values()) | ({"seed": seed} if draft and seed is not None else {})
         if given and (draft or self.profile.decoder is None):
             lacking = "a draft is drawn without a" if draft else f"profile {self.profile.name} has no"
             raise UsageError(f"{lacking} generator, so there is no {', '.join(given)}")
         if draft or not self.profile.draws:
             return [Image.fromarray(self._draft(content)) for content in contents]
-        decoder = self.decoder
         scenes = [self._scene(content, whole("seed", seed)) for content in contents]
-        return [Image.fromarray(drawn) for drawn in decoder.draw_many(scenes, progress=progress, changes=sampling)]
+        return [Image.fromarray(drawn) for drawn in self.decoder.draw_many(scenes, progress=progress, changes=sampling)]
 
     def _draft(self, content: Streams) -> Pixels:
         """The pixel stream's own image."""

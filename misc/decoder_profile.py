@@ -68,7 +68,7 @@ class Control:
 
     Attributes:
         kind: its input: `draft`, the pixel stream's image; `canny` or `hed`, the edges in that image.
-        scale: factor of its residuals.
+        scale: factor of its residuals, usually 0 to 1.
         optional: leave it out if its weights are missing.
         detector: weights of the edge detector, if it needs any.
     """

@@ -23,7 +23,7 @@ from .bits.streams import Streams
 from .bits.text.consonants import SYMBOL_BITS
 from .bits.text.description import Description
 from .errors import BitstreamError, BudgetError, UsageError, WeightsError
-from .given import whole
+from .given import natural, whole
 from .micro import least_symbols, skeleton_text, word_ranks
 from .modes import Plan, select_streams
 from .rate_control import DEFAULT_EFFORT, OPTIMISED_PIXELS, TEXT_SHARE, Limit, best_file, check_budget
@@ -74,20 +74,16 @@ class Wishes:
     share: float = TEXT_SHARE
 
     def __post_init__(self) -> None:
-        for name, number in (("candidates", self.candidates), ("effort", self.effort), ("reflect", self.reflect)):
-            whole(f"argument {name}", number)
+        whole("argument reflect", self.reflect)
         if self.quality is not None and "pixels" not in self.plan.streams:
             raise UsageError("a file without pixels has no quality: give a limit of its size, or none")
-        if self.candidates < 1 or (self.candidates > 1 and self.seed is not None):
+        if natural("argument candidates", self.candidates) < 1 or (self.candidates > 1 and self.seed is not None):
             raise UsageError("the number of candidates is 1 or more; more than 1 excludes a seed")
-        if self.effort < 0:
-            raise UsageError(f"the effort is 0 or more, not {self.effort}")
+        natural("effort", self.effort)
         if self.reflect is not None and self.reflect < 0:
             raise UsageError(f"the number of rounds of reflection is 0 or more, not {self.reflect}")
         if self.reflect and "text" not in self.plan.streams:
             raise UsageError("there is no text to reflect on in a file of this mode")
-        if self.trace is not None and not self.reflect:
-            raise UsageError("a trace shows rounds of reflection: ask for at least one round")
 
 
 @dataclass(frozen=True)
@@ -260,11 +256,13 @@ def encode_file(codec: Codec, image: Image.Image, full: Streams, wishes: Wishes)
     """
     from .closed_loop import choose_seed
 
+    rounds = wishes.reflect if wishes.reflect is not None else own_rounds(wishes, image.size)
     if wishes.trace is not None:
+        if not rounds:
+            raise UsageError("a trace shows rounds of reflection: ask for at least one round")
         check_trace(wishes.trace)
     maker = FileMaker(codec, image, wishes)
     data = maker.make_settled(full)
-    rounds = wishes.reflect if wishes.reflect is not None else own_rounds(wishes, image.size)
     if rounds and full.text is not None:
         data = reflect_on(maker, full, data, rounds)
     if wishes.candidates > 1:

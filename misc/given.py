@@ -7,13 +7,16 @@ in place of an object.
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
 from typing import SupportsIndex
 
 from .bits.regions.maps import RegionMaps
+from .bits.streams import Streams
 from .bits.text.description import Description
+from .decoder_profile import SamplingChanges
 from .errors import InputError, UsageError
 
-__all__ = ["check_data", "check_maps", "check_text", "whole"]
+__all__ = ["check_contents", "check_data", "check_maps", "check_sampling", "check_text", "natural", "whole"]
 
 
 def check_data(data: bytes) -> bytes:
@@ -27,6 +30,30 @@ def check_data(data: bytes) -> bytes:
             f"the bytes of a file are wanted, not {type(data).__name__}: give pathlib.Path(name).read_bytes()"
         )
     return bytes(data)
+
+
+def check_contents(contents: Sequence[Streams]) -> Sequence[Streams]:
+    """The streams of files.
+
+    Raises:
+        InputError: they are something else, such as bytes.
+    """
+    several = isinstance(contents, Sequence) and not isinstance(contents, bytes)
+    for each in contents if several else [contents]:
+        if not (several and isinstance(each, Streams)):
+            raise InputError(f"streams are Streams, as Codec.streams(data) gives them, not {type(each).__name__}")
+    return contents
+
+
+def check_sampling(changes: SamplingChanges | None) -> SamplingChanges | None:
+    """The changes of a sampling.
+
+    Raises:
+        UsageError: they are something else, such as a dictionary.
+    """
+    if changes is None or isinstance(changes, SamplingChanges):
+        return changes
+    raise UsageError(f"changes of the sampling are misc.SamplingChanges, not {type(changes).__name__}")
 
 
 def check_text(text: Description | None) -> Description | None:
@@ -55,6 +82,14 @@ def check_maps(maps: RegionMaps | None) -> RegionMaps | None:
         f"regions are RegionMaps of misc.bits.regions.maps, not {type(maps).__name__}: "
         "give RegionMaps(masks), or misc.maps.from_masks(masks, width, height) of masks in pixels"
     )
+
+
+def natural(name: str, value: SupportsIndex, least: int = 0) -> int:
+    """As `whole`, for a value that must be given and is `least` or more."""
+    number = whole(name, value)
+    if number is None or number < least:
+        raise UsageError(f"the {name} is a whole number from {least} up, not {value!r}")
+    return number
 
 
 def whole(name: str, value: SupportsIndex | None) -> int | None:

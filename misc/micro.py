@@ -127,7 +127,7 @@ def symbols_of(word: str) -> int:
 
 @functools.cache
 def word_ranks(path: Path) -> Mapping[str, float]:
-    """Rank of each whole word in a language model's vocabulary, which is sorted by frequency: 0 is usual, 1 rare.
+    """Rank of each token in a language model's vocabulary, which is sorted by frequency: 0 is usual, 1 rare.
 
     Args:
         path: of the model's file.

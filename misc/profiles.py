@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from .bits.pixels import entropy_model
 from .bits.pixels.entropy_model import LatentModel
 from .bits.streams import ExactModels
 from .bits.text import Coders, make_coders
-from .bits.text.model_file import ModelFile
 from .decoder_profile import X4PLUS, CascadeProfile, DecoderProfile, HubPart, decoder_from, hub_part
 from .errors import InputError, WeightsError
 from .profile_files import ENDING, profile_names, read_own, read_table
@@ -76,6 +75,11 @@ class Derived:
         """The file in the cache, named by its digest."""
         return cache_folder() / f"{self.name}-{self.digest[:12]}.safetensors"
 
+    @property
+    def sha256(self) -> str:
+        """The digest, under the name that other files have for it."""
+        return self.digest
+
     def sound_path(self) -> Path:
         """The path, after checking that the file is sound.
 
@@ -120,6 +124,10 @@ class Profile:
     cascade: CascadeProfile | None = None
     hub: dict[str, HubPart] = field(default_factory=dict)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """The fields, without what was loaded by them."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
     @property
     def draws(self) -> bool:
         """Whether the profile has a decoder, so that images are more than drafts."""
@@ -139,12 +147,7 @@ class Profile:
     def text_coders(self) -> Coders:
         """All text coders by number; those whose weights are missing say so in `available`."""
         large, small = self.language_model, self.small_language_model
-        files = {
-            large.name: ModelFile(large.path, large.digest, large.sound_path),
-            SMALL_NAME: ModelFile(small.path, small.sha256, small.sound_path),
-            WORDS_NAME: ModelFile(self.words.path, self.words.sha256, self.words.sound_path),
-        }
-        return make_coders(files)
+        return make_coders({large.name: large, SMALL_NAME: small, WORDS_NAME: self.words})
 
     @property
     def exact_models(self) -> ExactModels:
@@ -200,19 +203,33 @@ def load_profile(name: str | Path = "embedded") -> Profile:
         UsageError: there is no profile of that name.
         InputError: the file does not exist, or is not a valid profile.
     """
-    return read_profile(str(name))
+    text = str(name)
+    if not text.endswith(ENDING):
+        return read_profile(text)
+    path = Path(text).absolute()
+    try:
+        facts = path.stat()
+    except OSError:
+        return read_own_profile(path)  # says what is wrong
+    return read_own_profile(path, facts.st_mtime_ns, facts.st_size)
 
 
 @functools.cache
 def read_profile(name: str) -> Profile:
-    """As `load_profile`, without a default argument: with one, the cache would hold the default profile twice."""
-    if not name.endswith(ENDING):
-        return profile_of(name, read_table(name))
-    table = read_own(Path(name))
+    """A profile of MISC's own, once for each name."""
+    return profile_of(name, read_table(name))
+
+
+@functools.cache
+def read_own_profile(path: Path, *facts: int) -> Profile:
+    """The profile of a user's own file, once for each path, time of change and size."""
+    table = read_own(path)
     try:
-        return profile_of(Path(name).stem, table)
+        return profile_of(path.stem, table)
     except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"the profile {name} has a setting that no profile can have: {error}") from error
+        wrong = re.search(r"unexpected keyword argument '(.+)'", str(error))
+        what = wrong[1] if wrong else str(error)
+        raise InputError(f"the profile {path} has a setting that no profile can have: {what}") from error
 
 
 def profile_of(name: str, table: dict[str, Any]) -> Profile:

@@ -44,7 +44,7 @@ ENOUGH = 0.9  # share of the budget that a file with optimised symbols uses at l
 STEEPER = 2.0  # the rate of an image grows with the quality at most this many times faster or slower than usual
 TYPICAL_QUALITY = (0, 77, 153, 191, 255)  # only the start of the search for a quality:
 TYPICAL_BPP = (0.002, 0.0077, 0.028, 0.043, 0.068)  # usual rates at these qualities
-TYPICAL_SHARE = (0.89, 0.94, 0.983, 0.995, 1.0)  # of these bytes, with optimised symbols; 12 COCO photos
+TYPICAL_SHARE = (0.89, 0.94, 0.983, 0.995, 1.0)  # bytes with optimised symbols, as a share of rounded; 12 COCO photos
 
 
 @dataclass(frozen=True)
@@ -90,11 +90,11 @@ def limit_of(
     if sum(limit is not None for limit in (bpp, ubpp, max_bytes, quality)) > 1:
         raise UsageError("give one of bpp, ubpp, bytes and quality")
     max_bytes = whole("largest number of bytes", max_bytes)
-    for name, rate in (("bpp", bpp), ("ubpp", ubpp)):
+    for name, rate, unit in (("bpp", bpp, "bits per pixel"), ("ubpp", ubpp, "millionths of a bit per pixel")):
         if rate is not None and not isinstance(rate, numbers.Real):
             raise UsageError(f"{name} is a number, not {rate!r}")
         if rate is not None and not 0 <= rate <= LARGEST:
-            raise UsageError(f"{name} is a number of bits per pixel from 0 to {LARGEST:g}, not {rate:g}")
+            raise UsageError(f"{name} is a number of {unit} from 0 to {LARGEST:g}, not {rate:g}")
     if max_bytes is not None and max_bytes < 0:
         raise UsageError(f"max_bytes is a number of bytes from 0 up, not {max_bytes}")
     if quality is not None and not 0 <= quality < QUALITIES:

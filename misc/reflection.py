@@ -70,8 +70,8 @@ def reflect(
         make: returns the file of a text, given the missing words.
         likeness: similarity to the original.
 
-        Raises:
-            WeightsError: weights for drawing, describing or comparing are missing.
+    Raises:
+        WeightsError: weights for drawing, describing or comparing are missing.
     """
     assert content.text is not None
     best = look(codec, content, first, likeness, content.text)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import html
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
 
-from .errors import InputError
+from .errors import InputError, UsageError
 from .reflection import Round
 
 __all__ = ["check_trace", "write_trace"]
@@ -31,6 +32,8 @@ def check_trace(folder: Path) -> None:
     Raises:
         InputError: the folder cannot be written, or holds such files.
     """
+    if not isinstance(folder, str | os.PathLike):
+        raise UsageError(f"a trace is written into a folder, not into {folder!r}")
     folder = Path(folder)
     page = folder / "index.html"
     try:

@@ -22,14 +22,13 @@ from torch import Tensor
 
 from ..bits.regions.maps import DEFAULT_GRID, RegionMaps, grid_shape
 from .clip.embedded import ClipHeads
-from .towers.detector import Detector, Thing
+from .towers.detector import Detection, Detector
 from .towers.text_features import TextTower
 from .towers.vision import patch_tokens, to_input
 from .towers.vit import VisionTransformer
 
 __all__ = ["SCORE", "DenseClip", "EmbeddedClip", "locate", "maps_of", "similarity"]
 
-PATCHES = 16  # of the vision tower along a side
 FINE = 4  # samples of the similarity per side of a cell
 WRITING = 64  # side of the grid into which names of objects are written
 SCORE, TRUST = 0.1, 0.75  # least score of such an object, and exponent of the score in its weight
@@ -68,10 +67,10 @@ class EmbeddedClip:
 
     def embed_patches(self, image: Image.Image) -> Tensor:
         """Dense embeddings (WRITING, WRITING, C) of an image, with the names of detected objects added."""
-        dense = self.look(patch_tokens(self.tower, to_input(image, PATCHES, PATCHES)[None]))[1][0]
+        dense = self.look(patch_tokens(self.tower, to_input(image)[None]))[1][0]
         return self.write(dense, self.detector.find(image.convert("RGB"), SCORE) if self.detector else ())
 
-    def write(self, dense: Tensor, things: Sequence[Thing]) -> Tensor:
+    def write(self, dense: Tensor, things: Sequence[Detection]) -> Tensor:
         """Dense embeddings (64, 64, C), with the text embedding of each object's name added inside its box.
 
         An item is then found where an object with a similar name is. dense: (rows, columns, C).

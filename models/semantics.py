@@ -17,7 +17,7 @@ from PIL import Image
 
 from ..bits.regions.maps import DEFAULT_GRID, RegionMaps
 from ..bits.text.description import Description
-from ..errors import WeightsError
+from ..errors import InputError, WeightsError
 from ..given import check_text
 from ..quick_torch import import_torch
 
@@ -174,8 +174,12 @@ class Semantics:
     def describe(self, image: Image.Image, items: int = 3) -> Description:
         """The description of an RGB image with at most `items` items."""
         import_torch()
-        described = check_text(self.describer.describe(image, items))
-        assert described is not None
+        describe = getattr(self.describer, "describe", None)
+        if not callable(describe):
+            raise InputError(f"a describer has a method describe(image, items); {self.describer!r} has none")
+        described = check_text(describe(image, items))
+        if described is None:
+            raise InputError("the describer gave None, not a Description of misc.bits.text.description")
         return described
 
     def see(
@@ -189,14 +193,13 @@ class Semantics:
             grid: cells of the masks on the shorter side.
         """
         import_torch()
-        from .describer.embedded import GRID
         from .locator import maps_of
         from .towers.vision import patch_tokens, to_input
 
         if self.profile.hub or self.asked not in (None, "embedded"):
             description = self.describe(image, items)
             return description, self.locate(image, description, grid)
-        patches = patch_tokens(self.tower, to_input(image, GRID, GRID)[None])
+        patches = patch_tokens(self.tower, to_input(image)[None])
         sight = self.embedded_describer.sight(image)
         description = self.embedded_describer.describe_patches(patches[0], items, sight)
         names = [item.name for item in description.items]
@@ -217,6 +220,8 @@ class Semantics:
 
     def _part(self, name: str) -> Part:
         part: Part | None = getattr(self.profile, name)
-        if part is None or not part.path.is_file():
+        if part is None:
             raise WeightsError(f"profile {self.profile.name} has no {name}")
+        if not part.path.is_file():
+            raise WeightsError(f"profile {self.profile.name} names a {name} that is missing: {part.path}")
         return part

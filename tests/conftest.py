@@ -1,4 +1,5 @@
 import signal
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -6,6 +7,7 @@ from hypothesis import settings
 from misc.bits.pixels.entropy_model import LatentModel
 from misc.models.hyperprior.hyperprior import Hyperprior
 from misc.models.hyperprior.integers import exact_arrays
+from misc.profiles import Derived
 from tests.support.axe import chromium
 from tests.support.cli import misc_command, photo
 from tests.support.models import tiny_hyperprior
@@ -32,3 +34,9 @@ def hyperprior() -> Hyperprior:
 @pytest.fixture(scope="session")
 def latent_model(hyperprior: Hyperprior) -> LatentModel:
     return LatentModel(exact_arrays(hyperprior))
+
+
+@pytest.fixture
+def without_large_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if lm-large had not been pulled: its tokens take a tenth of a second each."""
+    monkeypatch.setattr(Derived, "path", Path("no such file"))

@@ -14,6 +14,8 @@ from misc.bits.streams import Streams, reseed
 from misc.bits.text.description import Description
 from misc.codec import Codec
 from misc.errors import InputError, WeightsError
+from misc.models.towers import look
+from misc.models.towers.look import Look
 from tests.support.images import sample_picture
 
 TEXT = Description("a grey cat on a mat")
@@ -23,7 +25,8 @@ class Grey:
     """Stands for the likeness: how near the mean is to that of the photo."""
 
     def __init__(self, semantics: object, photo: Image.Image) -> None:
-        self.wanted, self.tokens = np.asarray(photo).mean(), SimpleNamespace(numpy=lambda: "tokens")
+        self.wanted = np.asarray(photo).mean()
+        self.original = SimpleNamespace(patches=SimpleNamespace(numpy=lambda: "tokens"))
 
     def score(self, image: Image.Image) -> float:
         return -abs(float(np.asarray(image).mean()) - self.wanted)
@@ -58,7 +61,7 @@ class Painter:
 def looked_at(monkeypatch: pytest.MonkeyPatch) -> closed_loop.Likeness:
     """The likeness to an original whose tokens are all (1, 0) and whose embedding is (1, 0)."""
     one = torch.tensor([1.0, 0.0])
-    monkeypatch.setattr(closed_loop.Likeness, "look", lambda self, image: (one.expand(16, 16, 2), one))
+    monkeypatch.setattr(look, "look_at", lambda image, semantics: Look(one.expand(16, 16, 2), one))
     return closed_loop.Likeness(SimpleNamespace(), photo(0))  # type: ignore[arg-type]
 
 
@@ -76,8 +79,8 @@ def test_the_likeness_is_of_structure_content_and_meaning(
 ) -> None:
     likeness = looked_at(monkeypatch)
     rows = torch.tensor(tokens).repeat_interleave(16 // len(tokens), 0)
-    seen = (rows[:, None].expand(16, 16, 2), torch.tensor(embedding))
-    monkeypatch.setattr(closed_loop.Likeness, "look", lambda self, image: seen)
+    seen = Look(rows[:, None].expand(16, 16, 2), torch.tensor(embedding))
+    monkeypatch.setattr(likeness, "look", lambda image: seen)
     assert likeness.score(photo(9)) == pytest.approx(score, abs=1e-5)
 
 

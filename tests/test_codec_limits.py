@@ -1,10 +1,14 @@
 """What the codec refuses with one sentence, and what it makes of cut files and of long texts."""
 
+import contextlib
 import functools
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from misc.bits.regions.maps import RegionMaps
 from misc.bits.text.description import Description, Item
@@ -35,9 +39,12 @@ def test_the_seed_of_lost_pixels_is_no_photo_of_the_memory() -> None:
         ({"mode": "text", "quality": 50}, "without pixels has no quality"),
         ({"streams": ["regions"], "regions": RegionMaps(np.zeros((1, 8, 8), np.bool_))}, "nothing is left to write"),
         ({"streams": iter(["text"])}, "the streams are one or more of"),
-        ({"effort": "6"}, "argument effort is a whole number, not '6'"),
+        ({"effort": "6"}, "the effort is a whole number, not '6'"),
+        ({"effort": None}, "the effort is a whole number from 0 up, not None"),
+        ({"candidates": None}, "argument candidates is a whole number from 0 up, not None"),
+        ({"mode": "micro", "ubpp": 2000, "trace": 5}, "a trace is written into a folder, not into 5"),
         ({"candidates": 2.0}, "argument candidates is a whole number"),
-        ({"mode": "text+map", "grid": 8.0}, "the grid has 4, 8, 12 or 16 cells"),
+        ({"mode": "text+map", "grid": 8.0}, "the grid has 4, 8, 12 or 16 cells on the shorter side, not 8.0"),
     ],
 )
 def test_what_cannot_be_written_is_one_sentence(options: dict[str, object], words: str) -> None:
@@ -50,6 +57,61 @@ def test_a_seed_that_is_no_number_is_one_sentence() -> None:
     for seed in ("3", 1.5):
         with pytest.raises(UsageError, match="the seed is a whole number"):
             codec().decode(data, seed=seed)  # type: ignore[arg-type]
+
+
+def test_a_draft_has_no_seed() -> None:
+    data = codec().encode(picture(64, 64), mode="pixel", quality=3, effort=0)
+    with pytest.raises(UsageError, match="a draft is drawn without a generator, so there is no seed"):
+        codec().decode(data, draft=True, seed=3)
+
+
+@contextlib.contextmanager
+def default_type() -> Iterator[None]:
+    torch.set_default_dtype(torch.float64)
+    yield
+    assert torch.get_default_dtype() == torch.float64
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize(
+    "state", [default_type, lambda: torch.autocast("cpu", torch.bfloat16), lambda: torch.device("meta")]
+)
+def test_the_state_of_torch_in_the_users_program_changes_nothing(
+    state: Callable[[], contextlib.AbstractContextManager[object]],
+) -> None:
+    mine, photo = Codec(device="cpu"), picture(64, 64)
+    with state():
+        data = mine.encode(photo, bpp=0.5)
+        drawn = mine.decode(data)
+    assert data == codec().encode(photo, bpp=0.5)
+    assert drawn == codec().decode(data)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda c, data: c.draw(data), "streams are Streams, as Codec.streams(data) gives them, not bytes"),
+        (lambda c, data: c.write(data), "not bytes"),
+        (lambda c, data: c.draw_many(c.streams(data)), "not Streams"),
+        (lambda c, data: c.decode(data, sampling={"steps": 3}), "misc.SamplingChanges, not dict"),
+        (lambda c, data: c.see(picture(64, 64), items=1.5), "number of items is a whole number, not 1.5"),
+        (lambda c, data: c.see(picture(64, 64), items=-1), "whole number from 0 up, not -1"),
+        (lambda c, data: Codec(max_pixels=None), "largest number of pixels is a whole number from 1 up, not None"),
+        (lambda c, data: Codec(describer=object()).see(picture(64, 64)), "has a method describe"),
+        (lambda c, data: Codec(describer=Silent()).see(picture(64, 64)), "the describer gave None"),
+    ],
+)
+def test_a_value_of_another_kind_is_one_sentence(call: Callable[[Codec, bytes], object], words: str) -> None:
+    data = codec().encode(picture(64, 64), mode="pixel", quality=3, effort=0)
+    with pytest.raises(InputError, match=re.escape(words)):
+        call(codec(), data)
+
+
+class Silent:
+    """A describer that gives nothing."""
+
+    def describe(self, image: object, items: int) -> None:
+        pass
 
 
 def test_long_words_are_expanded_to_a_text_that_a_description_may_hold(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,7 +51,7 @@ def test_symbols_are_optimised_unless_told_otherwise(codec: Codec) -> None:
 
 
 def test_less_than_no_effort_is_refused(codec: Codec) -> None:
-    with pytest.raises(UsageError, match="the effort is 0 or more, not -1"):
+    with pytest.raises(UsageError, match="the effort is a whole number from 0 up, not -1"):
         codec.encode(PICTURE, mode="pixel", effort=-1)
 
 

@@ -15,7 +15,7 @@ from misc.codec import Codec
 from misc.errors import InputError, WeightsError
 from misc.eval.codecs import expand, open_codec
 from misc.eval.store import Store
-from misc.profiles import Part, load_profile, profile_names, read_profile
+from misc.profiles import Part, load_profile, profile_names, read_own_profile
 from tests.support.images import sample_picture
 
 OWN = 'base = "embedded"\n\n[cascade]\nmemory = "own.safetensors"\n'
@@ -51,8 +51,21 @@ def test_a_file_asks_for_the_memory_it_was_written_with(misc_command, own: Path,
     assert (code, err.count("\n")) == (4, 1)
     assert "other models" in err
     (tmp_path / "own.safetensors").write_bytes(b"other photos")
-    read_profile.cache_clear()
+    read_own_profile.cache_clear()
     assert misc_command("verify", file, "--profile", own)[0] == 4
+
+
+def test_a_profile_is_that_of_the_folder_and_as_it_is_now(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = own.parent / "other"
+    other.mkdir()
+    (other / own.name).write_text('base = "embedded"\ndescription = "other"\n')
+    monkeypatch.chdir(own.parent)
+    first = load_profile(own.name)
+    assert load_profile(own) is first
+    monkeypatch.chdir(other)
+    assert load_profile(own.name).description == "other"
+    (other / own.name).write_text('base = "embedded"\ndescription = "changed"\n')
+    assert load_profile(own.name).description == "changed"
 
 
 def test_info_says_which_profiles_read_a_file(misc_command, own: Path, tmp_path: Path) -> None:
@@ -75,7 +88,8 @@ def test_another_profile_decodes_a_file_in_a_process_of_its_own(misc_command, tm
     sample_picture(64, 48).save(photo)
     (tmp_path / "text.json").write_text(json.dumps({"overall": "two cats"}))
     words = ["--describe", tmp_path / "text.json", "--streams", "text,pixels", "--quality", 5, "--profile", "sd15-lcm"]
-    assert misc_command("encode", photo, file, *words)[0] == 0
+    code, _, err = misc_command("encode", photo, file, *words)
+    assert code == 0, err
     decode = [sys.executable, "-m", "misc", "decode", file, tmp_path / "out.png", "--draft", "--profile", "sdxl-tile"]
     subprocess.run(decode, check=True)
     code, _, err = misc_command("decode", file, tmp_path / "ours.png", "--draft")

@@ -1,5 +1,7 @@
 """The project holds together: packages, environment, layers, style."""
 
+import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -104,6 +106,19 @@ def test_no_file_of_code_is_longer_than_300_lines() -> None:
     lengths = {path: path.read_text().count("\n") for folder in folders for path in (ROOT / folder).rglob("*.py")}
     assert len(lengths) > 300
     assert {str(path): length for path, length in lengths.items() if length > 300} == {}
+
+
+def test_sections_of_a_docstring_have_its_indent() -> None:
+    folders = PROJECT["tool"]["setuptools"]["package-dir"].values()
+    texts = {path: path.read_text() for folder in folders for path in (ROOT / folder).rglob("*.py")}
+    docstrings = [
+        (path, ast.get_docstring(node) or "")
+        for path, text in texts.items()
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+    ]
+    assert len(docstrings) > 1000
+    assert [path for path, text in docstrings if re.search(r"^ +(Args|Attributes|Raises|Returns):$", text, re.M)] == []
 
 
 def test_ruff() -> None:

@@ -14,6 +14,8 @@ from misc.codec import Codec
 from misc.errors import InputError, WeightsError
 from misc.reflection import mend, missing_words
 
+pytestmark = pytest.mark.usefixtures("without_large_model")
+
 TEXT = Description("a dog and two boats on the <sea>", (Item("boat", "red"), Item("dog")))
 PHOTO = Image.new("RGB", (1024, 1024))
 

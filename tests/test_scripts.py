@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import pickle
 import re
 import subprocess
 import sys
@@ -202,3 +203,15 @@ def test_errors_are_there_at_once_and_load_nothing() -> None:
     script = "import misc, sys; print(misc.errors.MiscError.exit_code, {'torch', 'numpy', 'PIL'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "1 set()\n"
+
+
+def test_a_codec_goes_to_other_processes_and_loads_its_models_there() -> None:
+    mine = Codec(max_pixels=5000)
+    data = mine.encode(sample_picture(64, 48), mode="pixel", quality=3, effort=0)
+    packed = pickle.dumps(mine)
+    assert len(packed) < 10_000
+    other = pickle.loads(packed)
+    assert (other.max_pixels, other.profile) == (5000, mine.profile)
+    assert other.encode(sample_picture(64, 48), mode="pixel", quality=3, effort=0) == data
+    with pytest.raises(LimitError):
+        other.encode(sample_picture(128, 96), mode="pixel", quality=3)

@@ -13,11 +13,12 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ..errors import MiscError
+from ..errors import InputError, MiscError
 from .batch import app as batch_app
 from .console import open_standard_streams, say
 from .decode import decode
@@ -82,10 +83,18 @@ def run(program: Callable[[], object] = app) -> None:
     """Run the command line and exit: every expected failure is one sentence and an exit code."""
     open_standard_streams()
     atexit.register(end_at_once_when_interrupted)
-    code = exit_code_of(program)
+    code = exit_code_of(find_folder) or exit_code_of(program)
     code = exit_code_of(flush) or code
     gc.freeze()  # otherwise a last collection at exit visits all of torch's objects, which takes 0.3 s
     sys.exit(code)
+
+
+def find_folder() -> None:
+    """Raise InputError if the current folder has been deleted: torch's libraries end the program there."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise InputError("the current folder is not there any more: go to another one") from error
 
 
 def exit_code_of(step: Callable[[], object]) -> int:

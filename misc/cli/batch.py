@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ..errors import UsageError
 from ..rate_control import DEFAULT_EFFORT, limit_of
 from .console import ProfileOption, say, stepping
 from .options import Bpp, DecodeSeed, Draft, Effort, ModeOption, RayAddress, Seed
@@ -51,6 +52,8 @@ def decode(
     profile: ProfileOption = "embedded",
 ) -> None:
     """Draw every .misc file of a folder as PNG."""
+    if draft and seed is not None:  # said once, not for every file
+        raise UsageError("a draft is drawn without a generator, so there is no seed")
     work("decode", source, target, {"seed": seed, "draft": draft, "profile": profile}, workers, ray)
 
 

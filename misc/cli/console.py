@@ -57,7 +57,7 @@ def escape(character: str) -> str:
 
 
 def json_text(value: Any, *, indent: int | None = None, ascii_only: bool = False) -> str:
-    r"""A value as JSON; what `shown` would escape is escaped as JSON does it, \u001b."""
+    r"""A value as JSON; what `printable` would escape is escaped as JSON does it, \u001b."""
     text = json.dumps(value, ensure_ascii=ascii_only, indent=indent)
     return "".join(json.dumps(c)[1:-1] if c != "\n" and is_commanding(c) else c for c in text)
 

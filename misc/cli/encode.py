@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..bits.container import MAX_PIXELS
 from ..bits.regions.maps import DEFAULT_GRID
 from ..errors import InputError
-from ..modes import Mode
+from ..modes import Mode, plan_of
 from ..rate_control import DEFAULT_EFFORT
 from .console import Input, Json, ProfileOption, refuse_mixed_output, report, say, working
 from .describe import DescriberOption
@@ -138,11 +139,13 @@ def compress(source: str, options: EncodeOptions) -> tuple[bytes, InputImage, Co
     for notice in original.notices:
         say(notice)
     codec = Codec(options.profile, describer=options.describer, max_pixels=options.max_pixels, notice=say)
+    streams = None if options.streams is None else options.streams.split(",")
+    tell_unused(options, plan_of(options.mode, streams).streams)
     with working("encoding"):
         data = codec.encode(
             original.image,
             mode=options.mode,
-            streams=None if options.streams is None else options.streams.split(","),
+            streams=streams,
             bpp=options.bpp,
             ubpp=options.ubpp,
             max_bytes=options.max_bytes,
@@ -158,6 +161,14 @@ def compress(source: str, options: EncodeOptions) -> tuple[bytes, InputImage, Co
             verify=options.verify,
         )
     return data, original, codec
+
+
+def tell_unused(options: EncodeOptions, streams: Collection[str]) -> None:
+    """Say which of the given files a file with these streams does not use."""
+    if options.regions and "regions" not in streams:
+        say("--regions is not used: no regions are written")
+    if options.describe and streams == {"pixels"}:
+        say("--describe is not used: neither text nor regions are written")
 
 
 def read_description(name: str) -> Description:

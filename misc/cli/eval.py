@@ -90,7 +90,7 @@ def run(
     write_report(results, out, published)
     for reason in reasons(results):
         say(reason)
-    say(f"{len(plan.photos)} photos, {len(plan.settings)} codecs -> {out / 'report.html'}")
+    say(f"photos: {len(plan.photos)}, codecs: {len(plan.settings)} -> {out / 'report.html'}")
     if troubles.codecs or any(troubles.photos.values()):
         say(f"{out / 'log.txt'} has every error with its traceback; the same command tries again what failed")
         raise typer.Exit(1)
@@ -171,7 +171,7 @@ def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
         a function to be called with the step's name, the number of finished photos, and the number of all photos.
     """
     if not sys.stderr.isatty():
-        yield lambda what, done, total: say(f"{what}: {total} photos") if done == total else None
+        yield lambda what, done, total: say(f"{what}: {total} files") if done == total else None
         return
     from rich.console import Console
     from rich.markup import escape

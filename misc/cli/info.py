@@ -44,7 +44,7 @@ def info(
         "height": header.height,
         "bytes": len(data),
         "bpp": rate(data, header),
-        "profile": f"{header.fingerprint:04x}",
+        "fingerprint": f"{header.fingerprint:04x}",
         "profiles": readers(header.fingerprint, profile),
         "seed": header.seed,
         "sections": {name: len(section.payload) for name, section in sections.items()},
@@ -53,7 +53,7 @@ def info(
     read_by = f"read by {', '.join(facts['profiles'])}" if facts["profiles"] else "read by no profile here"
     lines = [
         size_line(facts),
-        f"models {facts['profile']} ({read_by}), seed {facts['seed']}, overhead {facts['overhead']} bytes",
+        f"models {facts['fingerprint']} ({read_by}), seed {facts['seed']}, overhead {facts['overhead']} bytes",
     ]
     if "text" in sections:
         payload = sections["text"].payload

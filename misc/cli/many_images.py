@@ -3,7 +3,8 @@
     DIR/a.jpg, DIR/sub/b.png ─► processes ─► OUT/a.jpg.misc, OUT/sub/b.png.misc and OUT/manifest.csv
 
 Existing results are not made again, so the same command continues a stopped batch. A failing image does not affect the
-others. The manifest is written at the end from the existing files: one row per image, with checksums or the error.
+others. The manifest is written at the end from the existing files: one row per image, with checksums or the error. For
+a result that was not made again, the checksum of its source is that of the old manifest.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import csv
 import hashlib
 import io
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,7 +115,12 @@ def run_batch(
             progress(done, len(todo))
     finally:
         batch.target.mkdir(parents=True, exist_ok=True)
-        write_manifest(batch, jobs, failed)
+        made = {job["target"] for job in todo}
+        changed = write_manifest(batch, jobs, failed, made)
+    if len(made) < len(jobs):
+        notice(f"{len(jobs) - len(made)} of {len(jobs)} results were there already and were not made again")
+    if changed:
+        notices["its result is of another content than it has now: delete the result to make it again"] = changed
     for sentence in sum_up(notices):
         notice(sentence)
     return failed
@@ -132,8 +138,19 @@ def sum_up(notices: Mapping[str, Sequence[str]]) -> list[str]:
     return lines
 
 
-def write_manifest(batch: Batch, jobs: Sequence[Mapping[str, str]], failed: Mapping[str, str]) -> None:
-    """One row per image: `done` with checksums, `failed` with the error, or `open`."""
+def write_manifest(
+    batch: Batch, jobs: Sequence[Mapping[str, str]], failed: Mapping[str, str], made: Collection[str]
+) -> list[str]:
+    """One row per image: `done` with checksums, `failed` with the error, or `open`.
+
+    Args:
+        failed: {source: error}.
+        made: the targets that this batch made or tried to make.
+
+    Returns:
+        sources that have changed since their targets were made, as far as the old manifest tells.
+    """
+    known, changed = read_manifest(batch.target), []
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n", restval="")
     writer.writeheader()
@@ -145,11 +162,27 @@ def write_manifest(batch: Batch, jobs: Sequence[Mapping[str, str]], failed: Mapp
             for name, data in pairs:
                 row |= {f"{name}_sha256": hashlib.sha256(data).hexdigest(), f"{name}_bytes": str(len(data))}
             row["state"] = "done"
+            old = known.get(row["source"], {})
+            if job["target"] not in made and old.get("target_sha256") == row["target_sha256"]:
+                if old["source_sha256"] != row["source_sha256"]:
+                    changed.append(job["source"])
+                row |= {name: old[name] for name in ("source_sha256", "source_bytes")}
         else:
             error = failed.get(job["source"])
             row |= {"state": "failed", "error": error} if error else {"state": "open"}
         writer.writerow(row)
     write_bytes(str(batch.target / MANIFEST), text_bytes(text.getvalue()))
+    return changed
+
+
+def read_manifest(folder: Path) -> dict[str, dict[str, str]]:
+    """{source: row} of the manifest in a folder; empty if there is none that can be read."""
+    try:
+        with (folder / MANIFEST).open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+            rows = csv.DictReader(file)
+            return {row["source"]: row for row in rows} if tuple(rows.fieldnames or ()) == COLUMNS else {}
+    except (OSError, ValueError, csv.Error):
+        return {}
 
 
 def worker(setup: Json) -> Work:

@@ -76,7 +76,8 @@ Grid = Annotated[
     ),
 ]
 Bpp = Annotated[
-    float | None, typer.Option(min=0, help="size of the whole file in bits per pixel, at most (default: 0.024)")
+    float | None,
+    typer.Option(min=0, help="size of the whole file in bits per pixel, at most (default: 0.024 with pixels)"),
 ]
 Ubpp = Annotated[
     float | None,
@@ -96,11 +97,22 @@ Describe = Annotated[
 Regions = Annotated[
     str | None, typer.Option(metavar="FILE", help="file that says where the items are: .json, .npy or .npz")
 ]
-Seed = Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="seed of the decoder's noise, stored in the file")]
+Seed = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=2**32 - 1,
+        help="stored in the file: seed of the decoder's noise; without pixels in the profile embedded, the number of "
+        "the memory's photo plus 1, and 0 for the one that the text selects",
+    ),
+]
 Candidates = Annotated[
     int,
     typer.Option(
-        min=1, max=4096, help="number of seeds to try; the file gets the one whose image is most like the original"
+        min=1,
+        max=4096,
+        help="number of seeds to try; the file gets the one whose image is most like the original (without pixels, 20 "
+        "are compared as stored in the memory, and the best two are drawn)",
     ),
 ]
 Reflect = Annotated[
@@ -120,7 +132,15 @@ RayAddress = Annotated[
         "--ray", metavar="ADDRESS", help="address of a Ray cluster whose machines see both folders, or `local`"
     ),
 ]
-DecodeSeed = Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="seed of the noise, instead of the file's")]
+DecodeSeed = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=2**32 - 1,
+        help="instead of the file's: seed of the noise; without pixels in the profile embedded, draw the photo that "
+        "many places after the likeliest",
+    ),
+]
 Draft = Annotated[bool, typer.Option("--draft", help="draw the pixel stream's own image, without a generator")]
 Force = Annotated[bool, typer.Option("--force", help="replace any file, even a read-only one")]
 Steps = Annotated[int | None, typer.Option(min=1, max=1000, help="number of sampling steps (default: the profile's)")]

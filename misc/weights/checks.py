@@ -14,6 +14,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from enum import StrEnum
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -100,8 +101,10 @@ def require(path: Path, pinned: str, *, whole: Callable[[Path], str] = sha256) -
 
 def remedy(path: Path, state: State) -> str:
     """Advice for the user about a file that is missing or damaged."""
-    if not path.is_relative_to(cache_folder()):
+    if path.is_relative_to(str(resources.files("misc.checkpoints"))):
         return "please install misc-codec again"
+    if not path.is_relative_to(cache_folder()):
+        return f"the file is {path}"
     return "`misc pull` fetches them" if state is State.MISSING else "`misc pull` repairs them"
 
 

@@ -36,8 +36,8 @@ def refusing(path: Path, what: str) -> Iterator[None]:
     Args:
         what: the expected content, for the sentence.
 
-        Raises:
-            WeightsError: for any error in the block; MISC's own errors pass unchanged.
+    Raises:
+        WeightsError: for any error in the block; MISC's own errors pass unchanged.
     """
     try:
         yield

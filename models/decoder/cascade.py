@@ -4,8 +4,8 @@
     text, regions, seed ─► memory ─► a photo's draft ───┴─► Sharpener ─► image
     seed ─────────────────────────────────────► noise ──┘
 
-With pixels the draft is the file's own, and text and regions stay what they are: words for people and programs. Without
-pixels they choose a photo of the memory. Draws what `misc.models.decoder.decoder.Decoder` draws, with the same calls.
+With pixels the draft is the file's own, and text and regions do not change the image. Without pixels they select a
+photo of the memory. Draws what `misc.models.decoder.decoder.Decoder` draws, with the same calls.
 """
 
 from __future__ import annotations
@@ -130,7 +130,8 @@ class Cascade:
         if streams.pixels is not None:
             return dataclasses.replace(streams, seed=seed)
         if not 0 <= seed < len(self.recall.memory):
-            raise InputError(f"the memory has {len(self.recall.memory)} photos; the seed is below that")
+            count = len(self.recall.memory)
+            raise InputError(f"the memory has {count} photos: the seed is 0 to {count - 1}, not {seed}")
         return dataclasses.replace(streams, seed=self.recall.candidates(streams, seed + 1)[seed])
 
 

@@ -24,11 +24,11 @@ class Guide:
     """What leads the sampling of B images; G is 2 under guidance, the unconditional half first, else 1.
 
     Attributes:
-        prompt: of G B.
+        prompt: prompts of the G * B inputs.
         planes: (B, P, h, w), as `planes_of`.
         controls: for each ControlNet, (B, C, f h, f w) in [0, 1], or None if it has nothing to show.
         guidance: scale.
-        time_ids: (G B, 6) for SDXL.
+        time_ids: (G * B, 6) for SDXL: height and width in pixels, top and left of the crop, height and width wanted.
     """
 
     prompt: Prompt
@@ -71,7 +71,17 @@ class Denoiser(nn.Module):
         added: dict[str, Tensor] | None,
         guidance: float,
     ) -> Tensor:
-        """The prediction (B, C, h, w) for latents (B, C, h, w); states (G B, K, D), controls (G B, C, f h, f w)."""
+        """The prediction (B, C, h, w); G is 2 under guidance, else 1.
+
+        Args:
+            latents: (B, C, h, w).
+            timestep: () of the scheduler.
+            states: (G * B, K, D) keys of the prompts.
+            bias: by number of positions, (G * B, 1, positions, K) added to the logits of attention; None for nothing.
+            controls: of each ControlNet, (G * B, channels, f * h, f * w) in [0, 1], or None.
+            added: what SDXL gets besides: pooled text and time ids.
+            guidance: scale of classifier-free guidance, 1 or more.
+        """
         twice = states.shape[0] // latents.shape[0]
         inputs = torch.cat([latents] * twice)
         common: dict[str, Any] = {

@@ -82,7 +82,8 @@ def assemble(
     """A guide of prompts, with the negative prompt's half before them if there is guidance.
 
     Args:
-        worded: whether any prompt says something; else guidance would do nothing, at twice the time.
+        worded: whether any prompt says something; if not, and there is no negative prompt either, guidance would do
+            nothing, at twice the time.
     """
     device = prompts[0].states.device
     if sampling.guidance > 1 and (worded or sampling.negative):

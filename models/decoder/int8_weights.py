@@ -50,7 +50,7 @@ def restore(packed: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def save_int8(net: Any, folder: Path) -> None:
-    """Write a network of diffusers; where it was loaded from stays unsaid."""
+    """Write a network of diffusers without the path from which it was loaded."""
     folder.mkdir(parents=True, exist_ok=True)
     net.save_config(folder)
     config = folder / "config.json"

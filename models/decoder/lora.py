@@ -1,6 +1,6 @@
 """A LoRA of a model hub, added to the UNet's own weights (Hu 2021, arXiv 2106.09685): W + alpha / rank · up · down.
 
-So a network of few steps costs no more a step than the one that it was made of.
+A step costs as much as without the LoRA.
 """
 
 from __future__ import annotations

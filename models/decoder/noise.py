@@ -15,11 +15,12 @@ __all__ = ["gaussian"]
 
 
 def gaussian(seed: int, shape: tuple[int, ...], stream: int = 0) -> npt.NDArray[np.float32]:
-    """Independent standard normal variates.
+    """Independent standard normal variates of a shape, float32.
 
     Args:
         seed: 0 to 2^64 - 1, usually the file's.
-        stream: other noise of the same seed.
+        shape: of the result.
+        stream: another number gives other noise of the same seed.
     """
     count = math.prod(shape)
     words = np.random.Philox(key=np.array([seed, stream], np.uint64)).random_raw(2 * -(-count // 2))

@@ -32,7 +32,7 @@ def load_pickle(path: Path) -> dict[str, Any]:
 
 
 def refusal(path: Path) -> WeightsError:
-    """What is said of a pickle that torch does not read as tensors: the names that it wants, which are not called."""
+    """The error for a pickle that asks for more than tensors; it lists the names, and nothing of them is called."""
     names = list[str]()
     with contextlib.suppress(Exception):  # a damaged file, or torch's old format
         names = sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))

@@ -3,7 +3,7 @@
     keys:   whole | item 1 | item 2 | ...          each key has a plane: everywhere, hidden, or its item's mask
     bias(position, key) = log(mask of the key's plane at the position)      added to the attention's logits
 
-A mask of weight w so multiplies the key's share by w: a soft edge fades, and where w is 0 the key does not exist.
+A mask value w multiplies the key's attention weight by w; where w is 0 the key does not exist.
 """
 
 from __future__ import annotations

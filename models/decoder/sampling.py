@@ -3,7 +3,7 @@
     flow matching:  strength s ─► levels s, s (n-1)/n, ... s/n ─► x = (1-s) latents + s noise ─► n steps
     diffusion:      the last n of n/s time steps, as in image-to-image (SDEdit, arXiv 2108.01073)
 
-`steps` is the number of the network's calls, but for schedulers of second order and those that warm up.
+`steps` is the number of the network's calls, except for second-order schedulers and schedulers with warm-up steps.
 """
 
 from __future__ import annotations
@@ -70,12 +70,14 @@ def sample(
     """Latents (B, C, h, w) float32.
 
     Args:
-        predict: what the network says of latents at a time step.
-        scheduler: any of diffusers; it is left as it is.
+        predict: the network's prediction (B, C, h, w) for latents (B, C, h, w) at a time step ().
+        scheduler: any of diffusers; it is not changed.
         noise: (B, C, h, w) float32, standard normal.
-        strength, latents: the start, if it is not noise alone.
-        seeds: of the noise that some schedulers add on their way.
-        eta: share of that, of schedulers that let it be chosen, as `Sampling`; what TCD takes by itself is not 0.
+        steps: number of calls of the network, with the exceptions above.
+        strength: share of noise in the start, above 0 and up to 1; 1 without latents.
+        latents: (B, C, h, w) of the start; None for noise alone.
+        seeds: (B,) of the noise that some schedulers add in each step.
+        eta: share of that noise, 0 to 1, for schedulers with such a share, as in `Sampling`; TCD's default is not 0.
         on_step: called after every step.
     """
     scheduler = copy.deepcopy(scheduler)  # its state is one image's

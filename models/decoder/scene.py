@@ -102,7 +102,7 @@ def texts(description: Description | None) -> tuple[str, list[str]]:
     if description is None:
         return "", []
     items = [", ".join(filter(None, (item.name, item.detail))) for item in description.items]
-    return description.overall or ", ".join(item.name for item in description.items), items
+    return description.whole(), items
 
 
 def draft_planes(draft: Pixels, frame: Frame) -> Tensor:

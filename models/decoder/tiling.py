@@ -32,7 +32,7 @@ class Window:
 
 
 def starts(length: int, tile: int, overlap: int) -> list[int]:
-    """Where tiles begin that cover a length, evenly, and overlap by at least so much."""
+    """First positions of evenly spaced tiles that cover a length and overlap by at least `overlap`."""
     if length <= tile:
         return [0]
     count = -(-(length - overlap) // (tile - overlap))

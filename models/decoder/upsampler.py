@@ -82,7 +82,7 @@ class Upsampler(nn.Module):
 
         Args:
             draft: (B, 3, H, W) in [0, 1], H and W multiples of 4.
-            quality: (B,) of the pixel stream, in [0, 1]; x4plus itself does not heed it.
+            quality: (B,) of the pixel stream, in [0, 1]; x4plus itself ignores it.
             noise: (B, 1, H / 4, W / 4), standard normal; texture is drawn from it.
         """
         plane = quality.view(-1, 1, 1, 1).expand_as(noise)

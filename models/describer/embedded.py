@@ -38,9 +38,8 @@ from .naming import Sight, plain_sentence, same, sight_of
 from .network import DescriberNetwork
 from .surroundings import add_surroundings
 
-__all__ = ["DIFFERENCES", "GRID", "WORDS", "EmbeddedDescriber", "Prompts"]
+__all__ = ["DIFFERENCES", "WORDS", "EmbeddedDescriber", "Prompts"]
 
-GRID = 16
 MAX_CAPTION, MAX_ITEMS_TOKENS, MAX_DETAIL = 40, 64, 16
 BREVITY = 0.5  # length exponent of captions; with 1 they are longer and have more wrong facts
 WHOLES = 12  # captions to choose from
@@ -95,7 +94,7 @@ class EmbeddedDescriber:
         Raises:
             DescriberError: the model found no words.
         """
-        patches = patch_tokens(self.tower, to_input(image, GRID, GRID)[None])[0]
+        patches = patch_tokens(self.tower, to_input(image)[None])[0]
         return self.describe_patches(patches, items, self.sight(image))
 
     def sight(self, image: Image.Image) -> Sight | None:
@@ -221,8 +220,8 @@ class EmbeddedDescriber:
             count: largest number of continuations.
             brevity: length exponent: the log probability is divided by length ** brevity; 0 prefers the shortest texts.
 
-            Returns:
-                pairs of the divided log probability and the tokens; at least one pair, which may have no tokens.
+        Returns:
+            pairs of the divided log probability and the tokens; at least one pair, which may have no tokens.
         """
         language = self.model.language
         start = torch.cat([visual, self.model.embed(torch.tensor([prefix], device=visual.device))], 1)

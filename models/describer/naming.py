@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from ..towers.detector import NAMES, PERSONS, Thing, distinct
+from ..towers.detector import NAMES, PERSONS, Detection, distinct
 from ..towers.subjects import GENERAL, PLACES
 from ..towers.tagger import hedge, read_names, sum_shares
 
@@ -61,7 +61,7 @@ class Sight:
         subjects: probabilities of the tagger's subjects.
     """
 
-    things: Sequence[Thing]
+    things: Sequence[Detection]
     shares: npt.NDArray[np.float64]
     names: Sequence[Sequence[str]]
     subjects: Mapping[str, float] = field(default_factory=dict)
@@ -123,7 +123,7 @@ class Sight:
 
 
 def sight_of(
-    things: Sequence[Thing], shares: npt.NDArray[np.float64], subjects: Mapping[str, float] | None = None
+    things: Sequence[Detection], shares: npt.NDArray[np.float64], subjects: Mapping[str, float] | None = None
 ) -> Sight:
     """The findings of detector and tagger, with the tagger's table of names."""
     return Sight(things, shares, table(), subjects or {})

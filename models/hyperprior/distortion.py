@@ -7,14 +7,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..half_precision import half_precision
-from ..towers.efficientnet import EfficientNetLite
-from ..towers.tagger import MIDDLE, SPREAD
+from ..towers.efficientnet import LAST_AT_EACH_SIZE, EfficientNetLite, normalise
 
 __all__ = ["LAMBDA_HIGH", "FeatureDistance", "squared_error", "trade_off"]
 
 LAMBDA_LOW, LAMBDA_HIGH = 4e-6, 2e-3
 QUARTER = 4
-STAGES = (0, 1, 2, 4, 6)  # of the classifier: the last at each size, 1/4 to 1/64 of the image's
 HALF = 2  # at half of the image's size the features are as good, and take a quarter of the time
 LEAST_LENGTH = 1e-3  # of a feature vector, so that it can be divided by
 
@@ -27,7 +25,7 @@ def trade_off(quality: Tensor) -> Tensor:
 def squared_error(drawn: Tensor, x: Tensor, quarter: float) -> Tensor:
     """Mean squared error (B,) in 8-bit units of images (B, 3, H, W) in [0, 1].
 
-    `quarter` is the share of the error that is computed at a quarter of the size.
+    `quarter` is the share of the error, 0 to 1, that is computed at a quarter of the size.
     """
     error = drawn - x
     whole = error.square().flatten(1).mean(1) * 255**2
@@ -59,7 +57,7 @@ class FeatureDistance:
     def _features(self, images: Tensor) -> list[Tensor]:
         """Unit vectors (B, C, h, w) of every stage."""
         small = functional.avg_pool2d(images, HALF, ceil_mode=True)
-        pixels = ((255 * small - MIDDLE) / SPREAD).contiguous(memory_format=torch.channels_last)
+        pixels = normalise(small).contiguous(memory_format=torch.channels_last)
         with half_precision(images.device):
-            maps = self.network.maps(pixels, STAGES)
+            maps = self.network.maps(pixels, LAST_AT_EACH_SIZE)
         return [each.float() / (each.float().norm(dim=1, keepdim=True) + LEAST_LENGTH) for each in maps]

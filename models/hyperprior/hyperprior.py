@@ -36,8 +36,8 @@ __all__ = ["Hyperprior"]
 Pixels = npt.NDArray[np.uint8]
 
 Z_INDEX_SLOPE = 64.0
-FEATURE_WEIGHT = 150.0  # of the distance in features, in units of the squared error
-QUARTER_SHARE = 0.5  # of the squared error at a quarter of the size, as in the recipe
+FEATURE_WEIGHT = 150.0  # of the distance in features, in units of the squared error; chosen on COCO photos
+QUARTER_SHARE = 0.5  # of the squared error at a quarter of the size; the recipe's `quarter`
 
 
 class Hyperprior(nn.Module):
@@ -204,7 +204,7 @@ class Hyperprior(nn.Module):
         return latents, pack(latents, model)
 
     def distortion(self, image: Pixels, quality: int, classifier: EfficientNetLite | None = None) -> Distortion:
-        """What drafts of an image (H, W, 3) lose, in bits: the squared error as weighed in training, and features."""
+        """What drafts of an image (H, W, 3) lose, in bits: squared error and features, by lambda of the quality."""
         height, width, _ = image.shape
         q = torch.tensor([quality / 255], device=self.device)
         weight = trade_off(q) * height * width

@@ -105,7 +105,7 @@ def curvature_of(state: State, distortion: Distortion) -> F64:
 
 
 def best_changes(state: State, model: LatentModel, curvature: F64, share: float) -> Array:
-    """Changes (m, h, w) of -1, 0 or 1: the given share of those that pay, and at most one in a neighbourhood."""
+    """Changes (m, h, w) of -1, 0 or 1: a share, 0 to 1, of those that pay, and at most one in a neighbourhood."""
     symbols, index = state.symbols, state.index
     bits = model.bits(symbols, index)
     gains = [bits - model.bits(symbols + sign, index) - sign * state.slope - curvature / 2 for sign in (-1, 1)]

@@ -58,6 +58,6 @@ class SliceParameters(nn.Module):
 
 
 def split(output: Tensor) -> tuple[Tensor, Tensor]:
-    """Means and fractional scale indices from a last layer's output."""
+    """Means and fractional scale indices (B, size, h, w) from a last layer's output (B, 2 * size, h, w)."""
     means, index = output.chunk(2, 1)
     return means, index * INDEX_SLOPE + INDEX_START

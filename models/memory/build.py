@@ -26,7 +26,6 @@ __all__ = ["build_memory"]
 
 SIDE, LONGEST = 384, 576  # of the coded photo, in pixels
 QUALITY = 180
-GRID = 16
 
 
 def build_memory(
@@ -42,7 +41,7 @@ def build_memory(
     """
     embeddings, places, structure, sizes, latents = [], [], [], [], []
     for photo in photos:
-        tokens = patch_tokens(tower, to_input(photo, GRID, GRID)[None])
+        tokens = patch_tokens(tower, to_input(photo)[None])
         with torch.inference_mode():
             embedding, dense = heads.look(tokens)
         embeddings.append(embedding[0].numpy())

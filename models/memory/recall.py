@@ -106,6 +106,5 @@ class Recall:
 
 
 def prompts(description: Description) -> tuple[str, list[str]]:
-    """The overall sentence, and the name of every item."""
-    names = [item.name for item in description.items]
-    return description.overall or ", ".join(names), names
+    """The prompt of the whole, and the name of every item."""
+    return description.whole(), [item.name for item in description.items]

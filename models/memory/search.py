@@ -38,7 +38,7 @@ def score_layout(memory: Memory, names: Floats, regions: RegionMaps) -> Floats:
     """(photos,) how well each photo shows the items inside their masks and not outside, mean over the items.
 
     The score of an item has two parts: the correlation, over the 4 x 4 cells, of its mask with the cells' cosines with
-        its name; and the log probability of its mask, if each cell shows the item with the locator's probability.
+    its name; and the log probability of its mask, if each cell shows the item with the locator's probability.
 
     Args:
         names: (items, 256) embeddings of the items' names, of length 1.

@@ -24,7 +24,7 @@ SUFFIXES = frozenset({".avif", ".jpeg", ".jpg", ".png", ".webp"})
 
 @dataclass(frozen=True)
 class Photo:
-    """One photo: its coded image, and its name, source and licence."""
+    """One photo: its coded image, and its name (in a folder its path there), source and licence."""
 
     name: str
     data: bytes
@@ -52,17 +52,17 @@ def find_photos(paths: Sequence[Path], licences: Sequence[str] = (), stated: str
         licences: a photo's licence must contain one of these texts; if empty, all photos are used.
         stated: licence of photos that do not come from a shard.
 
-        Raises:
-            InputError: a path is missing or of another kind.
+    Raises:
+        InputError: a path is missing or of another kind.
     """
     for path in paths:
         if path.suffix == ".tar" and path.is_file():
             photos = read_shard(path)
         elif path.is_dir():
             files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
-            photos = (Photo(file.stem, file.read_bytes(), path.name, stated) for file in files)
+            photos = (Photo(file.relative_to(path).as_posix(), file.read_bytes(), path.name, stated) for file in files)
         elif path.is_file() and path.suffix.lower() in SUFFIXES:
-            photos = iter([Photo(path.stem, path.read_bytes(), path.parent.name, stated)])
+            photos = iter([Photo(path.name, path.read_bytes(), path.parent.name, stated)])
         else:
             raise InputError(f"{path} is no folder, image or shard")
         for photo in photos:

@@ -1,6 +1,6 @@
 """The memory on disk: the data of each photo, written and read.
 
-    photo ─┬─► hyperprior ─► latents, some 800 bytes in the exact coder ──► the draft
+    photo ─┬─► hyperprior ─► latents, some 900 bytes in the exact coder ──► the draft
            ├─► CLIP ───────► embedding (256), 4 x 4 cells of 48 numbers ──► search by text and regions
            └─► vision tower ► 4 x 4 cells of 48 numbers ──────────────────► comparison with the original by an encoder
 
@@ -78,7 +78,7 @@ class Memory:
 
 
 def pack_memory(memory: Memory) -> bytes:
-    """A memory as a safetensors file, about 2.6 KB per photo."""
+    """A memory as a safetensors file, about 2.8 kB per photo."""
     tensors: dict[str, npt.NDArray[np.generic]] = {
         "sizes": memory.sizes,
         "latents": np.frombuffer(b"".join(memory.latents), np.uint8),

@@ -69,8 +69,8 @@ class Bert(nn.Module):
     Args:
         config: a `config.json` of a BERT on the hub; missing values are those of the paper.
 
-        Raises:
-            KeyError, ValueError: it is incomplete, or describes another kind of network.
+    Raises:
+        KeyError, ValueError: it is incomplete, or describes another kind of network.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from .graph_model import GraphModel
 
-__all__ = ["NAMES", "PERSONS", "Detector", "Thing", "distinct"]
+__all__ = ["NAMES", "PERSONS", "Detection", "Detector", "distinct"]
 
 SIDE, STRIDE = 512, 4
 MOST = 40
@@ -55,7 +55,7 @@ PERSONS = frozenset(
 
 
 @dataclass(frozen=True)
-class Thing:
+class Detection:
     """A detected object.
 
     Attributes:
@@ -88,7 +88,7 @@ class Detector:
     def __init__(self, path: Path) -> None:
         self.graph = GraphModel(path)
 
-    def find(self, image: Image.Image, least: float = 0.2) -> list[Thing]:
+    def find(self, image: Image.Image, least: float = 0.2) -> list[Detection]:
         """Objects in an RGB image, by falling score.
 
         Args:
@@ -110,11 +110,11 @@ class Detector:
             x, y = column * STRIDE, row * STRIDE
             box = (x - left, y - top, x + right, y + bottom)
             inside = [min(1.0, max(0.0, each / SIDE)) for each in box]
-            things.append(Thing(NAMES[name], score, (inside[0], inside[1], inside[2], inside[3])))
+            things.append(Detection(NAMES[name], score, (inside[0], inside[1], inside[2], inside[3])))
         return things
 
 
-def distinct(things: Sequence[Thing], least: float) -> list[str]:
+def distinct(things: Sequence[Detection], least: float) -> list[str]:
     """Names of objects of at least this score, each once, the largest first."""
     weight: dict[str, float] = {}
     for thing in things:

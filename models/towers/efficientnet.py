@@ -12,13 +12,20 @@ from collections.abc import Collection
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["EfficientNetLite"]
+__all__ = ["LAST_AT_EACH_SIZE", "MEAN", "STD", "EfficientNetLite", "normalise"]
 
 EPSILON = 1e-3
 STEM, HEAD = 32, 1280
 # blocks, kernel size, stride of the first block, expansion factor, channels
 STAGES = ((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192),
           (1, 3, 1, 6, 320))  # fmt: skip
+LAST_AT_EACH_SIZE = (0, 1, 2, 4, 6)  # of the stages: at 1/2 to 1/32 of the pixels' side
+MEAN, STD = 127.0, 128.0  # of the training pixels, in 8-bit units
+
+
+def normalise(images: Tensor) -> Tensor:
+    """The network's input for RGB images (..., 3, H, W) in [0, 1]."""
+    return (255 * images - MEAN) / STD
 
 
 class Convolution(nn.Sequential):

@@ -23,13 +23,11 @@ from torch import Tensor, nn
 
 from ...errors import WeightsError
 from ...weights.safe import refusing
-from .efficientnet import EfficientNetLite
+from .efficientnet import MEAN, STD, EfficientNetLite
 from .subjects import Subjects, load_subjects
 
 __all__ = [
     "CLASSES",
-    "MIDDLE",
-    "SPREAD",
     "Tag",
     "Tagger",
     "hedge",
@@ -41,7 +39,6 @@ __all__ = [
 
 CLASSES = 1000
 SIDE = 224
-MIDDLE, SPREAD = 127.0, 128.0  # normalisation of the training pixels
 Names = Sequence[Sequence[str]]
 
 
@@ -125,7 +122,7 @@ def middle(image: Image.Image) -> Image.Image:
 def to_input(image: Image.Image) -> Tensor:
     """(3, 224, 224) of an RGB image, stretched to that size."""
     resized = image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BICUBIC)
-    return (torch.from_numpy(np.array(resized)).permute(2, 0, 1).float() - MIDDLE) / SPREAD
+    return (torch.from_numpy(np.array(resized)).permute(2, 0, 1).float() - MEAN) / STD
 
 
 def sum_shares(shares: npt.NDArray[np.float64], names: Names) -> dict[str, float]:

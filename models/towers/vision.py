@@ -17,11 +17,12 @@ from ...configs import build, read_config
 from ...weights.safe import refusing
 from .vit import VisionTransformer, rename
 
-__all__ = ["PATCH", "WIDTH", "load_vision_tower", "patch_tokens", "to_input"]
+__all__ = ["GRID", "PATCH", "WIDTH", "load_vision_tower", "patch_tokens", "to_input"]
 
 CONFIG = read_config("vit-s14")
 PATCH, WIDTH = int(CONFIG["patch"]), int(CONFIG["width"])
-MEAN, DEVIATION = np.array([0.485, 0.456, 0.406], np.float32), np.array([0.229, 0.224, 0.225], np.float32)
+GRID = 16  # patches along a side of the usual input, which has 224 x 224 pixels
+MEAN, STD = np.array([0.485, 0.456, 0.406], np.float32), np.array([0.229, 0.224, 0.225], np.float32)
 CLASS_POSITION, PATCH_POSITIONS = "onnx::Concat_1957", "onnx::Reshape_1962"
 
 
@@ -55,11 +56,11 @@ def read_arrays(path: Path) -> dict[str, npt.NDArray[np.float32]]:
     return {name: np.array(array) for name, array in state.items()}
 
 
-def to_input(image: Image.Image, rows: int, columns: int) -> Tensor:
+def to_input(image: Image.Image, rows: int = GRID, columns: int = GRID) -> Tensor:
     """(3, 14 rows, 14 columns) normalised pixels of an RGB image, stretched to that size."""
     resized = image.convert("RGB").resize((columns * PATCH, rows * PATCH), Image.Resampling.BICUBIC)
     pixels: npt.NDArray[np.float32] = np.asarray(resized, np.float32) / 255
-    return torch.from_numpy((pixels - MEAN) / DEVIATION).permute(2, 0, 1)
+    return torch.from_numpy((pixels - MEAN) / STD).permute(2, 0, 1)
 
 
 @torch.inference_mode()

@@ -101,6 +101,22 @@ def test_what_is_done_is_not_done_again(photos: Path, tmp_path: Path) -> None:
     assert not set(done) & set(later)
 
 
+def test_a_source_that_has_changed_is_told_and_the_manifest_names_the_old_one(photos: Path, tmp_path: Path) -> None:
+    batch, told = Batch("encode", photos, tmp_path / "out", MODES), list[str]()
+    make = doing(lambda job: Path(job["target"]).write_bytes(b"file"))
+    run_batch(batch, 1, lambda *_: None, make, told.append)
+    assert told == []
+    before = rows(tmp_path / "out")
+    (photos / "1.png").write_bytes(b"another image")
+    run_batch(batch, 1, lambda *_: None, make, told.append)
+    assert told[0] == "5 of 5 results were there already and were not made again"
+    assert told[1].startswith(f"{photos / '1.png'}: its result is of another content")
+    assert rows(tmp_path / "out") == before
+    (tmp_path / "out" / "1.png.misc").unlink()
+    run_batch(batch, 1, lambda *_: None, make)
+    assert rows(tmp_path / "out")["1.png"]["source_sha256"] == hashlib.sha256(b"another image").hexdigest()
+
+
 def test_litter_of_a_killed_batch_goes_at_the_next_and_nobody_elses(photos: Path, tmp_path: Path) -> None:
     left = [tmp_path / "out" / ".misc-aaaa.part", tmp_path / "out" / "sub" / ".misc-bbbb.part"]
     other = tmp_path / "out" / "other" / ".misc-cccc.part"  # nothing of this batch goes there

@@ -96,7 +96,7 @@ def test_nothing_of_the_old_file_is_lost(misc_command, photo: Path, tmp_path: Pa
             2,
             "misc: bpp is a number of bits per pixel from 0 to 1e+12, not inf",
         ),
-        (["encode", "PHOTO", "a.misc", "--ubpp", "inf"], 2, "misc: ubpp is a number of bits per pixel from 0 to"),
+        (["encode", "PHOTO", "a.misc", "--ubpp", "inf"], 2, "misc: ubpp is a number of millionths of a bit per pixel"),
         (["roundtrip", "PHOTO", "a.png", "--bpp", "inf"], 2, "misc: bpp is a number of bits per pixel from 0 to"),
         (["batch", "encode", ".", "new", "--bpp", "inf"], 2, "misc: bpp is a number of bits per pixel from 0 to"),
         (["batch", "encode", ".", "new", "--profile", "x"], 2, "misc: there is no profile 'x'"),
@@ -164,6 +164,9 @@ def test_maps_from_files(misc_command, photo: Path, tmp_path: Path) -> None:
         bits.add(facts.pop("bits"))
     assert len(bits) == 1
     assert misc_command("verify", coded)[1] == f"{coded}: intact; regions: 1 items on 8x12 cells, {bits.pop()} bits\n"
+    _, _, err = misc_command("encode", photo, tmp_path / "b.misc", "--mode", "pixel", "--describe", text, *maps)
+    assert "--regions is not used: no regions are written" in err
+    assert "--describe is not used: neither text nor regions are written" in err
 
 
 @pytest.mark.parametrize(

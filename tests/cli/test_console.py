@@ -139,3 +139,11 @@ def test_too_little_memory_for_torch_is_one_sentence(words: str, capfd: pytest.C
     assert capfd.readouterr().err == "misc: there is not enough memory for this image\n"
     with pytest.raises(RuntimeError, match="a bug"):
         exit_code_of(lambda: fail("a bug"))
+
+
+def test_a_folder_that_was_deleted_is_one_sentence(tmp_path: Path) -> None:
+    script = "import os, sys; from misc.cli.app import run; os.rmdir(os.getcwd()); sys.argv[1:] = ['info', 'a']; run()"
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "misc: the current folder is not there any more: go to another one\n"

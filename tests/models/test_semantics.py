@@ -21,7 +21,7 @@ from misc.models.describer.embedded import EmbeddedDescriber, read_items
 from misc.models.describer.naming import Sight, sight_of
 from misc.models.describer.network import DescriberNetwork, load_describer
 from misc.models.locator import maps_of, threshold
-from misc.models.towers.detector import Thing
+from misc.models.towers.detector import Detection
 from misc.models.towers.tagger import read_names
 from misc.models.towers.vision import PATCH, WIDTH, to_input
 from misc.models.towers.vit import VisionTransformer
@@ -104,7 +104,7 @@ def test_text_tasks_answer_in_text(monkeypatch: pytest.MonkeyPatch) -> None:
     assert asked[1].endswith("differences: a dog\na cat\n")
 
 
-def sight(things: list[Thing], **shares: float) -> Sight:
+def sight(things: list[Detection], **shares: float) -> Sight:
     """What is seen: things of the detector, and of the tagger's classes these, by their most special names."""
     classes = [next(iter(chain)) for chain in read_names()]
     found = np.zeros(len(classes))
@@ -116,7 +116,11 @@ def sight(things: list[Thing], **shares: float) -> Sight:
 def test_tags_come_first_then_things(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(describer_embedded, "BREVITY", 1.0)
     patches = torch.zeros(16, 16, WIDTH)
-    things = [Thing("person", 0.9, (0, 0, 1, 1)), Thing("cup", 0.8, (0, 0, 0.1, 0.1)), Thing("dog", 0.1, (0, 0, 1, 1))]
+    things = [
+        Detection("person", 0.9, (0, 0, 1, 1)),
+        Detection("cup", 0.8, (0, 0, 0.1, 0.1)),
+        Detection("dog", 0.1, (0, 0, 1, 1)),
+    ]
     found = describer().describe_patches(patches, 3, sight(things, castle=0.9))
     assert [item.name for item in found.items] == ["castle", "person", "cup"]
     assert all(len(item.detail.split()) <= 10 for item in found.items)
@@ -125,7 +129,7 @@ def test_tags_come_first_then_things(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_where_nothing_is_sure_the_probable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(describer_embedded, "BREVITY", 1.0)
-    things = [Thing("cat", 0.25, (0, 0, 1, 1)), Thing("cup", 0.21, (0, 0, 0.1, 0.1))]
+    things = [Detection("cat", 0.25, (0, 0, 1, 1)), Detection("cup", 0.21, (0, 0, 0.1, 0.1))]
     monkeypatch.setattr(describer_embedded, "read_items", lambda text, most: [])
     names = [item.name for item in describer().describe_patches(torch.zeros(16, 16, WIDTH), 3, sight(things)).items]
     assert names == ["cat"]
@@ -144,12 +148,12 @@ def test_nobody_is_named_who_is_not_seen(monkeypatch: pytest.MonkeyPatch) -> Non
     own, patches = saying(monkeypatch, "A woman in red", "A red hat on a wall"), torch.zeros(16, 16, WIDTH)
     assert own.describe_patches(patches).overall == "A woman in red"
     assert own.describe_patches(patches, 3, sight([])).overall == "A red hat on a wall"
-    assert own.describe_patches(patches, 3, sight([Thing("person", 0.5, (0, 0, 1, 1))])).overall == "A woman in red"
+    assert own.describe_patches(patches, 3, sight([Detection("person", 0.5, (0, 0, 1, 1))])).overall == "A woman in red"
 
 
 def test_without_a_caption_that_agrees_the_whole_is_of_sure_names(monkeypatch: pytest.MonkeyPatch) -> None:
     own, patches = saying(monkeypatch, "A woman in red", "A dog runs"), torch.zeros(16, 16, WIDTH)
-    found = own.describe_patches(patches, 3, sight([Thing("umbrella", 0.6, (0, 0, 1, 1))], macaw=0.9))
+    found = own.describe_patches(patches, 3, sight([Detection("umbrella", 0.6, (0, 0, 1, 1))], macaw=0.9))
     assert found.overall == "A macaw and an umbrella"
     assert [item.name for item in found.items] == ["macaw", "umbrella"]
     assert own.describe_patches(patches, 3, sight([])).overall == "A woman in red"  # there is nothing better to say
@@ -159,7 +163,7 @@ def test_the_captioners_items_need_evidence(monkeypatch: pytest.MonkeyPatch) -> 
     own = saying(monkeypatch, "A dog runs")
     items = [Item("dog", "brown"), Item("man", "old"), Item("grass", "green")]
     monkeypatch.setattr(describer_embedded, "read_items", lambda text, most: items)
-    seen = sight([Thing("dog", 0.3, (0, 0, 1, 1)), Thing("person", 0.1, (0, 0, 1, 1))])
+    seen = sight([Detection("dog", 0.3, (0, 0, 1, 1)), Detection("person", 0.1, (0, 0, 1, 1))])
     assert own.describe_patches(torch.zeros(16, 16, WIDTH), 3, seen).items == (Item("dog", "brown"),)
     monkeypatch.setattr(own, "clip", Liking("grass"))
     assert own.describe_patches(torch.zeros(16, 16, WIDTH), 3, seen).items == (Item("dog", "brown"), items[2])

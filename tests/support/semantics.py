@@ -33,4 +33,4 @@ def semantics() -> Any:
     torch.manual_seed(0)
     tower = VisionTransformer(WIDTH, layers=1, heads=6, patch=PATCH, positions=37).eval().requires_grad_(False)
     clip = EmbeddedClip(tower, Texts(), build(ClipHeads, "clip-heads").eval())  # type: ignore[arg-type]
-    return SimpleNamespace(profile=load_profile(), tower=tower, clip=clip)
+    return SimpleNamespace(profile=load_profile(), tower=tower, clip=clip, clip_heads=clip.heads, device="cpu")

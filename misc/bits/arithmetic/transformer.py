@@ -44,7 +44,17 @@ VALUE_LIMIT = 1 << 24
 
 @dataclass(frozen=True)
 class Config:
-    """Sizes of a model; heads share keys and values in groups."""
+    """Sizes of a model; heads share keys and values in groups.
+
+    Attributes:
+        layers: number of layers.
+        width: channels of a position.
+        hidden: channels inside the feed-forward layers.
+        heads, kv_heads: number of heads of queries, and of keys and values.
+        vocabulary: number of tokens.
+        positions: largest number of tokens of a text.
+        epsilon: added to the mean square in normalisation.
+    """
 
     layers: int
     width: int
@@ -63,7 +73,14 @@ class Config:
 
 @dataclass
 class Cache:
-    """Keys and values of the positions so far."""
+    """Keys and values of the positions so far; the first `length` positions are filled.
+
+    Attributes:
+        keys: of each layer, (kv_heads, positions, head_width), integers in float32.
+        key_scales: of each layer, (kv_heads, positions), by which the keys are multiplied.
+        values: of each layer, (kv_heads, positions, head_width), integers in float64, in 2^-VALUE_BITS.
+        length: number of positions so far.
+    """
 
     keys: list[npt.NDArray[np.float32]]
     key_scales: list[F64]

@@ -6,7 +6,9 @@ GRID_WEIGHTS defines the grids for the whole project. A new grid changes the fil
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
+from typing import SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
@@ -66,10 +68,10 @@ class RegionMaps:
 
 def check_grid(grid: int) -> int:
     """The grid if it is one of GRIDS; InputError if it is not."""
-    if not isinstance(grid, int) or grid not in GRIDS:
+    if not isinstance(grid, SupportsIndex) or grid not in GRIDS:
         *others, last = map(str, GRIDS)
-        raise InputError(f"the grid has {', '.join(others)} or {last} cells on the shorter side, not {grid}")
-    return grid
+        raise InputError(f"the grid has {', '.join(others)} or {last} cells on the shorter side, not {grid!r}")
+    return operator.index(grid)
 
 
 def grid_shape(width: int, height: int, grid: int = DEFAULT_GRID) -> tuple[int, int]:

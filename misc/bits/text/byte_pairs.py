@@ -57,7 +57,7 @@ class BytePairs:
         return self._number["".join(ALPHABET[byte] for byte in text.encode())]
 
     def texts(self) -> Iterator[tuple[int, str]]:
-        """Number and text of every token that is Unicode text."""
+        """Number and text of every token that is ASCII text."""
         for number in range(len(self._tokens)):
             data = self._bytes(number)
             if data is not None and data.isascii():

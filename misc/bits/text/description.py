@@ -87,6 +87,10 @@ class Description:
         """Overall description, name and detail of every item."""
         return [self.overall, *(part for item in self.items for part in (item.name, item.detail))]
 
+    def whole(self) -> str:
+        """The overall description; without one, the names of the items."""
+        return self.overall or ", ".join(item.name for item in self.items)
+
     def symbols(self) -> bytes:
         """Canonical bytes of the content, for checksums."""
         return "\n".join(self.fields()).encode()

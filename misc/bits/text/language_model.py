@@ -55,7 +55,7 @@ def frequencies(logits: F64) -> npt.NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Prefix:
-    """The model's state after a prefix: its cache and the logits of the next token."""
+    """The model's state after a prefix: its cache and the logits (vocabulary,) of the next token."""
 
     cache: Cache
     logits: F64
@@ -63,7 +63,15 @@ class Prefix:
 
 @dataclass(frozen=True)
 class Model:
-    """A transformer with its vocabulary and prefixes."""
+    """A transformer with its vocabulary and prefixes.
+
+    Attributes:
+        line_break, terminator: tokens between lines and after a text.
+        prefixes: states before a text; the encoder takes the one that gives the fewest bits.
+        shares: (prefixes,) relative frequency with which each is chosen, positive integers.
+        choice: frequencies of the prefixes.
+        sharpness: factor of the logits, above 0.
+    """
 
     transformer: Transformer
     vocabulary: BytePairs

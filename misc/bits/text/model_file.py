@@ -4,31 +4,40 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from ...errors import WeightsError
 
-__all__ = ["ModelCoder", "ModelFile"]
+__all__ = ["ModelCoder", "ModelFile", "PinnedFile"]
+
+
+class PinnedFile(Protocol):
+    """A file that may be pinned, such as `misc.profiles.Part`."""
+
+    @property
+    def path(self) -> Path:
+        """Where the file is, or would be."""
+
+    @property
+    def sha256(self) -> str:
+        """The pinned digest in hexadecimal; empty if none is pinned."""
+
+    def sound_path(self) -> Path:
+        """The path; WeightsError if the file is found to be missing or damaged."""
 
 
 @dataclass(frozen=True)
 class ModelFile:
-    """The file of a language model.
-
-    Attributes:
-        sha256: its pinned digest in hexadecimal; if none is pinned, the digest of the file.
-        check: returns the path after checking that the file is sound; without it, the path is not checked.
-    """
+    """The file of a language model that no digest pins."""
 
     path: Path
     sha256: str = ""
-    check: Callable[[], Path] | None = None
 
     def sound_path(self) -> Path:
-        """The path; WeightsError if the file is found to be missing or damaged."""
-        return self.check() if self.check else self.path
+        """The path, without a check."""
+        return self.path
 
 
 class ModelCoder:
@@ -42,9 +51,13 @@ class ModelCoder:
 
     lossless = True
 
-    def __init__(self, name: str, most: int, file: ModelFile) -> None:
+    def __init__(self, name: str, most: int, file: PinnedFile) -> None:
         self.name, self.most, self.file = name, most, file
-        self.path = file.path
+
+    @property
+    def path(self) -> Path:
+        """Where the file is now: the cache folder may change with the environment."""
+        return self.file.path
 
     @functools.cached_property
     def digest(self) -> bytes:

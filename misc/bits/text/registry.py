@@ -11,7 +11,7 @@ from typing import Protocol
 
 from ...errors import LimitError, ModelMismatchError
 from .language_model import LanguageModel
-from .model_file import ModelFile
+from .model_file import PinnedFile
 from .words import Words
 
 __all__ = ["CODERS", "LATER", "WEIGHTLESS", "Coders", "TextCoder", "coder_of", "make_coders", "shortest"]
@@ -49,7 +49,7 @@ class TextCoder(Protocol):
 
 
 Coders = Mapping[int, TextCoder]
-MakeCoder = Callable[[Mapping[str, ModelFile]], TextCoder | None]
+MakeCoder = Callable[[Mapping[str, PinnedFile]], TextCoder | None]
 
 
 def weightless(name: str) -> MakeCoder:
@@ -81,7 +81,7 @@ CODERS: Mapping[int, MakeCoder] = {
 LATER = frozenset({6})  # added when files existed: only files that they wrote have them in their fingerprint
 
 
-def make_coders(files: Mapping[str, ModelFile]) -> dict[int, TextCoder]:
+def make_coders(files: Mapping[str, PinnedFile]) -> dict[int, TextCoder]:
     """The coders by their numbers in the file; a coder with weights is included if its file is given.
 
     Args:

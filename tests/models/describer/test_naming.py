@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from misc.models.describer.naming import Sight, known_words, plain_sentence, same
-from misc.models.towers.detector import Thing
+from misc.models.towers.detector import Detection
 
 EVERYWHERE = (0.0, 0.0, 1.0, 1.0)
 TABLE = [["macaw", "parrot", "bird", "animal"], ["dog", "animal"], ["lighthouse", "tower"], ["sports car", "car"]]
 
 
 def sight(*things: tuple[str, float], shares: tuple[float, ...] = (0, 0, 0, 0), **subjects: float) -> Sight:
-    found = [Thing(name, score, EVERYWHERE) for name, score in things]
+    found = [Detection(name, score, EVERYWHERE) for name, score in things]
     return Sight(found, np.array(shares, float), TABLE, subjects)
 
 

@@ -49,7 +49,7 @@ def test_a_folder_takes_the_stated_licence(tmp_path: Path) -> None:
     sample_picture(40, 30).save(folder / "deep" / "a.jpg")
     (folder / "notes.txt").write_text("no image")
     found = [(photo.name, photo.source, photo.licence) for photo in find_photos([folder], ["mine"], "all mine")]
-    assert found == [("b", "holiday", "all mine"), ("a", "holiday", "all mine")]
+    assert found == [("b.png", "holiday", "all mine"), ("deep/a.jpg", "holiday", "all mine")]
 
 
 def test_faults_are_told(tmp_path: Path) -> None:
@@ -81,11 +81,11 @@ def test_photos_are_looked_at_as_the_encoder_does(misc_command, tmp_path: Path, 
     for _ in range(2):  # the second time it replaces its own files
         code, out, err = misc_command("memory", "build", photos, "--out", own, "--json")
         assert (code, json.loads(out)["photos"]) == (0, 2), err
-        assert "left out: bad: the input is not an image of a known format" in err
+        assert "left out: bad.png: the input is not an image of a known format" in err
         clear, turned = seen
         assert (turned.size, clear.getpixel((0, 0))) == ((30, 40), (255, 255, 255))
         seen.clear()
-    assert own.with_suffix(".csv").read_text() == "photo,source,licence\nclear,photos,\nturned,photos,\n"
+    assert own.with_suffix(".csv").read_text() == "photo,source,licence\nclear.png,photos,\nturned.jpg,photos,\n"
 
 
 @pytest.mark.parametrize("name", ["", ".", "/", "-", "own.csv", "photos/0.png", "own"])

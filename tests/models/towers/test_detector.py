@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from misc.errors import WeightsError
 from misc.models.locator import EmbeddedClip, box_weights
-from misc.models.towers.detector import NAMES, Detector, Thing, distinct
+from misc.models.towers.detector import NAMES, Detection, Detector, distinct
 from misc.models.towers.graph_model import GraphModel
 from misc.profiles import load_profile
 from misc.train.prepare.detector import convert
@@ -107,10 +107,10 @@ def test_the_detector_finds_things() -> None:
 
 def test_names_are_told_once_and_the_largest_first() -> None:
     things = [
-        Thing("cup", 0.9, (0, 0, 0.1, 0.1)),
-        Thing("person", 0.5, (0, 0, 0.9, 0.9)),
-        Thing("cup", 0.4, (0, 0, 0.2, 0.2)),
-        Thing("dog", 0.2, (0, 0, 1, 1)),
+        Detection("cup", 0.9, (0, 0, 0.1, 0.1)),
+        Detection("person", 0.5, (0, 0, 0.9, 0.9)),
+        Detection("cup", 0.4, (0, 0, 0.2, 0.2)),
+        Detection("dog", 0.2, (0, 0, 1, 1)),
     ]
     assert distinct(things, 0.3) == ["person", "cup"]
 
@@ -125,7 +125,7 @@ def test_a_thing_writes_its_name_where_it_is() -> None:
 
     dense = torch.zeros(16, 16, 4)
     dense[8:, :8, 3] = 1
-    written = Names().write(dense, [Thing("dog", 0.5, (0, 0, 0.5, 0.5)), Thing("dog", 1.0, (0.5, 0.5, 1, 1))])
+    written = Names().write(dense, [Detection("dog", 0.5, (0, 0, 0.5, 0.5)), Detection("dog", 1.0, (0.5, 0.5, 1, 1))])
     dog = written[..., 0]
     assert (dog[:32, 32:] == 0).all()
     assert dog[48, 48] > dog[16, 16] > 0
@@ -141,7 +141,7 @@ def test_a_box_smaller_than_a_place_is_still_seen() -> None:
     assert weight.nonzero().tolist() == [[4, 4]]
 
 
-def planted(monkeypatch: pytest.MonkeyPatch, least: float = 0.2) -> list[Thing]:
+def planted(monkeypatch: pytest.MonkeyPatch, least: float = 0.2) -> list[Detection]:
     """What is found in a heat map with a dog at row 10, column 100, beside weaker places, and a cup lower down."""
     heat, reach = torch.zeros(1, 128, 128, 80), torch.zeros(1, 128, 128, 4)
     dog, cup = NAMES.index("dog"), NAMES.index("cup")
