@@ -31,7 +31,7 @@ from ..errors import InputError
 from ..images import decode_image
 from .metrics.catalogue import METRICS
 from .metrics.panel import Panel
-from .modes import photos_of
+from .photos import photos_of
 
 __all__ = ["groups_of", "measure", "summarise"]
 

@@ -18,6 +18,7 @@ from rich.progress import track
 
 from ..cli.app import run_alone
 from .metrics import Reference, StLpips
+from .photos import photos_of
 
 __all__ = ["BUDGETS", "best_of", "measure"]
 
@@ -78,8 +79,7 @@ def best_of(image: Image.Image, metric: StLpips, bpps: tuple[float, ...] = BUDGE
 def measure(data: Path) -> dict[str, Any]:
     """`best_of` of every photo in a folder, by file name."""
     metric = StLpips()
-    photos = sorted(path for path in data.iterdir() if path.suffix.lower() in {".png", ".jpg", ".webp"})
-    return {p.name: best_of(Image.open(p).convert("RGB"), metric) for p in track(photos, "baselines")}
+    return {p.name: best_of(Image.open(p).convert("RGB"), metric) for p in track(photos_of(data), "baselines")}
 
 
 def main(

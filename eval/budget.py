@@ -25,7 +25,8 @@ from ..cli.app import run_alone
 from ..codec import Codec
 from ..images import decode_image
 from ..rate_control import DEFAULT_BPP, limit_of
-from .modes import bits_of, photos_of
+from .modes import bits_of
+from .photos import photos_of
 
 __all__ = ["measure", "summarise"]
 

@@ -11,7 +11,6 @@ and of CLIP likeness.
 
 from __future__ import annotations
 
-import io
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -27,15 +26,13 @@ from rich.table import Table
 
 from ..cli.app import run_alone
 from ..codec import Codec
-from ..errors import BudgetError
-from ..images import to_rgb
-from ..models.memory.sources import find_photos
+from ..errors import BudgetError, InputError
 from ..rate_control import AUTO_BPP
 from .metrics import mean_of
 from .metrics.catalogue import METRICS
 from .metrics.panel import Panel
 from .panels import plot_panels
-from .upsampler import spread
+from .photos import open_photo, some_photos
 
 __all__ = ["crossing", "measure", "summarise"]
 
@@ -55,12 +52,13 @@ def measure(codec: Codec, panel: Panel, photo: Image.Image, rates: Sequence[floa
         rates: limits of the whole file in bits per pixel.
     """
     text, regions = codec.see(photo)
+    modes = KINDS if regions is not None else KINDS | {"text and regions": "text"}  # no item was found
     chosen: dict[bytes, bytes] = {}  # the file without candidates to the file with them: most rates have the same text
     drawn: dict[bytes, dict[str, float]] = {}
     figures: Figures = {}
     for rate in rates:
         row = {}
-        for kind, mode in KINDS.items():
+        for kind, mode in modes.items():
             try:
                 data = codec.encode(photo, mode=mode, bpp=rate, description=text, regions=regions)
             except BudgetError:
@@ -142,12 +140,12 @@ def main(
     """Measure where mode auto should change."""
     codec = Codec(notice=lambda _: None)
     panel = Panel(codec.semantics)
-    found = list(find_photos([data]))
     photos: dict[str, Figures] = {}
-    for photo in track([found[k] for k in spread(len(found), limit)], "drawing", transient=True):
-        with Image.open(io.BytesIO(photo.data)) as file:
-            photos[photo.name] = measure(codec, panel, to_rgb(file).image, RATES)
+    for photo in track(some_photos(data, limit), "drawing", transient=True):
+        photos[photo.name] = measure(codec, panel, open_photo(photo), RATES)
     summary = summarise(list(photos.values()), RATES)
+    if not summary:
+        raise InputError(f"no photo of {data} has files of both kinds at {RATES[0]:g} to {RATES[-1]:g} bpp")
     names = [name for name in METRICS if name in next(iter(summary.values()))["pixels"]]
     crossings = crossings_of(summary, names)
     table = Table("bpp", "photos", "streams", *(METRICS[name].axis for name in names))

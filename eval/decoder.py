@@ -13,8 +13,8 @@ Rows:
     draft/4 -> x4plus          the same files, their draft at a quarter of the size through Real-ESRGAN x4plus
     AVIF/4 -> x4plus           a baseline of public parts: AVIF at a quarter of the size, then x4plus
 
-    Below them: the gain in CLIP likeness from one row to another, mean over the photos and standard error. With --json,
-        a stopped run can be continued.
+Below them: the gain in CLIP likeness from one row to another, mean over the photos and standard error. With --json, a
+stopped run can be continued.
 """
 
 from __future__ import annotations
@@ -41,14 +41,15 @@ from ..errors import BudgetError
 from ..images import to_rgb
 from ..models.decoder.cascade_weights import load_x4plus
 from ..models.decoder.sharpen import Sharpener
+from .codecs.misc_modes import micro_bytes
 from .codecs.upsampled import Upsampled, upsample
 from .metrics import mean_of
 from .metrics.panel import Panel
 from .partial import Partial
+from .photos import photos_of
 
 __all__ = ["files_of", "markdown_of", "measure"]
 
-MICRO_BPP, MICRO_BYTES = 500e-6, 16  # limit of files in mode micro, and its minimum in bytes for small images
 CANDIDATES = 64
 BEST = f"text, best of {CANDIDATES}"
 STEPS = (  # pairs of rows; the second should be better
@@ -59,7 +60,6 @@ STEPS = (  # pairs of rows; the second should be better
     ("pixel", "misc"),
     ("misc --draft", "misc"),
 )
-SUFFIXES = {".png", ".jpg", ".webp"}
 COLUMNS = {
     "psnr": ("PSNR dB", 2),
     "st_lpips": ("ST-LPIPS", 3),
@@ -80,10 +80,9 @@ def files_of(
     """Files of a photo, by row; without the row of the encoder's choice if there is only one candidate."""
     known: dict[str, Any] = {"description": description}
     everything = known | {"regions": regions}
-    micro = max(MICRO_BYTES, int(MICRO_BPP * image.width * image.height / 8))
     files = {
         "dlsvc": codec.encode(image, mode="dlsvc", **known),
-        "micro": codec.encode(image, mode="micro", max_bytes=micro, **known),
+        "micro": codec.encode(image, mode="micro", max_bytes=micro_bytes(image), **known),
         "text": codec.encode(image, mode="text", **known),
         "pixel": codec.encode(image, mode="pixel", bpp=bpp),
         "text+pixel": codec.encode(image, streams=("text", "pixels"), bpp=bpp, **known),
@@ -144,7 +143,7 @@ def measure(data: Path, bpp: float, limit: int, profile: str, partial: Partial) 
     """All figures of a folder of photos; those in `partial` are not measured again."""
     codec = Codec(profile)
     panel, x4plus = Panel(codec.semantics), Sharpener(load_x4plus(codec.profile))
-    paths = sorted(path for path in data.iterdir() if path.suffix.lower() in SUFFIXES)[:limit]
+    paths = photos_of(data, limit)
     for path in track([path for path in paths if path.name not in partial.answers], "drawing", transient=True):
         with Image.open(path) as image:
             partial.add(path.name, measure_photo(codec, to_rgb(image).image, panel, bpp, x4plus))

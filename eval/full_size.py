@@ -67,8 +67,8 @@ def measure(name: str, *, side: int, steps: int, dtype: str, tiny: bool, folder:
         tiny: very small networks.
         folder: an empty working folder.
 
-        Returns:
-            The relative error of the latents, seconds and memory of each stage, and the number of bytes fetched.
+    Returns:
+        The relative error of the latents, seconds and memory of each stage, and the number of bytes fetched.
     """
     from .hub.random_weights import repositories_of
     from .hub.server import HubServer

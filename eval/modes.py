@@ -40,10 +40,10 @@ from .metrics.catalogue import METRICS
 from .metrics.panel import Panel
 from .modes_table import gains_line, table_of
 from .partial import Partial
+from .photos import photos_of
 
-__all__ = ["ROWS", "Row", "gains", "measure", "photos_of", "prepare", "summarise"]
+__all__ = ["ROWS", "Row", "gains", "measure", "prepare", "summarise"]
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
 CANDIDATES = 64  # for the rows in which the encoder chooses
 
 
@@ -96,14 +96,6 @@ STEPS = (  # pairs of rows; the second should be better
     *((row.name, choose(row).name) for row in SEMANTIC),
 )
 SIMILARITY = ("vit_patch", "vit_mean", "clip")  # the encoder chooses by their sum
-
-
-def photos_of(folder: Path, limit: int | None) -> list[Path]:
-    """Photos of a folder by name, at most `limit`; InputError if there are none."""
-    paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES)[:limit]
-    if not paths:
-        raise InputError(f"there is no photo in {folder}")
-    return paths
 
 
 @dataclass(frozen=True)

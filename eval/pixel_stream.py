@@ -32,6 +32,7 @@ from ..rate_control import DEFAULT_EFFORT
 from .baselines import BUDGETS, best_of
 from .metrics import Reference, StLpips, mean_of
 from .metrics.catalogue import METRICS
+from .photos import photos_of
 from .report.bjontegaard import rate_difference
 
 __all__ = ["markdown_of", "measure"]
@@ -130,8 +131,7 @@ def padding_cost(codec: Codec, image: Image.Image) -> dict[str, float]:
 def measure(data: Path, profile: str, baselines: dict[str, Any] | None, effort: int = DEFAULT_EFFORT) -> dict[str, Any]:
     """All figures of a folder of photos."""
     codec, metric = Codec(profile), StLpips()
-    paths = sorted(path for path in data.iterdir() if path.suffix.lower() in {".png", ".jpg", ".webp"})
-    images = {path.name: Image.open(path).convert("RGB") for path in paths}
+    images = {path.name: Image.open(path).convert("RGB") for path in photos_of(data)}
     ours = {name: measure_photo(codec, image, metric, effort) for name, image in track(images.items(), "pixel stream")}
     theirs = {
         name: (baselines or {}).get(name) or best_of(image, metric) for name, image in track(images.items(), "others")

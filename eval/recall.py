@@ -32,8 +32,9 @@ from ..codec import Codec
 from ..errors import DescriberError
 from ..models.memory.recall import Recall
 from ..models.memory.search import score_structure
-from ..models.memory.sources import find_photos
-from .metrics.vision import Look, Vision
+from ..models.towers.look import Look
+from .metrics.vision import Vision
+from .photos import all_photos, open_photo
 
 __all__ = ["look_up", "measure", "summarise"]
 
@@ -88,8 +89,8 @@ def measure(data: list[Path], limit: int, profile: str) -> dict[str, Any]:
     recall, vision = codec.decoder.recall, Vision(codec.semantics)
     images = []
     for path in data:
-        for photo in track(list(find_photos([path]))[:limit], path.name, transient=True):
-            image = photo.open()
+        for photo in track(all_photos(path)[:limit], path.name, transient=True):
+            image = open_photo(photo)
             try:
                 images.append(look_up(recall, codec, vision.look(image), image))
             except DescriberError:

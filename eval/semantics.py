@@ -42,11 +42,12 @@ from ..bits.text.consonants import skeletons
 from ..bits.text.description import Description
 from ..bits.text.lzw import fold
 from ..cli.app import run_alone
+from ..errors import InputError
 from ..models.describer.embedded import EmbeddedDescriber
 from ..models.language_model.skeleton import word_accuracy
 from ..models.locator import EmbeddedClip, locate, maps_of, similarity
 from ..models.semantics import Semantics
-from ..models.towers.vision import patch_tokens, to_input
+from ..models.towers.vision import GRID, patch_tokens, to_input
 from ..profiles import load_profile
 from ..train.data.noun_phrases import difference, lemma, nouns, tidy
 from ..train.prepare.features import labelled_photos
@@ -54,7 +55,7 @@ from .regions import compare
 
 __all__ = ["caption_scores", "localisation", "name_counts", "retrieval", "text_tasks"]
 
-GRID, RASTER = 16, 64
+RASTER = 64
 TEXTS = 100
 SOMEBODY = "man woman boy girl child kid baby guy lady player person people skier surfer rider"
 PEOPLE = frozenset(SOMEBODY.split())
@@ -167,8 +168,11 @@ def text_tasks(describer: EmbeddedDescriber, captions: Sequence[str]) -> dict[st
 
 
 def photos_of(data: Path, pattern: str, limit: int) -> Photos:
-    """The first photos of the shards of a name."""
-    return list(itertools.islice(labelled_photos(sorted(data.glob(pattern))), limit))
+    """The first photos of the shards of a name; InputError if there are none."""
+    photos = list(itertools.islice(labelled_photos(sorted(data.glob(pattern))), limit))
+    if not photos:
+        raise InputError(f"there are no photos in {data / pattern}")
+    return photos
 
 
 def measure(data: Path, limit: int, profile: str) -> dict[str, Any]:
@@ -178,8 +182,7 @@ def measure(data: Path, limit: int, profile: str) -> dict[str, Any]:
     captioned = photos_of(data, "captioned-test-*.tar", limit)
     boxed = photos_of(data, "boxes-*.tar", limit)
     patches = [
-        patch_tokens(semantics.tower, to_input(image, GRID, GRID)[None])
-        for image, _ in track(captioned, "looking", transient=True)
+        patch_tokens(semantics.tower, to_input(image)[None]) for image, _ in track(captioned, "looking", transient=True)
     ]
     said = [
         describer.describe_patches(each[0], sight=describer.sight(image))

@@ -10,7 +10,6 @@ every byte of them is taken from the pixels. `choose_share` is the rule for `rat
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,16 +26,14 @@ from ..bits.text.description import Description
 from ..cli.app import run_alone
 from ..codec import Codec
 from ..encoding import Wishes, encode_file
-from ..errors import BudgetError
-from ..images import to_rgb
-from ..models.memory.sources import find_photos
+from ..errors import BudgetError, InputError
 from ..modes import PLANS, Mode
 from ..rate_control import DEFAULT_BPP, TEXT_SHARE, limit_of
 from .metrics import mean_of
 from .metrics.catalogue import METRICS
 from .metrics.panel import Panel
 from .panels import plot_panels
-from .upsampler import spread
+from .photos import open_photo, some_photos
 
 __all__ = ["LOSSES", "choose_share", "measure", "summarise"]
 
@@ -146,12 +143,12 @@ def main(
     """Measure what share of a file text and regions should have."""
     codec = Codec(notice=lambda _: None)
     panel = Panel(codec.semantics)
-    found = list(find_photos([data]))
     photos: dict[str, Figures] = {}
-    for photo in track([found[k] for k in spread(len(found), limit)], "drawing", transient=True):
-        with Image.open(io.BytesIO(photo.data)) as file:
-            photos[photo.name] = measure(codec, panel, to_rgb(file).image)
+    for photo in track(some_photos(data, limit), "drawing", transient=True):
+        photos[photo.name] = measure(codec, panel, open_photo(photo))
     summary = summarise(list(photos.values()))
+    if not summary:
+        raise InputError(f"no photo of {data} has a file at {RATES[0]:g} to {RATES[-1]:g} bpp")
     known = summary[next(iter(summary))]["0"]
     names = [name for name in METRICS if name in known]
     kept = ("used", "words", "with_text", "with_regions")

@@ -39,6 +39,7 @@ from ..models.decoder.weights import load_parts
 from ..profiles import load_profile
 from . import reference
 from .memory import peak_memory
+from .photos import photos_of
 from .random_parts import family_of, random_parts
 
 __all__ = ["measure"]
@@ -193,10 +194,7 @@ def time_all(ways: dict[str, Draw], image: Image.Image, runs: int) -> list[dict[
 def image_of_size(data: Path | None, width: int, height: int) -> Image.Image:
     """The folder's first photo, or smooth colours, in a size."""
     if data is not None:
-        photos = sorted(path for path in data.iterdir() if path.suffix.lower() in (".png", ".jpg", ".webp"))
-        if not photos:
-            raise typer.BadParameter(f"there is no photo in {data}")
-        return Image.open(photos[0]).convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
+        return Image.open(photos_of(data, 1)[0]).convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
     rows, columns = np.mgrid[:height, :width]
     waves = np.stack([np.sin(columns / period + rows / 90) for period in (40, 70, 110)], -1)
     return Image.fromarray((128 + 100 * waves).astype(np.uint8))

@@ -24,10 +24,10 @@ import numpy as np
 from ..cli.files import text_bytes, write_bytes
 from ..errors import InputError, UsageError
 from .codecs.codec import Setting
+from .photos import photos_of
 
 __all__ = ["OWN", "Photo", "Place", "Store", "find_photos", "parse_rates", "read_json", "write_json"]
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm"}
 OWN = "own"  # the rate of a codec with one file per image
 POINTS = 7  # number of rates in a range
 MOST_POINTS = 100
@@ -42,7 +42,7 @@ class Photo:
 
     @property
     def name(self) -> str:
-        """The folder's name."""
+        """The file's name."""
         return self.path.name
 
 
@@ -127,15 +127,8 @@ def find_photos(dataset: Path, limit: int | None = None) -> list[Photo]:
     Raises:
         InputError: there are none.
     """
-    if dataset.is_file():
-        paths = [dataset]
-    elif dataset.is_dir():
-        paths = sorted(path for path in dataset.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
-    else:
-        raise InputError(f"there is no {dataset}")
-    if not paths:
-        raise InputError(f"there are no photos in {dataset} ({', '.join(sorted(SUFFIXES))})")
-    return [Photo(path.resolve(), hashlib.sha256(path.read_bytes()).hexdigest()) for path in paths[:limit]]
+    paths = photos_of(dataset, limit)
+    return [Photo(path.absolute(), hashlib.sha256(path.read_bytes()).hexdigest()) for path in paths]
 
 
 def parse_rates(text: str) -> list[float]:

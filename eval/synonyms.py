@@ -31,7 +31,7 @@ from ..models.language_model.skeleton import Lexicon, load_lexicon
 from ..synonyms import shorter_words
 from ..train.data.texts import held_out_half, read_descriptions
 from .metrics.panel import Panel
-from .upsampler import spread
+from .photos import spread
 from .words import Weighed, choose_all, weighed
 
 __all__ = ["gain", "likeness", "place_of"]

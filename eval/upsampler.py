@@ -9,7 +9,6 @@ original first.
 
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,22 +22,15 @@ from rich.table import Table
 
 from ..cli.app import run_alone
 from ..codec import Codec
-from ..images import to_rgb
 from ..models.decoder.cascade_weights import load_x4plus
 from ..models.decoder.sharpen import Sharpener
 from ..models.decoder.upsampler_weights import load_upsampler
-from ..models.memory.sources import find_photos
 from .decoder import COLUMNS
 from .metrics import mean_of
 from .metrics.panel import Panel
+from .photos import open_photo, some_photos
 
-__all__ = ["measure", "spread"]
-
-
-def spread(count: int, most: int) -> list[int]:
-    """At most `most` indices of `count` items, evenly spaced, from the first on."""
-    chosen = min(count, most)
-    return [k * count // chosen for k in range(chosen)]
+__all__ = ["measure"]
 
 
 def draw_all(codec: Codec, image: Image.Image, sharpeners: dict[str, Sharpener], bpp: float) -> dict[str, Image.Image]:
@@ -57,18 +49,16 @@ def measure(data: Path, weights: list[Path], limit: int, bpp: float, out: Path |
     panel = Panel(codec.semantics)
     sharpeners = {"x4plus": Sharpener(load_x4plus(codec.profile))}
     sharpeners |= {path.stem: Sharpener(load_upsampler(path)) for path in weights}
-    photos = list(find_photos([data]))
-    chosen = [photos[k] for k in spread(len(photos), limit)]
+    chosen = some_photos(data, limit)
     figures: dict[str, list[dict[str, float]]] = {}
     for photo in track(chosen, "drawing", transient=True):
-        with Image.open(io.BytesIO(photo.data)) as file:
-            image = to_rgb(file).image
+        image = open_photo(photo)
         drawn = draw_all(codec, image, sharpeners, bpp)
         for name, each in drawn.items():
             figures.setdefault(name, []).append(panel.compare(image, each))
         if out is not None:
             out.mkdir(parents=True, exist_ok=True)
-            sheet([image, *drawn.values()]).save(out / f"{photo.name}.png")
+            sheet([image, *drawn.values()]).save(out / f"{photo.name.replace('/', '-')}.png")
     return {"photos": [photo.name for photo in chosen], "rows": {name: mean_of(each) for name, each in figures.items()}}
 
 

@@ -41,8 +41,7 @@ from ..micro import FILL, choose_words, weigh, word_ranks
 from ..profiles import Profile, load_profile
 from ..rate_control import limit_of
 from ..train.data.texts import held_out_half, read_descriptions
-from .modes import photos_of
-from .upsampler import spread
+from .photos import photos_of, spread
 
 __all__ = ["TARGETS", "Chosen", "choose", "measure", "summarise"]
 

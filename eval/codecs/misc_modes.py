@@ -9,11 +9,16 @@ from PIL import Image
 from ...bits import container
 from ...codec import Codec
 from ...modes import MODES
+from .registry import ONE_RATE
 
-__all__ = ["MICRO_BPP", "ONE_RATE", "MiscMode"]
+__all__ = ["MiscMode", "micro_bytes"]
 
-ONE_RATE = frozenset({"dlsvc", "micro", "text", "text+map"})  # their size depends on the text only
 MICRO_BPP, MICRO_BYTES = 500e-6, 16  # limit of files in mode micro, and its minimum in bytes for small images
+
+
+def micro_bytes(image: Image.Image) -> int:
+    """Limit of the file of an image in mode micro."""
+    return max(MICRO_BYTES, int(MICRO_BPP * image.width * image.height / 8))
 
 
 class MiscMode:
@@ -42,7 +47,7 @@ class MiscMode:
             if self.mode in ("text+map", "misc"):
                 options |= {"regions": regions}
         if self.mode == "micro":
-            options |= {"max_bytes": max(MICRO_BYTES, int(MICRO_BPP * image.width * image.height / 8))}
+            options |= {"max_bytes": micro_bytes(image)}
         elif self.mode not in ONE_RATE:
             options |= {"bpp": bpp}
         return self.codec.encode(image, **options)

@@ -20,8 +20,11 @@ from .classical import DIVISORS, FORMATS
 from .codec import Codec, Setting
 from .commands import parse
 
-__all__ = ["CLASSICAL", "GROUP", "expand", "open_codec"]
+__all__ = ["CLASSICAL", "GROUP", "ONE_RATE", "expand", "open_codec"]
 
+ONE_RATE = frozenset(
+    {"dlsvc", "micro", "text", "text+map"}
+)  # modes whose files have a size that depends on the text only
 GROUP = "misc.codecs"
 CLASSICAL = tuple(name if divisor == 1 else f"{name}/{divisor}" for name in FORMATS for divisor in DIVISORS)
 UPSAMPLED = tuple(f"{name}/4+x4plus" for name in ("avif", "webp", "jxl"))
@@ -61,8 +64,9 @@ def setting_of(name: str, seed: int | None) -> Setting:
         mode, _, profile = rest.partition("@")
         if mode not in MODES:
             raise UsageError(f"there is no mode {mode!r} of misc; there is {', '.join(MODES)}")
-        one_rate = mode in ("dlsvc", "micro", "text", "text+map")
-        return Setting(name, "misc", one_rate, {"mode": mode, "seed": seed, **profile_options(profile or "embedded")})
+        return Setting(
+            name, "misc", mode in ONE_RATE, {"mode": mode, "seed": seed, **profile_options(profile or "embedded")}
+        )
     if family == "compressai" and rest:
         return Setting(name, "neural", options={"name": rest})
     if name in UPSAMPLED:

@@ -49,10 +49,6 @@ class Metric:
         """The label with the unit and an arrow towards the better side."""
         return f"{self.label}{f' ({self.unit})' if self.unit else ''} {'↑' if self.rises else '↓'}"
 
-    def better(self, a: float, b: float) -> bool:
-        """Whether figure a is better than figure b."""
-        return a > b if self.rises else a < b
-
 
 BUILT_IN = {
     metric.name: metric
@@ -100,7 +96,7 @@ BUILT_IN = {
             "frechet",
             "ViT Fréchet",
             False,
-            False,
+            True,
             "Fréchet distance of the ViT's mean tokens on patches of 256 pixels (as FID/256, Mentzer 2020). "
             "It depends on how many patches there are: compare within one data set only.",
             of_set=True,

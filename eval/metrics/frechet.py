@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SIDE", "frechet_distance", "patch_features", "patches"]
 
-SIDE, GRID = 256, 16
+SIDE = 256  # of a patch of an image, in pixels
 Features = npt.NDArray[np.float32]
 
 
@@ -42,7 +42,7 @@ def patch_features(tower: VisionTransformer, image: Image.Image) -> Features:
 
     from ...models.towers.vision import patch_tokens, to_input
 
-    inputs = torch.stack([to_input(patch, GRID, GRID) for patch in patches(image)])
+    inputs = torch.stack([to_input(patch) for patch in patches(image)])
     return np.asarray(patch_tokens(tower, inputs).mean((1, 2)).cpu().numpy(), np.float32)
 
 

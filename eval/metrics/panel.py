@@ -25,7 +25,8 @@ from .st_lpips import StLpips
 
 if TYPE_CHECKING:
     from ...models.semantics import Semantics
-    from .vision import Look, Vision
+    from ...models.towers.look import Look
+    from .vision import Vision
 
 __all__ = ["USUAL", "Figures", "Panel"]
 

@@ -63,13 +63,13 @@ def table_of(summary: Mapping[str, Any]) -> str:
     text += time_of(summary["run"]["seconds"])
     text += markdown(["codec", "photos", "bpp", *(METRICS[m].axis for m in metrics), "decode s"], rows)
     rates = summary["bjontegaard against best classical"]
-    if rates:
-        judged = [m for m in metrics if any(m in row for row in rates.values())]
+    judged = [m for m in metrics if any(m in row for row in rates.values())]
+    rows = [[name, *(row.get(m, NONE) for m in judged)] for name, row in rates.items()]
+    rows = [row for row in rows if set(row[1:]) - {NONE}]
+    if rows:
         text += f"\nBjontegaard rate against the {BEST} codec of each photo, with its 95 % confidence interval "
         text += "over photos.\nA codec is left out if it reaches fewer than four of the rates on all photos:\n\n"
-        head = ["codec", *(f"{METRICS[m].label} ({METRICS[m].role})" for m in judged)]
-        rows = [[name, *(row.get(m, NONE) for m in judged)] for name, row in rates.items()]
-        text += markdown(head, [row for row in rows if set(row[1:]) != {NONE}])
+        text += markdown(["codec", *(f"{METRICS[m].label} ({METRICS[m].role})" for m in judged)], rows)
     return text
 
 
@@ -96,9 +96,11 @@ def publish(results: Results, run: Path, folder: Path, readme: Path, draws: int 
     """Write the summary, copy the plots, and put the table into the README.
 
     Raises:
-        InputError: the README has no place for the table; then nothing is written.
+        InputError: the README has no place for the table, or there is no figure for it; then nothing is written.
     """
     summary = summary_of(results, draws)
+    if not any(codec["rates"] for codec in summary["codecs"].values()):
+        raise InputError(f"no codec of {run} has a file of any photo: there is nothing to publish")
     text = with_table(readme.read_text(encoding="utf-8"), table_of(json.loads(json.dumps(summary))))
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / SUMMARY, summary)

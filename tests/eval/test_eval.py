@@ -105,6 +105,8 @@ def test_pixel_stream_prints_and_writes_its_figures(tmp_path: Path) -> None:
         str(folder),
         "--json",
         str(tmp_path / "out.json"),
+        "--effort",
+        "1",
     ]
     done = subprocess.run(
         [*command, "--baselines", str(tmp_path / "known.json")], capture_output=True, text=True, check=True

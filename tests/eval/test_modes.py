@@ -14,8 +14,7 @@ from PIL import Image
 from misc.bits import container
 from misc.bits.text.description import Description, Item
 from misc.codec import Codec
-from misc.errors import InputError
-from misc.eval.modes import ROWS, STEPS, Row, bits_of, costs_of, gains, measure, photos_of, summarise
+from misc.eval.modes import ROWS, STEPS, Row, bits_of, costs_of, gains, measure, summarise
 from misc.eval.modes_table import gains_line, markdown_of, table_of
 from misc.modes import MODES
 from tests.support.images import sample_picture
@@ -76,15 +75,6 @@ def test_means_and_errors() -> None:
     assert table_of(result, "t").row_count == 2
     assert markdown_of({"b": result["b"]}).splitlines()[2] == "| b | 0 |"
     json.dumps(result, allow_nan=False)
-
-
-def test_photos_of_a_folder(tmp_path: Path) -> None:
-    for name in ("b.png", "a.JPG", "c.txt"):
-        (tmp_path / name).touch()
-    assert [path.name for path in photos_of(tmp_path, None)] == ["a.JPG", "b.png"]
-    assert [path.name for path in photos_of(tmp_path, 1)] == ["a.JPG"]
-    with pytest.raises(InputError, match="no photo"):
-        photos_of(tmp_path / "c.txt", None)
 
 
 def test_gains_are_by_photo() -> None:

@@ -7,7 +7,8 @@ from PIL import ImageFilter
 from misc.codec import Codec
 from misc.errors import InputError
 from misc.eval.metrics import Panel, Reference, StLpips
-from misc.eval.metrics.vision import Look, Vision
+from misc.eval.metrics.vision import Vision
+from misc.models.towers.look import Look
 from misc.profiles import load_profile
 from tests.support.images import sample_picture
 from tests.support.semantics import semantics

@@ -11,9 +11,9 @@ from PIL import Image
 from misc.bits.regions.maps import RegionMaps
 from misc.bits.streams import Streams
 from misc.bits.text.description import Description, Item
-from misc.eval.metrics.vision import Look
 from misc.eval.recall import look_up, summarise
 from misc.models.memory.store import CELLS, Cells
+from misc.models.towers.look import Look
 
 WIDTH, TOKENS = 8, 384
 MASKS = RegionMaps(np.eye(8, dtype=bool)[None])
