@@ -3,13 +3,10 @@
 patch tokens of a photo ─► projector ─► 64 visual tokens ─┐
                                         answers' tokens ──┴─► Llama ─► cross-entropy of the targets
 
-                                        `misc.train.prepare.features` makes FOLDER, `misc.train.data.answers` the
-                                        answers. A second loss makes the visual tokens similar to the embeddings of
-                                        the captions' words. The run continues from OUT/state.pt if that exists.
-                                        Otherwise it starts from the committed weights, from --start, or,
-                                        --from-scratch, from a random projector and the language model of
-                                        --language-model. The moving average of the weights is written to
-                                        OUT/describer.safetensors.
+`misc.train.prepare.features` makes FOLDER, `misc.train.data.answers` the answers. A second loss makes the visual tokens
+similar to the embeddings of the captions' words. The run continues from OUT/state.pt if that exists. Otherwise it
+starts from the committed weights, from --start, or, --from-scratch, from a random projector and the language model of
+--language-model. The moving average of the weights is written to OUT/describer.safetensors.
 """
 
 from __future__ import annotations

@@ -74,8 +74,8 @@ def read_recipe(kind: type[R], part: str, path: Path | None = None, *, from_scra
         path: file to read instead.
         from_scratch: whether the values of the table `from_scratch` override the others.
 
-        Raises:
-            InputError: the file is missing, is not TOML, or sets an unknown value.
+    Raises:
+        InputError: the file is missing, is not TOML, or sets an unknown value.
     """
     source = path or Path(str(resources.files("misc.checkpoints"))) / "embedded" / part / "recipe.toml"
     try:

@@ -3,11 +3,10 @@
     photo ─► crop of 256 x 256 ─► hyperprior at a random quality ─► draft ─► inner square ─► upsampler ─► drawn
                     └────────────────────────────────────────────────────► inner square ─► photo ─► losses
 
-The losses, as in Real-ESRGAN (arXiv 2107.10833) but that nothing asks for the exact pixels, which no draft can know:
-what is coarser than 4 pixels (L1); features of two networks by turns (VGG16 before rectification; ST-LPIPS `vgg`, arXiv
-2207.13686); fine detail that the photo does not have; and discriminators that see the draft too: a U-Net and one on a
-classifier's features. Their gradients meet at the drawn image, where each has a set share of the strength of the
-features' one. The recipe beside the weights has the shares.
+The losses are those of Real-ESRGAN (arXiv 2107.10833), without a loss on single pixels: L1 after averaging 4x4 pixels;
+features of VGG16 (before its ReLUs) and of ST-LPIPS `vgg` (arXiv 2207.13686) in alternate steps; detail that the photo
+does not have; and discriminators that also see the draft, a U-Net and one on a classifier's features. Each loss's
+gradient at the drawn image is scaled to a share of the length of the features' gradient. The recipe has the shares.
 
 Starts from the committed weights, or from --start (weights of this trainer), or with --x4plus from Real-ESRGAN x4plus.
 Goes on from FOLDER/state.pt. FOLDER/upsampler.safetensors receives the moving average in 8 bits a weight.
@@ -76,11 +75,11 @@ class Recipe:
         crop: side of what is coded, in pixels.
         inner: side of what is drawn in the middle of it, in pixels.
         quality: least and most of the pixel stream, 0 to 1.
-        rate: highest learning rate of the upsampler.
-        critic_rate: highest learning rate of the discriminator.
-        coarse: strength of the coarse L1's gradient beside the features' one.
-        flat: strength of the gradient of `excess_detail` beside the features' one.
-        critic: strength of the discriminator's gradient beside the features' one.
+        learning_rate: highest learning rate of the upsampler.
+        critic_learning_rate: highest learning rate of the discriminator.
+        coarse: length of the coarse L1's gradient relative to the features' gradient.
+        flat: length of the gradient of `excess_detail` relative to the features' gradient.
+        critic: length of the discriminator's gradient relative to the features' gradient.
         average: share of the old average of the weights that a step keeps.
         decay: last part of the run over which the learning rates fall, 0 to 1.
         critic_features: number of features of the U-Net discriminator's first layer.
@@ -91,8 +90,8 @@ class Recipe:
     crop: int = 256
     inner: int = 128
     quality: tuple[float, float] = (0.3, 1.0)
-    rate: float = 5e-5
-    critic_rate: float = 2e-4
+    learning_rate: float = 5e-5
+    critic_learning_rate: float = 2e-4
     coarse: float = 0.5
     flat: float = 0.0
     critic: float = 1.0
@@ -145,13 +144,15 @@ class UpsamplerTask:
         self.critic = Critic(recipe.critic_features, classifier).to(device, memory_format=layout)
         self.networks: dict[str, nn.Module] = {"upsampler": self.upsampler, "critic": self.critic}
         self.optimizers = [
-            torch.optim.AdamW(self.upsampler.parameters(), lr=recipe.rate, betas=(0.9, 0.99), weight_decay=0),
-            torch.optim.AdamW(self.critic.parameters(), lr=recipe.critic_rate, betas=(0.5, 0.99), weight_decay=0),
+            torch.optim.AdamW(self.upsampler.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.99), weight_decay=0),
+            torch.optim.AdamW(
+                self.critic.parameters(), lr=recipe.critic_learning_rate, betas=(0.5, 0.99), weight_decay=0
+            ),
         ]
         self.skill = 0.0  # of the discriminator: 0 when it guesses, 1 when it is always right
 
     def step(self, step: int, done: float) -> dict[str, float]:
-        """One batch; `done` has no say."""
+        """One batch; `done` is not used."""
         photos, drafts, quality = self.batch()
         noise = torch.randn(len(photos), 1, *(side // FACTOR for side in photos.shape[2:]), device=photos.device)
         with self.accelerator.autocast():
@@ -162,7 +163,6 @@ class UpsamplerTask:
         with self.accelerator.autocast():
             real, false = self.critic(photos, drafts), self.critic(drawn.detach().float(), drafts)
             loss = discriminator_loss(real, false)
-        judge.zero_grad()  # of what the upsampler's step left behind
         descend(loss, self.critic, [judge], self.accelerator)
         self.skill += SKILL_RATE * (min(max(1 - loss.item(), 0.0), 1.0) - self.skill)
         return losses | {"critic": loss.item()}
@@ -233,7 +233,7 @@ def main(
     classifier = load_classifier(parts.packages["efficientnet"].sound_path()) if recipe.projected else None
     task = UpsamplerTask(upsampler, hyperprior, batches, vgg, recipe, accelerator, classifier)
     settings = Settings(out, steps, minutes, decay=recipe.decay, average=recipe.average, log_steps=20, seed=seed)
-    print_result(run(task, settings, accelerator))
+    print_result(run(task, settings, accelerator), accelerator)
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ from .word_ends import end_shares
 
 __all__ = ["Recipe", "WordsTask", "next_word_loss"]
 
-WEIGHTS, VOCABULARY = "words.safetensors", "vocabulary.json"
+WEIGHTS, TRIED, VOCABULARY = "words.safetensors", "tried.safetensors", "vocabulary.json"
 LOG_2 = math.log(2)
 SPREAD = 0.06  # standard deviation of the initial embeddings
 HELD_OUT = 50  # lists that are measured
@@ -187,10 +187,11 @@ class WordsTask:
                 bits = sum(float(next_word_loss(model, row)) * (row.shape[1] - 1) for row in self.held_out) / LOG_2
             count = sum(row.shape[1] - 1 for row in self.held_out)
             print(f"held-out lists: {bits / count:.3f} bits a token", file=sys.stderr, flush=True)
-        shares = [128] * len(END_LEFT)
+        shares, tried = [128] * len(END_LEFT), folder / TRIED
         for _ in range(2):  # twice, because the cost of an end changes where texts end
-            write_words(model, self.tokens, self.rare, shares, folder / WEIGHTS)
-            shares = end_shares(Words("words", self.recipe.longest, ModelFile(folder / WEIGHTS)), self.counted)
+            write_words(model, self.tokens, self.rare, shares, tried)
+            shares = end_shares(Words("words", self.recipe.longest, ModelFile(tried)), self.counted)
+        tried.unlink()
         write_words(model, self.tokens, self.rare, shares, folder / WEIGHTS)
 
 

@@ -10,7 +10,8 @@ import pytest
 import torch
 import webdataset
 
-from misc.train.data.images import crop_loader, expand_sources, named_photos, random_crop, random_square
+from misc.errors import InputError
+from misc.train.data.images import Crops, crop_loader, expand_sources, named_photos, random_crop, random_square
 from misc.train.prepare.features import labelled_photos
 from tests.support.images import sample_picture as picture
 
@@ -119,3 +120,14 @@ def test_a_member_that_is_no_image_is_not_taken_for_one(tmp_path: Path, others: 
     ):
         ((name, photo, facts),) = named_photos([write_shard(tmp_path / "a.tar", members)])
         assert (name, photo.size, facts) == ("x", (30, 20), {"label": "dog"})
+
+
+def test_an_unreadable_image_is_left_out_and_told_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    picture(96, 96).save(tmp_path / "good.png")
+    crops = iter(Crops([tmp_path], 64, seed=0))
+    assert [next(crops).shape for _ in range(20)] == [(3, 64, 64)] * 20
+    assert capsys.readouterr().err == "bad.png is no image that can be read: left out\n"
+    (tmp_path / "good.png").unlink()
+    with pytest.raises(InputError, match=r"bad\.png is no image"):
+        next(iter(Crops([tmp_path], 64, seed=0)))

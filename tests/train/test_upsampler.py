@@ -21,7 +21,7 @@ from misc.train.losses.projected_discriminator import ProjectedDiscriminator
 from misc.train.upsampler import Critic, Recipe, UpsamplerTask
 from tests.train.learning import ACCELERATOR, assert_learns
 
-RECIPE = Recipe(batch=2, crop=32, inner=16, rate=3e-3, critic_rate=3e-3, critic_features=8)
+RECIPE = Recipe(batch=2, crop=32, inner=16, learning_rate=3e-3, critic_learning_rate=3e-3, critic_features=8)
 
 
 class Blur(nn.Module):

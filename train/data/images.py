@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import random
+import sys
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ import torch
 import webdataset
 from PIL import Image
 from torch.utils.data import DataLoader, IterableDataset
+
+from ...errors import InputError
 
 __all__ = [
     "Crops",
@@ -32,6 +36,7 @@ Box = tuple[float, float, float, float]
 IMAGE_KEYS = "webp;png;jpg;jpeg"
 IMAGE_SUFFIXES = {".webp", ".png", ".jpg", ".jpeg"}
 MIXED = 1500  # photos in the shuffle buffer
+MOST_UNREADABLE = 100  # files in a row that cannot be read before a run ends
 
 
 def expand_sources(sources: list[Path]) -> tuple[list[Path], list[Path]]:
@@ -75,7 +80,38 @@ def named_photos(sources: list[Path]) -> Iterator[tuple[str, Image.Image, dict[s
                 members[kind] = archive.extractfile(member).read()  # type: ignore[union-attr]
                 if len(members) == 2:
                     del parts[name]
-                    yield name, Image.open(io.BytesIO(members["image"])).convert("RGB"), json.loads(members["json"])
+                    yield name, open_photo(io.BytesIO(members["image"]), name), json.loads(members["json"])
+
+
+def open_photo(file: Path | io.BytesIO, name: str) -> Image.Image:
+    """The RGB image of a file; InputError with its name if it cannot be read."""
+    try:
+        with Image.open(file) as image:
+            return image.convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise InputError(f"{name} is no image that can be read") from error
+
+
+def readable(files: Iterable[tuple[str, Path | io.BytesIO]]) -> Iterator[tuple[str, Image.Image]]:
+    """Names and RGB images of the files that can be read; each of the others is told of once, on standard error.
+
+    Raises:
+        InputError: MOST_UNREADABLE files in a row cannot be read.
+    """
+    told, missed = set[str](), 0
+    for name, file in files:
+        try:
+            photo = open_photo(file, name)
+        except InputError as error:
+            missed += 1
+            if missed == MOST_UNREADABLE:
+                raise
+            if name not in told:
+                print(f"{error}: left out", file=sys.stderr, flush=True)
+            told.add(name)
+            continue
+        missed = 0
+        yield name, photo
 
 
 def list_shards(sources: list[Path]) -> list[Path]:
@@ -112,8 +148,7 @@ def shard_photos(shards: Sequence[Path], draw: random.Random) -> Iterator[tuple[
         webdataset.shuffle(MIXED, rng=draw),
         webdataset.to_tuple("__key__", IMAGE_KEYS),
     )
-    for name, data in photos:
-        yield Path(name).name, Image.open(io.BytesIO(data))
+    yield from readable((Path(name).name, io.BytesIO(data)) for name, data in photos)
 
 
 def worker_draw(seed: int) -> random.Random:
@@ -144,10 +179,12 @@ class Crops(IterableDataset):  # type: ignore[type-arg]
 
     def _photos(self, draw: random.Random) -> Iterator[Image.Image]:
         if self.shards:
-            for _, photo in shard_photos(self.shards, draw):
-                yield photo
-        while True:
-            yield Image.open(draw.choice(self.images))
+            found = shard_photos(self.shards, draw)
+        else:
+            paths = (draw.choice(self.images) for _ in itertools.count())
+            found = readable((path.name, path) for path in paths)
+        for _, photo in found:
+            yield photo
 
 
 def random_crop(photo: Image.Image, size: int, draw: random.Random) -> torch.Tensor:

@@ -21,7 +21,8 @@ from torch.nn import functional
 from ...errors import InputError
 from ...models.towers.detector import NAMES, PERSONS
 from ...models.towers.text_features import TextTower
-from ..prepare.features import GRID, Features
+from ...models.towers.vision import GRID
+from ..prepare.features import Features
 from .answers import plain_label
 from .noun_phrases import nouns
 

@@ -46,8 +46,8 @@ def choose_words(
         pieces: number of tokens that are word pieces.
         rare: largest number of rare words.
 
-        Raises:
-            InputError: there are too few texts for this number of tokens.
+    Raises:
+        InputError: there are too few texts for this number of tokens.
     """
     counts = count_words(texts, weights)
     words = [word for word, _ in counts.most_common() if len(word) > 1][: size - pieces - len(special)]

@@ -12,12 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ...models.towers.efficientnet import STAGES, EfficientNetLite
-from ...models.towers.tagger import MIDDLE, SPREAD
+from ...models.towers.efficientnet import LAST_AT_EACH_SIZE, STAGES, EfficientNetLite, normalise
 
 __all__ = ["ProjectedDiscriminator"]
 
-TAPS = (0, 1, 2, 4, 6)  # stages whose output is looked at: the last at each size
 SLOPE = 0.2
 GROUPS = 8
 
@@ -33,7 +31,7 @@ class ProjectedDiscriminator(nn.Module):
     def __init__(self, network: EfficientNetLite, width: int = 64) -> None:
         super().__init__()
         self.network = network
-        channels = [STAGES[tap][-1] for tap in TAPS]
+        channels = [STAGES[tap][-1] for tap in LAST_AT_EACH_SIZE]
         self.mixers = nn.ModuleList(nn.Conv2d(count, width, 1, bias=False) for count in channels)
         self.smoothers = nn.ModuleList(nn.Conv2d(width, width, 3, 1, 1, bias=False) for _ in channels)
         for frozen in (self.network, self.mixers, self.smoothers):
@@ -75,7 +73,7 @@ class ProjectedDiscriminator(nn.Module):
 
     def features(self, images: Tensor) -> list[Tensor]:
         """The classifier's features of images in [0, 1], the finest first."""
-        return self.network.maps((255 * images - MIDDLE) / SPREAD, TAPS)
+        return self.network.maps(normalise(images), LAST_AT_EACH_SIZE)
 
 
 def head(inputs: int, width: int) -> nn.Module:

@@ -22,14 +22,12 @@ import typer
 from PIL import Image
 
 from ...cli.app import run_alone
-from ...models.towers.vision import WIDTH, load_vision_tower, patch_tokens, to_input
+from ...models.towers.vision import GRID, WIDTH, load_vision_tower, patch_tokens, to_input
 from ...profiles import load_profile
 from ..data.images import named_photos
 from ..options import ProfileName
 
-__all__ = ["GRID", "Features", "labelled_photos", "load_features"]
-
-GRID = 16
+__all__ = ["Features", "labelled_photos", "load_features"]
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,7 @@ def main(
 
     for photo, known in labelled_photos(data):
         facts.append(known)
-        waiting.append(to_input(photo, GRID, GRID))
+        waiting.append(to_input(photo))
         if len(waiting) == batch:
             flush()
     flush()

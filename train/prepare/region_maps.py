@@ -22,7 +22,7 @@ from ...bits.regions.maps import DEFAULT_GRID, GRIDS, RegionMaps
 from ...cli.app import run_alone
 from ...models.locator import EmbeddedClip, maps_of
 from ...models.semantics import Semantics
-from ...models.towers.detector import Thing
+from ...models.towers.detector import Detection
 from ...profiles import load_profile
 from ..data.noun_phrases import describe_captions
 from ..options import ProfileName
@@ -43,7 +43,7 @@ def real_maps(clip: EmbeddedClip, features: Path, boxes: Path, count: int, draw:
         names = [item.name for item in describe_captions(photos.facts[i]["captions"]).items]
         if names:
             patches = torch.from_numpy(np.array(photos.tokens[i], np.float32))
-            things = [Thing(box["name"], box["score"], tuple(box["box"])) for box in photos.facts[i]["found"]]
+            things = [Detection(box["name"], box["score"], tuple(box["box"])) for box in photos.facts[i]["found"]]
             dense = clip.write(clip.look(patches[None])[1][0], things)
             result.append(maps_of(dense, clip.embed_texts(names), draw.choice(SHAPES), draw.choice(CELLS)))
     return result

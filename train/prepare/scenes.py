@@ -26,7 +26,6 @@ from ...bits.regions.maps import RegionMaps
 from ...bits.text.description import Description, Item
 from ...cli.app import run_alone
 from ...errors import DescriberError
-from ...models.describer.embedded import GRID
 from ...models.locator import SCORE, maps_of
 from ...models.semantics import Semantics
 from ...models.towers.vision import patch_tokens, to_input
@@ -46,7 +45,7 @@ def scene_of(semantics: Semantics, photo: Image.Image, facts: dict[str, Any]) ->
         photo: of any size.
         facts: captions or a label; without them, the describer describes the photo.
     """
-    patches = patch_tokens(semantics.tower, to_input(photo, GRID, GRID)[None])
+    patches = patch_tokens(semantics.tower, to_input(photo)[None])
     things = semantics.detector.find(photo, SCORE) if semantics.detector else []
     if facts.get("captions"):
         description = describe_captions(facts["captions"])
