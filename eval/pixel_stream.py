@@ -28,6 +28,7 @@ from ..cli.app import run_alone
 from ..cli.options import Effort
 from ..codec import Codec
 from ..errors import BudgetError
+from ..models.image_tensors import to_tensor
 from ..rate_control import DEFAULT_EFFORT
 from .baselines import BUDGETS, best_of
 from .metrics import Reference, StLpips, mean_of
@@ -111,7 +112,7 @@ def estimate_gap(codec: Codec, image: Image.Image, quality: int) -> dict[str, fl
     width, height = image.width // 64 * 64, image.height // 64 * 64
     pixels = np.array(image.crop((0, 0, width, height)))
     data = codec.encode(Image.fromarray(pixels), mode="pixel", quality=quality, effort=0)
-    x = torch.from_numpy(pixels).permute(2, 0, 1)[None].float().to(model.device) / 255
+    x = to_tensor(pixels).to(model.device)
     likelihoods = model(x, torch.tensor([quality / 255], device=model.device))["likelihoods"]
     bits = sum(float(-v.double().log2().sum()) for v in likelihoods.values())
     return {"file": float(len(data)), "estimate": bits / 8, "beyond_1_percent": len(data) - 1.01 * bits / 8}

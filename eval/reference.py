@@ -15,7 +15,6 @@ from unittest import mock
 
 import diffusers
 import numpy as np
-import numpy.typing as npt
 import torch
 from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from PIL import Image
@@ -25,10 +24,10 @@ from ..decoder_profile import DecoderProfile, Sampling
 from ..models.decoder.decoder import Parts
 from ..models.decoder.noise import gaussian
 from ..models.decoder.text_encoders import ClipText
+from ..models.image_tensors import Pixels
 
 __all__ = ["draw", "family", "latents", "load_pipeline", "pipeline_of", "same_noise", "settings", "text_latents"]
 
-Pixels = npt.NDArray[np.uint8]
 SMALL, LARGE = "StableDiffusion", "StableDiffusionXL"
 UNCHECKED: dict[str, Any] = {"safety_checker": None, "feature_extractor": None}
 

@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from .models.decoder.decoder import Decoder, Progress
     from .models.decoder.scene import Scene
     from .models.describer.describer import Describer
-    from .models.hyperprior.hyperprior import Hyperprior, Pixels
+    from .models.hyperprior.hyperprior import Hyperprior
+    from .models.image_tensors import Pixels
     from .models.semantics import Semantics
 
 __all__ = ["MODES", "Codec", "default_codec"]

@@ -13,12 +13,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 from torch.nn import functional
 
 from ...errors import BitstreamError, BudgetError, WeightsError
+from ...models.image_tensors import to_pixels, to_tensor
 
 __all__ = ["Neural", "weights_of"]
 
@@ -68,7 +68,7 @@ class Neural:
             BudgetError: the lowest quality's file is larger.
         """
         budget = int(bpp * image.width * image.height / 8)
-        pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 255
+        pixels = to_tensor(image)
         padding = (0, -image.width % MULTIPLE, 0, -image.height % MULTIPLE)
         best = data = b""
         for quality in self.qualities:
@@ -92,4 +92,4 @@ class Neural:
             raise BitstreamError(f"the file is of quality {quality}, whose weights are not here")
         y, z = data[HEADER.size :][:length], data[HEADER.size + length :]
         drawn = self.network(quality).decompress([[y], [z]], (rows, columns))["x_hat"][0, :, :height, :width]
-        return Image.fromarray((drawn.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy())
+        return Image.fromarray(to_pixels(drawn))

@@ -15,12 +15,12 @@ import zlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from ...bits.streams import Streams
 from ...decoder_profile import SamplingChanges
 from ...errors import InputError, WeightsError
+from ..image_tensors import Pixels
 from ..memory.recall import Recall
 from ..memory.store import Floats
 from .scene import Scene
@@ -29,8 +29,6 @@ from .sharpen import Sharpener
 __all__ = ["Cascade"]
 
 MEMORY_QUALITY = 102  # what the upsampler is told of a memory's draft, which is enlarged and so blurred; 0 to 255
-
-Pixels = npt.NDArray[np.uint8]
 
 
 class Cascade:

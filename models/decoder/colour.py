@@ -7,15 +7,15 @@ low-pass of the difference. adain: each channel's mean and deviation are replace
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..image_tensors import Pixels
+
 __all__ = ["correct", "low_frequencies"]
 
 LEVELS = 5
-Pixels = npt.NDArray[np.uint8]
 
 
 def correct(drawn: Pixels, reference: Pixels, method: str = "wavelet") -> Pixels:

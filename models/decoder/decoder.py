@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor
@@ -29,6 +28,7 @@ from torch.nn import functional
 
 from ...bits.streams import Streams
 from ...decoder_profile import Sampling, SamplingChanges
+from ..image_tensors import Pixels, to_pixels
 from .autoencoding import decode, encode
 from .colour import correct
 from .denoiser import Denoiser, Guide, predictor
@@ -41,7 +41,6 @@ from .text_encoders import TextEncoder
 
 __all__ = ["ControlPart", "Decoder", "Parts", "Progress", "Scene"]
 
-Pixels = npt.NDArray[np.uint8]
 Progress = Callable[[int, int], None]
 
 
@@ -283,8 +282,7 @@ class Decoder:
 
 def finish(field: Tensor, scene: Scene, frame: Frame, sampling: Sampling) -> Pixels:
     """The image in its size and colours, from (3, H, W) in [0, 1]."""
-    cut = field[:, : frame.height, : frame.width].clamp(0, 1).mul(255).round().byte()
-    drawn: Pixels = cut.permute(1, 2, 0).contiguous().numpy()
+    drawn = to_pixels(field[:, : frame.height, : frame.width])
     size = (scene.streams.width, scene.streams.height)
     if (frame.width, frame.height) != size:
         drawn = np.array(Image.fromarray(drawn).resize(size, Image.Resampling.LANCZOS))

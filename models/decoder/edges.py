@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from ...errors import WeightsError
 from ...weights.safe import refusing
+from ..image_tensors import Pixels
 from .pickles import load_pickle
 
 __all__ = ["edges"]
 
-Pixels = npt.NDArray[np.uint8]
 HED = "ControlNetHED.pth"
 
 

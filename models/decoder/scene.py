@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -19,11 +18,10 @@ from torch import Tensor
 from ...bits.streams import Streams
 from ...bits.text.description import Description
 from ...errors import InputError
+from ..image_tensors import Pixels, to_pixels, to_tensor
 from .edges import edges
 
 __all__ = ["Frame", "Scene", "control", "draft_planes", "frame_of", "join_batch", "texts"]
-
-Pixels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -107,8 +105,7 @@ def texts(description: Description | None) -> tuple[str, list[str]]:
 
 def draft_planes(draft: Pixels, frame: Frame) -> Tensor:
     """A draft as (1, 3, rows * factor, columns * factor) float in [0, 1]; its last row and column go on."""
-    planes = torch.from_numpy(np.array(draft)).permute(2, 0, 1)[None].float() / 255
-    return pad(planes, frame)
+    return pad(to_tensor(draft), frame)
 
 
 def pad(planes: Tensor, frame: Frame) -> Tensor:
@@ -129,8 +126,7 @@ def control(
     """
     masks = None if scene.streams.regions is None or channels == 3 else scene.streams.regions.masks[: channels - 3]
     if kind != "draft" and shown is not None:
-        image = (shown[0] * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
-        return torch.from_numpy(np.array(edges(kind, image, detector))).permute(2, 0, 1)[None].float() / 255
+        return to_tensor(edges(kind, to_pixels(shown[0]), detector))
     if kind != "draft" or (shown is None and masks is None):
         return None
     height, width = frame.rows * frame.factor, frame.columns * frame.factor

@@ -6,13 +6,12 @@ seed ─► noise (Philox), one value for every 4 x 4 pixels
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ..half_precision import fast_dtype, half_precision
+from ..image_tensors import Pixels, to_pixels, to_tensor
 from .noise import gaussian
 from .tiling import Window, blend
 from .upsampler import FACTOR, Upsampler
@@ -20,8 +19,6 @@ from .upsampler import FACTOR, Upsampler
 __all__ = ["Sharpener"]
 
 TILE, OVERLAP = 192, 16  # cells of 4 x 4 pixels
-
-Pixels = npt.NDArray[np.uint8]
 
 
 class Sharpener:
@@ -46,8 +43,7 @@ class Sharpener:
             seed: of the noise, 0 to 2^32 - 1.
         """
         height, width, _ = draft.shape
-        image = torch.from_numpy(np.array(draft)).permute(2, 0, 1)[None].float() / 255
-        image = F.pad(image, (0, -width % FACTOR, 0, -height % FACTOR), mode="replicate")
+        image = F.pad(to_tensor(draft), (0, -width % FACTOR, 0, -height % FACTOR), mode="replicate")
         rows, columns = image.shape[2] // FACTOR, image.shape[3] // FACTOR
         noise = torch.from_numpy(gaussian(seed, (1, 1, rows, columns)))
         level = torch.tensor([quality / 255], device=self.device)
@@ -58,6 +54,4 @@ class Sharpener:
                 drawn: Tensor = self.network(part, level, window.of(noise).to(self.device))
             return drawn.float().cpu()
 
-        drawn = blend(tile, rows, columns, TILE, OVERLAP, FACTOR)[0, :, :height, :width]
-        pixels: Pixels = drawn.clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).contiguous().numpy()
-        return pixels
+        return to_pixels(blend(tile, rows, columns, TILE, OVERLAP, FACTOR)[0, :, :height, :width])

@@ -16,13 +16,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from ...bits.pixels.entropy_model import LEVELS, LatentModel
 from ...bits.pixels.latents import UNIT, PixelLatents, encode, pack, unpack
 from ..half_precision import half_precision
+from ..image_tensors import Pixels, to_tensor
 from ..towers.efficientnet import EfficientNetLite
 from . import tiling
 from .distortion import FeatureDistance, squared_error, trade_off
@@ -33,7 +33,6 @@ from .transforms import GainUnit, Stage, Transform, conv1x1, conv3x3, level_weig
 
 __all__ = ["Hyperprior"]
 
-Pixels = npt.NDArray[np.uint8]
 
 Z_INDEX_SLOPE = 64.0
 FEATURE_WEIGHT = 150.0  # of the distance in features, in units of the squared error; chosen on COCO photos
@@ -208,7 +207,7 @@ class Hyperprior(nn.Module):
         height, width, _ = image.shape
         q = torch.tensor([quality / 255], device=self.device)
         weight = trade_off(q) * height * width
-        x = torch.from_numpy(np.array(image)).to(self.device).permute(2, 0, 1)[None].float() / 255
+        x = to_tensor(image).to(self.device)
         distance = None if classifier is None else FeatureDistance(classifier, x)
 
         def lost(y: Tensor) -> Tensor:

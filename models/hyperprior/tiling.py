@@ -14,12 +14,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ...bits.pixels.latents import STRIDE
+from ..image_tensors import Pixels, to_pixels, to_tensor
 from .transforms import Transform
 
 __all__ = ["Piece", "analyse", "pieces", "synthesise"]
@@ -29,8 +28,6 @@ CELL = 16  # pixels of a cell of the features
 REACH = 5  # cells around a cell that the first three stages of the analysis use
 LATENT_REACH = 8  # latents around a latent that the first two stages of the synthesis use
 DRAWN_REACH = 5  # cells around a cell that its other stages use: 4 1/4, rounded up
-
-Pixels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -94,8 +91,8 @@ def analyse(transform: Transform, image: Pixels, quality: Tensor, side: int = SI
     cells = (-(-height // STRIDE) * STRIDE // CELL, -(-width // STRIDE) * STRIDE // CELL)
 
     def features(rows: Piece, columns: Piece) -> Tensor:
-        part = np.array(image[rows.low * CELL : rows.high * CELL, columns.low * CELL : columns.high * CELL])
-        x = torch.from_numpy(part).to(quality.device).permute(2, 0, 1)[None].float() / 255
+        part = image[rows.low * CELL : rows.high * CELL, columns.low * CELL : columns.high * CELL]
+        x = to_tensor(part).to(quality.device)
         missing = (columns.high - columns.low) * CELL - part.shape[1], (rows.high - rows.low) * CELL - part.shape[0]
         x = F.pad(x, (0, missing[0], 0, missing[1]), mode="replicate")
         return transform.run(x - 0.5, quality, last=3)
@@ -123,7 +120,7 @@ def synthesise(transform: Transform, y: Tensor, quality: Tensor, width: int, hei
         bottom, right = min(rows.stop + DRAWN_REACH, 2 * h), min(columns.stop + DRAWN_REACH, 2 * w)
         x = transform.run(whole[..., rows.low : bottom, columns.low : right], quality, first=2)
         x = cut(x, rows, columns, CELL).float() + 0.5
-        drawn = (x[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
+        drawn = to_pixels(x[0])
         into = image[rows.start * CELL : rows.stop * CELL, columns.start * CELL : columns.stop * CELL]
         into[:] = drawn[: into.shape[0], : into.shape[1]]
     return image

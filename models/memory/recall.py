@@ -14,7 +14,6 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 from torch import Tensor
 
@@ -23,6 +22,7 @@ from ...bits.streams import Streams
 from ...bits.text.description import Description
 from ...errors import WeightsError
 from ..hyperprior.hyperprior import Hyperprior
+from ..image_tensors import Pixels
 from .search import order, score, score_structure
 from .store import Floats, Memory
 
@@ -31,7 +31,6 @@ __all__ = ["Recall", "prompts"]
 NATIVE = 768  # longest side of a draft, in pixels; larger images are enlarged from it
 MARGIN = 1e-3  # two photos are nearly equal if their expected similarities differ by less
 
-Pixels = npt.NDArray[np.uint8]
 Embed = Callable[[Sequence[str]], Tensor]
 
 
