@@ -74,9 +74,9 @@ BUILT_IN = {
             "It is not LPIPS: nothing was fitted to what people see, and a loss of the decoder uses the same network.",
             slow=True,
         ),
-        Metric("vit_patch", "ViT patches", True, True, "Mean cosine of the ViT's 16x16 patch tokens: structure."),
+        Metric("vit_patch", "ViT patch", True, True, "Mean cosine of the ViT's 16x16 patch tokens: structure."),
         Metric("vit_mean", "ViT mean", True, True, "Cosine of the mean of the ViT's patch tokens: content."),
-        Metric("clip", "CLIP image", True, True, "Cosine of the embedded CLIP's image embeddings."),
+        Metric("clip", "CLIP likeness", True, True, "Cosine of the embedded CLIP's image embeddings."),
         Metric(
             "clip_text",
             "CLIP text",

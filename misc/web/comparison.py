@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Entry", "Progress", "compare", "row_html"]
 
 SHOWN_SIDE = 640  # pixels of the longer side of an image in the row
-LIKENESS = {"vit_patch": "ViT patches", "vit_mean": "ViT mean", "clip": "CLIP"}
+LIKENESS = {"vit_patch": "ViT patch", "vit_mean": "ViT mean", "clip": "CLIP likeness"}
 
 
 @dataclass(frozen=True)
