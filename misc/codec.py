@@ -28,7 +28,7 @@ from .given import check_contents, check_data, check_sampling, natural, whole
 from .images import check_image, upright
 from .modes import LEAST, MODES, Mode, Notice, plan_of, see_missing, warn
 from .profiles import load_profile
-from .quick_torch import import_torch, in_usual_torch, usable_device
+from .quick_torch import import_torch, usable_device, with_torch_defaults
 from .rate_control import DEFAULT_EFFORT, limit_of
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Codec:
 
         return usable_device(self.device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
-    @in_usual_torch
+    @with_torch_defaults
     def see(
         self, image: Image.Image, items: int = 3, grid: int = DEFAULT_GRID
     ) -> tuple[Description, RegionMaps | None]:
@@ -121,7 +121,7 @@ class Codec:
         check_image(image, self.max_pixels)
         return self.semantics.see(upright(image), natural("number of items", items), check_grid(grid))
 
-    @in_usual_torch
+    @with_torch_defaults
     def encode(
         self,
         image: Image.Image,
@@ -155,7 +155,7 @@ class Codec:
             description: the text stream; it is shortened if it does not fit.
             regions: the region stream, one map for each of the text's items, if it has any; left out if no cell is set.
             grid: as in `see`, for maps that are made here.
-            seed: of docs/decoder.md, stored in the file, 0 to 2^32 - 1; if None, 0 or the encoder's choice.
+            seed: stored in the file, 0 to 2^32 - 1, see docs/decoder.md; if None, 0 or the encoder's choice.
             candidates: number of seeds to try, as in `misc.closed_loop`; the file gets the one whose image is best.
             reflect: rounds of reflection on the text; if None, one in mode micro above 500 ubpp, else none.
             trace: folder for a page about the rounds.
@@ -242,7 +242,7 @@ class Codec:
         """
         return self.draw_many([content], seed=seed, draft=draft, progress=progress, sampling=sampling)[0]
 
-    @in_usual_torch
+    @with_torch_defaults
     def draw_many(
         self,
         contents: Sequence[Streams],

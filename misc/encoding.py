@@ -74,12 +74,12 @@ class Wishes:
     share: float = TEXT_SHARE
 
     def __post_init__(self) -> None:
-        whole("argument reflect", self.reflect)
         if self.quality is not None and "pixels" not in self.plan.streams:
             raise UsageError("a file without pixels has no quality: give a limit of its size, or none")
-        if natural("argument candidates", self.candidates) < 1 or (self.candidates > 1 and self.seed is not None):
-            raise UsageError("the number of candidates is 1 or more; more than 1 excludes a seed")
+        if natural("number of candidates", self.candidates, 1) > 1 and self.seed is not None:
+            raise UsageError("the number of candidates is 1 if a seed is given")
         natural("effort", self.effort)
+        whole("number of rounds of reflection", self.reflect)
         if self.reflect is not None and self.reflect < 0:
             raise UsageError(f"the number of rounds of reflection is 0 or more, not {self.reflect}")
         if self.reflect and "text" not in self.plan.streams:

@@ -38,10 +38,11 @@ def check_contents(contents: Sequence[Streams]) -> Sequence[Streams]:
     Raises:
         InputError: they are something else, such as bytes.
     """
-    several = isinstance(contents, Sequence) and not isinstance(contents, bytes)
-    for each in contents if several else [contents]:
-        if not (several and isinstance(each, Streams)):
-            raise InputError(f"streams are Streams, as Codec.streams(data) gives them, not {type(each).__name__}")
+    if not isinstance(contents, Sequence) or isinstance(contents, bytes):
+        raise InputError(f"a list of Streams is wanted, not {type(contents).__name__}")
+    for each in contents:
+        if not isinstance(each, Streams):
+            raise InputError(f"Streams are wanted, as Codec.streams(data) gives them, not {type(each).__name__}")
     return contents
 
 

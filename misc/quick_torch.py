@@ -14,8 +14,9 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from .errors import UsageError
+from .shared_setting import SharedSetting
 
-__all__ = ["import_torch", "in_usual_torch", "usable_device"]
+__all__ = ["import_torch", "usable_device", "with_torch_defaults"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -47,7 +48,7 @@ def usable_device(name: str) -> str:
     return name
 
 
-def in_usual_torch(call: Callable[P, T]) -> Callable[P, T]:
+def with_torch_defaults(call: Callable[P, T]) -> Callable[P, T]:
     """The function, during which torch has its usual settings, whatever the caller's program has set.
 
     New tensors are float32 and on the CPU, and there is no autocast but the codec's own.
@@ -59,17 +60,25 @@ def in_usual_torch(call: Callable[P, T]) -> Callable[P, T]:
             return call(*args, **kwargs)
         import torch
 
-        usual = torch.get_default_dtype()
-        torch.set_default_dtype(torch.float32)
-        try:
-            with contextlib.ExitStack() as settings:
-                for kind in ("cpu", "cuda"):
-                    if torch.is_autocast_enabled(kind):
-                        settings.enter_context(torch.autocast(kind, enabled=False))
-                if torch.get_default_device().type != "cpu":
-                    settings.enter_context(torch.device("cpu"))
-                return call(*args, **kwargs)
-        finally:
-            torch.set_default_dtype(usual)
+        with contextlib.ExitStack() as settings:
+            settings.enter_context(float32_by_default)
+            for kind in ("cpu", "cuda"):
+                if torch.is_autocast_enabled(kind):
+                    settings.enter_context(torch.autocast(kind, enabled=False))
+            if torch.get_default_device().type != "cpu":
+                settings.enter_context(torch.device("cpu"))
+            return call(*args, **kwargs)
 
     return called
+
+
+def set_float32() -> Callable[[], None]:
+    """Make float32 torch's default type; returns what restores the one before."""
+    import torch
+
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    return functools.partial(torch.set_default_dtype, before)
+
+
+float32_by_default = SharedSetting(set_float32)

@@ -41,9 +41,9 @@ def test_the_seed_of_lost_pixels_is_no_photo_of_the_memory() -> None:
         ({"streams": iter(["text"])}, "the streams are one or more of"),
         ({"effort": "6"}, "the effort is a whole number, not '6'"),
         ({"effort": None}, "the effort is a whole number from 0 up, not None"),
-        ({"candidates": None}, "argument candidates is a whole number from 0 up, not None"),
+        ({"candidates": None}, "number of candidates is a whole number from 1 up, not None"),
         ({"mode": "micro", "ubpp": 2000, "trace": 5}, "a trace is written into a folder, not into 5"),
-        ({"candidates": 2.0}, "argument candidates is a whole number"),
+        ({"candidates": 2.0}, "number of candidates is a whole number"),
         ({"mode": "text+map", "grid": 8.0}, "the grid has 4, 8, 12 or 16 cells on the shorter side, not 8.0"),
     ],
 )
@@ -68,9 +68,11 @@ def test_a_draft_has_no_seed() -> None:
 @contextlib.contextmanager
 def default_type() -> Iterator[None]:
     torch.set_default_dtype(torch.float64)
-    yield
-    assert torch.get_default_dtype() == torch.float64
-    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 @pytest.mark.parametrize(
@@ -90,9 +92,10 @@ def test_the_state_of_torch_in_the_users_program_changes_nothing(
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda c, data: c.draw(data), "streams are Streams, as Codec.streams(data) gives them, not bytes"),
+        (lambda c, data: c.draw(data), "Streams are wanted, as Codec.streams(data) gives them, not bytes"),
         (lambda c, data: c.write(data), "not bytes"),
-        (lambda c, data: c.draw_many(c.streams(data)), "not Streams"),
+        (lambda c, data: c.draw_many(c.streams(data)), "a list of Streams is wanted, not Streams"),
+        (lambda c, data: c.draw_many(data), "a list of Streams is wanted, not bytes"),
         (lambda c, data: c.decode(data, sampling={"steps": 3}), "misc.SamplingChanges, not dict"),
         (lambda c, data: c.see(picture(64, 64), items=1.5), "number of items is a whole number, not 1.5"),
         (lambda c, data: c.see(picture(64, 64), items=-1), "whole number from 0 up, not -1"),

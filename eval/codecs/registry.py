@@ -22,9 +22,7 @@ from .commands import parse
 
 __all__ = ["CLASSICAL", "GROUP", "ONE_RATE", "expand", "open_codec"]
 
-ONE_RATE = frozenset(
-    {"dlsvc", "micro", "text", "text+map"}
-)  # modes whose files have a size that depends on the text only
+ONE_RATE = frozenset({"dlsvc", "micro", "text", "text+map"})  # modes: the size of their files depends on the text only
 GROUP = "misc.codecs"
 CLASSICAL = tuple(name if divisor == 1 else f"{name}/{divisor}" for name in FORMATS for divisor in DIVISORS)
 UPSAMPLED = tuple(f"{name}/4+x4plus" for name in ("avif", "webp", "jxl"))
@@ -64,9 +62,8 @@ def setting_of(name: str, seed: int | None) -> Setting:
         mode, _, profile = rest.partition("@")
         if mode not in MODES:
             raise UsageError(f"there is no mode {mode!r} of misc; there is {', '.join(MODES)}")
-        return Setting(
-            name, "misc", mode in ONE_RATE, {"mode": mode, "seed": seed, **profile_options(profile or "embedded")}
-        )
+        options = {"mode": mode, "seed": seed, **profile_options(profile or "embedded")}
+        return Setting(name, "misc", mode in ONE_RATE, options)
     if family == "compressai" and rest:
         return Setting(name, "neural", options={"name": rest})
     if name in UPSAMPLED:

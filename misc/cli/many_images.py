@@ -120,7 +120,7 @@ def run_batch(
     if len(made) < len(jobs):
         notice(f"{len(jobs) - len(made)} of {len(jobs)} results were there already and were not made again")
     if changed:
-        notices["its result is of another content than it has now: delete the result to make it again"] = changed
+        notices["it has changed since its result was made: delete the result to make it again"] = changed
     for sentence in sum_up(notices):
         notice(sentence)
     return failed

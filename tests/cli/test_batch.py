@@ -110,7 +110,7 @@ def test_a_source_that_has_changed_is_told_and_the_manifest_names_the_old_one(ph
     (photos / "1.png").write_bytes(b"another image")
     run_batch(batch, 1, lambda *_: None, make, told.append)
     assert told[0] == "5 of 5 results were there already and were not made again"
-    assert told[1].startswith(f"{photos / '1.png'}: its result is of another content")
+    assert told[1].startswith(f"{photos / '1.png'}: it has changed since its result was made")
     assert rows(tmp_path / "out") == before
     (tmp_path / "out" / "1.png.misc").unlink()
     run_batch(batch, 1, lambda *_: None, make)

@@ -100,6 +100,7 @@ def test_nothing_of_the_old_file_is_lost(misc_command, photo: Path, tmp_path: Pa
         (["roundtrip", "PHOTO", "a.png", "--bpp", "inf"], 2, "misc: bpp is a number of bits per pixel from 0 to"),
         (["batch", "encode", ".", "new", "--bpp", "inf"], 2, "misc: bpp is a number of bits per pixel from 0 to"),
         (["batch", "encode", ".", "new", "--profile", "x"], 2, "misc: there is no profile 'x'"),
+        (["batch", "decode", ".", "new", "--draft", "--seed", "3"], 2, "misc: a draft is drawn without a generator"),
         (["batch", "decode", ".", "new", "--profile", "x"], 2, "misc: there is no profile 'x'"),
         (["decode", "FOREIGN", "a.png", "--profile", "x"], 2, "misc: there is no profile 'x'"),
         (["info", "FOREIGN", "--profile", "x"], 2, "misc: there is no profile 'x'"),

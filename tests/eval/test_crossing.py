@@ -42,9 +42,12 @@ def test_less_may_be_better() -> None:
     assert found == {"st_lpips": pytest.approx(0.00316, rel=1e-2), "clip": pytest.approx(0.00316, rel=1e-2)}
 
 
-def test_a_rate_that_pixels_do_not_fit_into_is_left_out(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("items", "maps"), [((Item("dog"),), MAPS), ((), None)])
+def test_a_rate_that_pixels_do_not_fit_into_is_left_out(
+    tmp_path: Path, items: tuple[Item, ...], maps: RegionMaps | None
+) -> None:
     codec, photo = Codec(), sample_picture(64, 64)
-    codec.see = lambda image: (Description("a dog", (Item("dog"),)), MAPS)  # type: ignore[method-assign]
+    codec.see = lambda image: (Description("a dog", items), maps)  # type: ignore[method-assign]
     codec.decode = lambda data: Image.new("RGB", (64, 64))  # type: ignore[method-assign, assignment]
     codec.encode = (  # type: ignore[method-assign]
         lambda image, candidates=1, **options: Codec.encode(codec, image, seed=0, **options)

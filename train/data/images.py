@@ -12,13 +12,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import webdataset
 from PIL import Image
 from torch.utils.data import DataLoader, IterableDataset
 
 from ...errors import InputError
+from ...models.image_tensors import to_tensor
 
 __all__ = [
     "Crops",
@@ -212,7 +212,7 @@ def random_square(photo: Image.Image, size: int, draw: random.Random) -> Box:
 def cut(photo: Image.Image, box: Box, size: int) -> torch.Tensor:
     """A square of a photo: float (3, size, size) in [0, 1]."""
     crop = photo.convert("RGB").resize((size, size), Image.Resampling.LANCZOS, box)
-    return torch.from_numpy(np.array(crop)).permute(2, 0, 1).float() / 255
+    return to_tensor(crop)[0]
 
 
 def crop_loader(sources: list[Path], size: int, batch: int, seed: int, workers: int) -> DataLoader[torch.Tensor]:
