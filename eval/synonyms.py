@@ -26,7 +26,7 @@ from ..bits.text.consonants import SYMBOL_BITS, skeleton
 from ..bits.text.description import Description
 from ..cli.app import run_alone
 from ..codec import Codec
-from ..micro import choose_words, word_ranks
+from ..micro import choose_words
 from ..models.language_model.skeleton import Lexicon, load_lexicon
 from ..synonyms import shorter_words
 from ..train.data.texts import held_out_half, read_descriptions
@@ -101,9 +101,9 @@ def main(
         result[name] = {"mean": fmean(cosines), "least": min(cosines), "below": sum(each < bound for each in cosines)}
         console.print(f"{name}: mean {fmean(cosines):.2f}, least {min(cosines):.2f}, below: {result[name]['below']}")
     if data is not None:
-        ranks = word_ranks(codec.profile.small_language_model.sound_path())
+        importance = codec.semantics.word_importance
         held_out = held_out_half(read_descriptions(data))
-        some = [weighed([held_out[k]], Description(), ranks) for k in spread(len(held_out), limit)]
+        some = [weighed([held_out[k]], Description(), importance) for k in spread(len(held_out), limit)]
         result["gain"] = {str(ubpp): gain(some, ubpp) for ubpp in TARGETS}
         for target, row in result["gain"].items():
             console.print(

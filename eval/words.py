@@ -37,7 +37,9 @@ from ..cli.app import run_alone
 from ..codec import Codec
 from ..errors import InputError, LimitError
 from ..images import decode_image
-from ..micro import FILL, choose_words, weigh, word_ranks
+from ..micro import FILL, choose_words, weigh
+from ..models.semantics import Semantics
+from ..models.towers.importance import WordImportance
 from ..profiles import Profile, load_profile
 from ..rate_control import limit_of
 from ..train.data.texts import held_out_half, read_descriptions
@@ -75,10 +77,10 @@ class Chosen:
 Weighed = tuple[list[str], list[float]]  # words, and the weight per symbol of each
 
 
-def weighed(fields: Sequence[str], text: Description, ranks: Mapping[str, float]) -> Weighed:
+def weighed(fields: Sequence[str], text: Description, importance: WordImportance) -> Weighed:
     """The words of fields with a skeleton, with mode micro's weights for a text with the items of `text`."""
     words = [word for field in fields for word in fold(field).split() if skeleton(word)]
-    return words, weigh(text, words, ranks)
+    return words, weigh(text, words, importance.of(fields))
 
 
 def choose(texts: Sequence[Weighed], ubpp: int) -> Chosen:
@@ -221,14 +223,14 @@ def main(
     """Measure the words of mode micro with all their letters."""
     chosen = load_profile(profile)
     measured = coders_of(chosen, coders)
-    models, ranks = chosen.exact_models, word_ranks(chosen.small_language_model.sound_path())
-    held_out = [weighed([text], Description(), ranks) for text in held_out_half(read_descriptions(data))]
+    models, importance = chosen.exact_models, Semantics(chosen).word_importance
     console = Console(width=140)
     result: dict[str, Any] = {}
-    some = [held_out[k] for k in spread(len(held_out), limit)]
+    held_out = held_out_half(read_descriptions(data))
+    some = [weighed([held_out[k]], Description(), importance) for k in spread(len(held_out), limit)]
     picked = {"descriptions": {ubpp: choose_all(some, ubpp) for ubpp in TARGETS}}
     if images is not None:
-        own = [weighed(text.fields(), text, ranks) for text in own_descriptions(images, profile)]
+        own = [weighed(text.fields(), text, importance) for text in own_descriptions(images, profile)]
         picked["own"] = {ubpp: [choose([each], ubpp) for each in own] for ubpp in TARGETS}
     known: dict[str, Row] = {}
     for kind, targets in picked.items():

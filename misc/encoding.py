@@ -24,7 +24,7 @@ from .bits.text.consonants import SYMBOL_BITS
 from .bits.text.description import Description
 from .errors import BitstreamError, BudgetError, UsageError, WeightsError
 from .given import natural, whole
-from .micro import least_symbols, skeleton_text, word_ranks
+from .micro import importance_of, least_symbols, skeleton_text
 from .modes import Plan, select_streams
 from .rate_control import DEFAULT_EFFORT, OPTIMISED_PIXELS, TEXT_SHARE, Limit, best_file, check_budget
 from .shortening import Form, first_that_fits, shorter_forms, tell_shortened
@@ -115,6 +115,7 @@ class FileMaker:
         self.models = codec.profile.exact_models
         self.effort = wishes.effort if image.width * image.height <= OPTIMISED_PIXELS else 0
         self.pixel_section = functools.cache(self._pixel_section)
+        self.importance = functools.cache(functools.partial(importance_of, codec.semantics, codec.notice))
 
     def make(self, full: Streams, missing: Collection[str] = ()) -> tuple[bytes, Streams]:
         """The best file within the limit, and its text and regions.
@@ -230,12 +231,12 @@ class FileMaker:
             empty = len(exact.write(content, self._sections(content, nothing), self.models))
             check_budget(empty + -(-least * SYMBOL_BITS // 8), limit.file, self.image.size)
             symbols = 8 * (limit.file - empty) // SYMBOL_BITS
-        if symbols is None:
-            return skeleton_text(text, None, {})
+        whole = skeleton_text(text, None, {})
+        if symbols is None or len(whole.overall) <= symbols:
+            return whole
         if symbols < least:
             raise BudgetError(f"the shortest word has {least * SYMBOL_BITS} bits; {limit.code} were allowed")
-        ranks = word_ranks(self.codec.profile.small_language_model.sound_path())
-        return skeleton_text(text, symbols, ranks, missing)
+        return skeleton_text(text, symbols, self.importance(text), missing)
 
     def _verify(self, data: bytes) -> bytes:
         """The bytes, after checking that they decode to the symbols that were encoded."""

@@ -3,19 +3,20 @@
     Description ─► words with weights ─► knapsack of as many four-bit symbols as the limit allows ─► skeletons
 
 A skeleton is a word without its vowels. Semantic compression at micro-bits (arXiv 2402.13536) keeps the important
-words. Here an item's name has the largest weight, and a stop word or a repeated word the smallest. Between them, a rare
-word has more weight than a usual one, by the order of a language model's vocabulary. The value of a word is its weight
-times its length, so that short words are not preferred. Words keep their order. Sets of words that fill the limit to
-FILL are preferred to all others. If not all words fit, a synonym with fewer consonants (`misc.synonyms`) has the same
-value at a lower cost.
+words. Here the weight of a word is its importance for the text's meaning (`misc.models.towers.importance`). Without a
+text tower, it is the word's rarity, by the order of a language model's vocabulary. An item's name has more weight, and
+a stop word or a repeated word far less. The value of a word is its weight times its length, so that short words are not
+preferred. Words keep their order. Sets of words that fill the limit to FILL are preferred to all others. If not all
+words fit, a synonym with fewer consonants (`misc.synonyms`) has the same value at a lower cost.
 """
 
 from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,28 +24,32 @@ from .bits.text.consonants import STOP_WORDS, skeleton, skeletons
 from .bits.text.description import MAX_LETTERS, MAX_SKELETONS, Description
 from .bits.text.language_model import load_model
 from .bits.text.lzw import fold
-from .errors import InputError
+from .errors import InputError, WeightsError
 from .synonyms import shorter_words
 
-__all__ = ["FILL", "choose_words", "least_symbols", "skeleton_text", "weigh", "word_ranks"]
+if TYPE_CHECKING:
+    from .models.semantics import Semantics
+
+__all__ = ["FILL", "choose_words", "importance_of", "least_symbols", "rarities", "skeleton_text", "weigh"]
 
 FILL = 0.98  # least share of the limit that the words should fill, if possible
-NAME, USUAL, RARE, STOP, REPEATED = 16.0, 4.0, 8.0, 0.5, 0.25  # weight per symbol
+NAME, STOP, REPEATED = 2.0, 0.05, 0.03  # factors for the weight of a word
 EMPHASIS = 4.0  # factor for the weight of a word that was missing in the drawn image
+USUAL = 0.5  # rarity of the most usual word
 
 
 def skeleton_text(
-    text: Description, symbols: int | None, ranks: Mapping[str, float], missing: Collection[str] = ()
+    text: Description, symbols: int | None, importance: Mapping[str, float], missing: Collection[str] = ()
 ) -> Description:
     """The skeletons of the text's words that matter most.
 
     Args:
         symbols: largest number of four-bit symbols, with spaces; None for the format's limit.
-        ranks: word to its rank in a vocabulary, 0 (usual) to 1 (rare).
+        importance: of each word, above 0; 1 for a word that it lacks.
         missing: words with a higher weight.
     """
     words = [word for field in text.fields() for word in fold(field).split() if skeleton(word)]
-    kept = choose_words(words, weigh(text, words, ranks, missing), symbols, shorter_words())
+    kept = choose_words(words, weigh(text, words, importance, missing), symbols, shorter_words())
     return Description(" ".join(map(skeleton, kept[:MAX_SKELETONS])), consonants=True)
 
 
@@ -61,22 +66,23 @@ def least_symbols(text: Description) -> int:
 
 
 def weigh(
-    text: Description, words: list[str], ranks: Mapping[str, float], missing: Collection[str] = ()
+    text: Description, words: list[str], importance: Mapping[str, float], missing: Collection[str] = ()
 ) -> list[float]:
     """The weight per symbol of each word; arguments as in `skeleton_text`."""
     names = {word for item in text.items for word in fold(item.name).split()}
     weights: list[float] = []
     known: set[str] = set()
     for word in words:
+        weight = importance.get(word, 1.0)
         if word in known:
-            weight = REPEATED
-        elif word in STOP_WORDS:
-            weight = STOP
+            weight *= REPEATED
+        elif word in missing:
+            weight *= EMPHASIS
+        if word in STOP_WORDS:
+            weight *= STOP
         elif word in names:
-            weight = NAME
-        else:
-            weight = USUAL + (RARE - USUAL) * ranks.get(word, 1.0)
-        weights.append(weight * (EMPHASIS if word in missing and word not in known else 1.0))
+            weight *= NAME
+        weights.append(weight)
         known.add(word)
     return weights
 
@@ -125,9 +131,22 @@ def symbols_of(word: str) -> int:
     return len(skeleton(word)) + 1
 
 
+def importance_of(semantics: Semantics, notice: Callable[[str], None], text: Description) -> Mapping[str, float]:
+    """The importance of each word for the text's meaning; without a text tower its rarity, with a notice.
+
+    Raises:
+        WeightsError: the small language model is missing or damaged too.
+    """
+    try:
+        return semantics.word_importance.of(text.fields())
+    except WeightsError as error:
+        notice(f"words are chosen by their rarity, not by their meaning: {error}")
+        return rarities(semantics.profile.small_language_model.sound_path())
+
+
 @functools.cache
-def word_ranks(path: Path) -> Mapping[str, float]:
-    """Rank of each token in a language model's vocabulary, which is sorted by frequency: 0 is usual, 1 rare.
+def rarities(path: Path) -> Mapping[str, float]:
+    """Importance of words without a text tower: USUAL to 1 by rank in a language model's vocabulary, usual words first.
 
     Args:
         path: of the model's file.
@@ -136,7 +155,7 @@ def word_ranks(path: Path) -> Mapping[str, float]:
         WeightsError: the file is missing or damaged.
     """
     tokens = list(load_model(path).vocabulary.texts())
-    ranks: dict[str, float] = {}
+    rarity: dict[str, float] = {}
     for place, (_, text) in enumerate(tokens):
-        ranks.setdefault(text.removeprefix(" "), place / len(tokens))
-    return ranks
+        rarity.setdefault(text.removeprefix(" "), USUAL + (1 - USUAL) * place / len(tokens))
+    return rarity

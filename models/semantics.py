@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .locator import DenseClip, EmbeddedClip
     from .towers.detector import Detector
     from .towers.efficientnet import EfficientNetLite
+    from .towers.importance import WordImportance
     from .towers.tagger import Tagger
     from .towers.text_features import TextTower
     from .towers.vit import VisionTransformer
@@ -153,6 +154,13 @@ class Semantics:
         if "minilm" not in self.profile.packages:
             raise WeightsError(f"profile {self.profile.name} has no text tower")
         return load_text_tower(self.profile.packages["minilm"].sound_path(), self.device)
+
+    @functools.cached_property
+    def word_importance(self) -> WordImportance:
+        """The importance of a text's words, by the text tower."""
+        from .towers.importance import WordImportance
+
+        return WordImportance(lambda texts: self.text_tower.embed(texts).cpu().numpy())
 
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
         """(texts, 256) by the embedded CLIP; loads no vision tower."""

@@ -9,8 +9,9 @@ from misc.bits.text.consonants import skeleton, skeletons
 from misc.bits.text.description import MAX_SKELETONS, Description, Item
 from misc.bits.text.lzw import fold
 from misc.codec import Codec
-from misc.errors import BudgetError
-from misc.micro import FILL, choose_words, skeleton_text, weigh, word_ranks
+from misc.errors import BudgetError, WeightsError
+from misc.micro import FILL, choose_words, rarities, skeleton_text, weigh
+from misc.models.towers.importance import WordImportance
 from misc.profiles import load_profile
 from misc.synonyms import shorter_words
 
@@ -33,7 +34,7 @@ HARBOUR = Description(
 
 
 def code(text: Description, symbols: int | None) -> str:
-    return skeleton_text(text, symbols, word_ranks(load_profile().small_language_model.sound_path())).overall
+    return skeleton_text(text, symbols, rarities(load_profile().small_language_model.sound_path())).overall
 
 
 @pytest.mark.parametrize("ubpp", [100, 200, 500, 1000, 1800])
@@ -67,9 +68,9 @@ def test_names_come_first_and_stop_words_last() -> None:
 def test_weights() -> None:
     text = Description("the dog and the heron", (Item("dog", "brown"),))
     words = ["the", "dog", "and", "the", "heron", "dog", "brown"]
-    the, dog, _, again, heron, twice, brown = weigh(text, words, {"brown": 0.0})
-    assert dog > heron > brown > the > again == twice
-    assert weigh(text, words, {}, missing={"heron"})[4] > dog
+    the, dog, _, again, heron, twice, brown = weigh(text, words, {"dog": 0.5, "heron": 0.9, "brown": 0.2, "the": 1.0})
+    assert dog > heron > brown > the > twice > again
+    assert weigh(text, words, {}, missing={"heron", "dog"})[1::3] == [8.0, 4.0]
 
 
 def test_words_are_the_best_of_all_sets() -> None:
@@ -103,3 +104,27 @@ def test_as_many_words_as_a_text_may_have() -> None:
 def test_too_few_bits_for_a_word_are_said() -> None:
     with pytest.raises(BudgetError, match="shortest word has 4 bits; 3 were allowed"):
         Codec().encode(Image.new("RGB", (64, 64)), mode="micro", ubpp=3e6 / 64**2, description=HARBOUR)
+
+
+def test_without_a_text_tower_words_are_chosen_by_rarity_and_this_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    codec = Codec(notice=told.append)
+
+    def missing(self: WordImportance, fields: object) -> None:
+        raise WeightsError("the text tower is missing: `misc pull`")
+
+    monkeypatch.setattr(WordImportance, "__init__", lambda self, embed: None)
+    monkeypatch.setattr(WordImportance, "of", missing)
+    image = Image.new("RGB", (1024, 1024))
+    data = codec.encode(image, mode="micro", ubpp=200, description=HARBOUR, reflect=0)
+    text = codec.streams(data).text
+    assert text is not None
+    assert text.overall == code(HARBOUR, 200 * 1024 * 1024 // 1000000 // 4)
+    assert told == ["words are chosen by their rarity, not by their meaning: the text tower is missing: `misc pull`"]
+    others = {word for field in HARBOUR.fields() for word in fold(field).split()}
+    monkeypatch.setattr(WordImportance, "of", lambda self, fields: dict.fromkeys(others, 1e-9) | {"herring": 1.0})
+    data = codec.encode(image, mode="micro", ubpp=50, description=HARBOUR, reflect=0)
+    assert "hrng" in codec.streams(data).text.overall.split()  # type: ignore[union-attr]
+    told.clear()
+    codec.encode(image, mode="micro", ubpp=200, description=Description("a dog"), reflect=0)
+    assert told == [], "all words fit"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
@@ -44,6 +45,7 @@ class Seer:
     """Sees a dog in every image."""
 
     asked = None
+    word_importance = SimpleNamespace(of=lambda fields: {})
 
     def describe(self, image: Image.Image, items: int = 3) -> Description:
         return Description("a dog", (Item("dogs"),))

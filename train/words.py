@@ -38,13 +38,15 @@ from ..bits.text.word_pieces import LETTERS, MORE, WordPieces
 from ..bits.text.words import END_LEFT, Words
 from ..cli.app import run_alone
 from ..configs import build
-from ..micro import word_ranks
 from ..models.language_model.llama import Llama
 from ..models.language_model.words import LINE, SPECIAL, write_words
+from ..models.semantics import Semantics
+from ..models.towers.importance import WordImportance, distinct_words, sentences_of
 from ..profiles import load_profile
 from ..weights.checks import State
 from . import options
 from .data.noun_phrases import describe_captions
+from .data.text_vectors import TextVectors
 from .data.texts import captions, held_out_half, read_descriptions, training_half
 from .data.word_batches import NOTHING, Mixture, batches, draw_text, known_tokens, list_token
 from .data.word_lists import draw_list, sources_of
@@ -241,11 +243,14 @@ def main(
     if chosen.language_model.state() is State.HERE:
         with torch.no_grad():
             model.model.embed_tokens.weight.copy_(first_embeddings(chosen.language_model.path, tokens, config.width))
-    ranks = word_ranks(chosen.small_language_model.sound_path())
-    sources = sources_of(descriptions, structured, photos, more, short, ranks, recipe.left_out)
+    vectors = TextVectors(Semantics(chosen, str(accelerator.device)).text_tower)
+    every_text = [text for texts in everything for text in texts]
+    vectors.add([*sentences_of(every_text), *distinct_words(every_text)], "embedding")
+    importance = WordImportance(vectors)
+    sources = sources_of(descriptions, structured, photos, more, short, importance, recipe.left_out)
     draw = random.Random(seed)
     counted = [draw_text(sources, recipe.mixture, draw)[1] for _ in range(COUNTED)]
-    rest = sources_of(held_out_half(read_descriptions(data)), [], [], [], [], ranks)["descriptions"]
+    rest = sources_of(held_out_half(read_descriptions(data)), [], [], [], [], importance)["descriptions"]
     lists = [draw_list(rest, draw) for _ in range(HELD_OUT)]
     held_out = [torch.tensor([known_tokens(vocabulary, list_token(text, draw), text)]) for text in lists]
     feed = batches(sources, vocabulary, recipe.mixture, data_seed(out, seed, accelerator))

@@ -14,6 +14,7 @@ __all__ = ["PARTS", "add_parts"]
 PARTS = {  # module of misc.eval: what it measures
     "ablation": "what each stream of a file is worth",
     "budget": "how much of their limit files use",
+    "choice": "what mode micro gains by choosing words by their meaning",
     "crossing": "the rate above which pixels are better than text and regions",
     "decoder": "the images of all modes, and of what a user could put together",
     "determinism": "whether files decode to the same symbols on every machine",

@@ -4,6 +4,7 @@ import itertools
 import json
 import random
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -18,12 +19,15 @@ from misc.configs import build, read_config
 from misc.errors import InputError
 from misc.models.language_model.llama import Llama
 from misc.models.language_model.words import BOUNDS, LINE, LISTS, PROSE, SPECIAL
+from misc.models.towers.importance import WordImportance
 from misc.train import words
+from misc.train.data.text_vectors import TextVectors
 from misc.train.data.word_batches import NOTHING, Mixture, batches, known_tokens, list_token
 from misc.train.data.word_lists import SYMBOLS, draw_list, draw_prose, some_of, sources_of
 from misc.train.data.word_vocabulary import choose_words
 from misc.train.word_ends import bits_left, end_shares
 from misc.train.words import Recipe, WordsTask, next_word_loss
+from tests.support.toy_text_tower import ToyTextTower
 from tests.train.captioned import CAPTIONS, data_folder
 from tests.train.learning import ACCELERATOR, assert_learns
 
@@ -38,7 +42,8 @@ STRANGE = [
 TOKENS, RARE_WORDS = choose_words([CAPTIONS, STRANGE], (4.0, 1.0), SPECIAL, SIZE, 20, 6)
 VOCABULARY = WordPieces(TOKENS, TOKENS.index(LINE), RARE_WORDS)
 ITEMS = Description("a dog on grass", (Item("dog", "brown"), Item("collar")))
-SOURCES = sources_of(CAPTIONS, [ITEMS], [CAPTIONS], STRANGE, ["red ball", "wet fur"], {})
+IMPORTANCE = WordImportance(TextVectors(ToyTextTower()))  # type: ignore[arg-type]
+SOURCES = sources_of(CAPTIONS, [ITEMS], [CAPTIONS], STRANGE, ["red ball", "wet fur"], IMPORTANCE)
 
 
 def test_usual_words_are_tokens_and_others_are_rare_or_spelled() -> None:
@@ -78,7 +83,8 @@ def test_a_share_of_the_words_is_left_out_and_the_rest_keeps_its_order() -> None
     assert max(map(len, drawn)) > 45
     assert some_of(words, 0.0, draw) == words
     assert all(some_of(["dog"], 0.5, draw) == ["dog"] for _ in range(20))
-    lists = {draw_list(sources_of(CAPTIONS[:1], [], [], [], [], {}, 0.5)["descriptions"], draw) for _ in range(20)}
+    source = sources_of(CAPTIONS[:1], [], [], [], [], IMPORTANCE, 0.5)["descriptions"]
+    lists = {draw_list(source, draw) for _ in range(20)}
     assert len(lists) > 5
 
 
@@ -133,7 +139,21 @@ def test_strange_tokens_change_what_is_read_and_not_what_is_asked() -> None:
     assert next_word_loss(model, batch, dropout=0.5) != plain
 
 
-def test_the_command_goes_on_where_it_stopped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_vectors_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    tower = ToyTextTower()
+    vectors = TextVectors(tower)  # type: ignore[arg-type]
+    vectors.add([f"text {k}" for k in range(300)], "embedding")
+    assert len(vectors.known) == 300
+    expected = tower.embed(["text 7", "new", "text 7"])
+    torch.testing.assert_close(torch.from_numpy(vectors(["text 7", "new", "text 7"])), expected, atol=1e-3, rtol=0)
+    monkeypatch.setattr(tower, "embed", None)
+    assert vectors(["new"]).shape == (1, expected.shape[1])
+
+
+def test_the_command_goes_on_where_it_stopped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(words, "Semantics", lambda *_: SimpleNamespace(text_tower=ToyTextTower()))
     data, out = data_folder(tmp_path), tmp_path / "out"
     shape = tmp_path / "tiny.json"
     shape.write_text(json.dumps(SHAPE | {"vocabulary": len(SPECIAL) + 200}))

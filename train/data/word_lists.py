@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ...bits.text.consonants import skeleton
 from ...bits.text.description import Description
 from ...bits.text.lzw import fold
 from ...micro import choose_words, weigh
+from ...models.towers.importance import WordImportance
 from ...synonyms import shorter_words
 
 __all__ = ["SOURCES", "Source", "draw_list", "draw_prose", "some_of", "sources_of"]
@@ -28,6 +29,8 @@ SHORTER = 0.35  # share of the lists with synonyms
 ALONE = 0.7  # share of the lists from structured descriptions that use only one of them
 MOST_PHRASES = 7
 OPENED, OPENING = 0.4, (2, 5)  # share of the phrases that follow the first words of a description, and how many
+
+PLAIN = Description()
 
 Weighed = tuple[list[str], list[float]]
 
@@ -53,7 +56,7 @@ def sources_of(
     photos: Sequence[Sequence[str]],
     texts: Sequence[str],
     phrases: Sequence[str],
-    ranks: Mapping[str, float],
+    importance: WordImportance,
     left_out: float = 0.0,
 ) -> dict[str, Source]:
     """The sources that have texts, by name.
@@ -64,31 +67,33 @@ def sources_of(
         photos: captions of each photo.
         texts: short English texts.
         phrases: of a few words each; they are joined by commas.
-        ranks: of words, as in `misc.micro.word_ranks`.
+        importance: of a text's words.
         left_out: mean share of a text's words that no list has; at most half.
     """
 
-    def of_text(draw: random.Random, text: str) -> Weighed:
-        words = some_of(words_of([text]), left_out, draw)
-        return words, weigh(Description(), words, ranks)
+    def weighed(draw: random.Random, fields: Sequence[str], text: Description = PLAIN) -> Weighed:
+        words = some_of(words_of(fields), left_out, draw)
+        return words, weigh(text, words, importance.of(fields))
 
     def of_items(draw: random.Random, text: Description) -> Weighed:
-        words = some_of(words_of(text.fields()), left_out, draw)
-        return words, weigh(text, words, ranks)
+        return weighed(draw, text.fields(), text)
 
-    def some_captions(draw: random.Random) -> str:
+    def some_captions(draw: random.Random) -> list[str]:
         captions = draw.choice(photos)
-        return " ".join(draw.sample(captions, draw.randint(1, len(captions))))
+        return draw.sample(captions, draw.randint(1, len(captions)))
 
-    def some_phrases(draw: random.Random) -> str:
-        joined = ", ".join(draw.choice(phrases) for _ in range(draw.randint(1, MOST_PHRASES)))
+    def some_phrases(draw: random.Random) -> list[str]:
+        return [draw.choice(phrases) for _ in range(draw.randint(1, MOST_PHRASES))]
+
+    def opened(draw: random.Random) -> str:
+        joined = ", ".join(some_phrases(draw))
         if not descriptions or draw.random() >= OPENED:
             return joined
         return " ".join([*draw.choice(descriptions).split()[: draw.randint(*OPENING)], joined])
 
     sources = {
         "descriptions": Source(
-            lambda draw: of_text(draw, draw.choice(descriptions)), lambda draw: draw.choice(descriptions)
+            lambda draw: weighed(draw, [draw.choice(descriptions)]), lambda draw: draw.choice(descriptions)
         ),
         "structured": Source(
             lambda draw: of_items(draw, draw.choice(structured)),
@@ -96,10 +101,10 @@ def sources_of(
             ALONE,
         ),
         "captions": Source(
-            lambda draw: of_text(draw, some_captions(draw)), lambda draw: draw.choice(draw.choice(photos))
+            lambda draw: weighed(draw, some_captions(draw)), lambda draw: draw.choice(draw.choice(photos))
         ),
-        "texts": Source(lambda draw: of_text(draw, draw.choice(texts)), lambda draw: draw.choice(texts)),
-        "phrases": Source(lambda draw: of_text(draw, some_phrases(draw)), some_phrases),
+        "texts": Source(lambda draw: weighed(draw, [draw.choice(texts)]), lambda draw: draw.choice(texts)),
+        "phrases": Source(lambda draw: weighed(draw, some_phrases(draw)), opened),
     }
     there = (descriptions, structured, photos, texts, phrases)
     return {name: sources[name] for name, some in zip(SOURCES, there, strict=True) if some}
