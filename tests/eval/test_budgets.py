@@ -20,10 +20,14 @@ from misc.codec import Codec
 from misc.errors import InputError, LimitError
 from misc.eval import budget, share, words
 from misc.micro import FILL
+from misc.models.towers.importance import WordImportance
 from tests.support.images import sample_picture
+from tests.support.toy_text_tower import ToyTextTower
 
 MAPS = RegionMaps(np.eye(8, 12, dtype=bool)[None])
 TEXT = Description("a dog runs over a wet meadow behind a red ball", (Item("dog", "brown"),))
+TOWER = ToyTextTower()
+IMPORTANCE = WordImportance(lambda texts: TOWER.embed(texts).numpy())
 LINES = [
     "A brown dog runs across a wet meadow while two children throw a red rubber ball",
     "An old lighthouse stands on a rocky cliff above the grey sea under heavy clouds",
@@ -33,7 +37,7 @@ LINES = [
 
 @pytest.mark.parametrize("ubpp", words.TARGETS)
 def test_words_fill_every_target_from_below(ubpp: int) -> None:
-    texts = [words.weighed([line], Description(), {}) for line in LINES * 20]
+    texts = [words.weighed([line], Description(), IMPORTANCE) for line in LINES * 20]
     chosen = words.choose_all(texts, ubpp)
     bits = ubpp * 1024 * 1024 / 1e6
     assert chosen
@@ -45,7 +49,7 @@ def test_words_fill_every_target_from_below(ubpp: int) -> None:
 
 def test_names_of_items_weigh_more_in_own_descriptions() -> None:
     text = Description("a dog and a heron stand on stones", (Item("heron"),))
-    known, weights = words.weighed(text.fields(), text, {})
+    known, weights = words.weighed(text.fields(), text, IMPORTANCE)
     assert known.count("heron") == 2
     assert max(weights) == weights[known.index("heron")]
 

@@ -50,7 +50,8 @@ def codec(monkeypatch: pytest.MonkeyPatch) -> Codec:
     monkeypatch.setattr(Codec, "words_of", lambda self, content: content)  # needs the small language model alone
     ours = Codec(notice=pytest.fail)
     see = lambda image, items=3, grid=8: (TEXT, MAPS)  # noqa: E731
-    ours.__dict__.update(decoder=Settled(), semantics=SimpleNamespace(see=see, classifier=None))
+    seen = SimpleNamespace(see=see, classifier=None, word_importance=SimpleNamespace(of=lambda fields: {}))
+    ours.__dict__.update(decoder=Settled(), semantics=seen)
     monkeypatch.setattr("misc.encoding.reflect_on", lambda maker, full, data, rounds: data)
     return ours
 
