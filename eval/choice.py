@@ -24,12 +24,12 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from ..bits.text.consonants import SYMBOL_BITS, skeleton
+from ..bits.text.consonants import SYMBOL_BITS
 from ..bits.text.description import Description
 from ..bits.text.lzw import fold
 from ..cli.app import run_alone
 from ..errors import InputError
-from ..micro import choose_words, rarities, weigh
+from ..micro import choose_words, rarities, weigh, words_of
 from ..models.semantics import Semantics
 from ..models.towers.look import look_at
 from ..profiles import load_profile
@@ -57,7 +57,7 @@ def subjects(captions: Sequence[str]) -> set[str]:
 def kept_words(captions: Sequence[str], importance: Importance, ubpp: int) -> list[str]:
     """The words of captions that mode micro keeps; all if they fit."""
     symbols = (limit_of((SIDE, SIDE), ubpp=ubpp, pixels=False, of_code=True).code or 0) // SYMBOL_BITS
-    words = [word for caption in captions for word in fold(caption).split() if skeleton(word)]
+    words = words_of(captions)
     return choose_words(words, weigh(Description(), words, importance(captions)), symbols, shorter_words())
 
 

@@ -32,12 +32,11 @@ from ..bits.streams import ExactModels, Streams
 from ..bits.text import TextCoder
 from ..bits.text.consonants import SYMBOL_BITS, skeleton
 from ..bits.text.description import Description
-from ..bits.text.lzw import fold
 from ..cli.app import run_alone
 from ..codec import Codec
 from ..errors import InputError, LimitError
 from ..images import decode_image
-from ..micro import FILL, choose_words, weigh
+from ..micro import FILL, choose_words, weigh, words_of
 from ..models.semantics import Semantics
 from ..models.towers.importance import WordImportance
 from ..profiles import Profile, load_profile
@@ -79,7 +78,7 @@ Weighed = tuple[list[str], list[float]]  # words, and the weight per symbol of e
 
 def weighed(fields: Sequence[str], text: Description, importance: WordImportance) -> Weighed:
     """The words of fields with a skeleton, with mode micro's weights for a text with the items of `text`."""
-    words = [word for field in fields for word in fold(field).split() if skeleton(word)]
+    words = words_of(fields)
     return words, weigh(text, words, importance.of(fields))
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +30,7 @@ from .synonyms import shorter_words
 if TYPE_CHECKING:
     from .models.semantics import Semantics
 
-__all__ = ["FILL", "choose_words", "importance_of", "least_symbols", "rarities", "skeleton_text", "weigh"]
+__all__ = ["FILL", "choose_words", "importance_of", "least_symbols", "rarities", "skeleton_text", "weigh", "words_of"]
 
 FILL = 0.98  # least share of the limit that the words should fill, if possible
 NAME, STOP, REPEATED = 2.0, 0.05, 0.03  # factors for the weight of a word
@@ -48,9 +48,14 @@ def skeleton_text(
         importance: of each word, above 0; 1 for a word that it lacks.
         missing: words with a higher weight.
     """
-    words = [word for field in text.fields() for word in fold(field).split() if skeleton(word)]
+    words = words_of(text.fields())
     kept = choose_words(words, weigh(text, words, importance, missing), symbols, shorter_words())
     return Description(" ".join(map(skeleton, kept[:MAX_SKELETONS])), consonants=True)
+
+
+def words_of(fields: Sequence[str]) -> list[str]:
+    """The words of fields that have a skeleton, in their order."""
+    return [word for field in fields for word in fold(field).split() if skeleton(word)]
 
 
 def least_symbols(text: Description) -> int:

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 
 from ...bits.text.consonants import skeleton
 from ...bits.text.description import Description
-from ...bits.text.lzw import fold
-from ...micro import choose_words, weigh
+from ...micro import choose_words, weigh, words_of
 from ...models.towers.importance import WordImportance
 from ...synonyms import shorter_words
 
@@ -75,9 +74,6 @@ def sources_of(
         words = some_of(words_of(fields), left_out, draw)
         return words, weigh(text, words, importance.of(fields))
 
-    def of_items(draw: random.Random, text: Description) -> Weighed:
-        return weighed(draw, text.fields(), text)
-
     def some_captions(draw: random.Random) -> list[str]:
         captions = draw.choice(photos)
         return draw.sample(captions, draw.randint(1, len(captions)))
@@ -96,7 +92,7 @@ def sources_of(
             lambda draw: weighed(draw, [draw.choice(descriptions)]), lambda draw: draw.choice(descriptions)
         ),
         "structured": Source(
-            lambda draw: of_items(draw, draw.choice(structured)),
+            lambda draw: weighed(draw, (text := draw.choice(structured)).fields(), text),
             lambda draw: "\n".join(draw.choice(structured).fields()).rstrip("\n"),
             ALONE,
         ),
@@ -108,11 +104,6 @@ def sources_of(
     }
     there = (descriptions, structured, photos, texts, phrases)
     return {name: sources[name] for name, some in zip(SOURCES, there, strict=True) if some}
-
-
-def words_of(fields: Sequence[str]) -> list[str]:
-    """The words of texts that have a skeleton."""
-    return [word for field in fields for word in fold(field).split() if skeleton(word)]
 
 
 def some_of(words: list[str], left_out: float, draw: random.Random) -> list[str]:
